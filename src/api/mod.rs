@@ -1,0 +1,1 @@
+//! The HTTP API: documents from Redis, and nothing else.

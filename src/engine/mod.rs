@@ -1,0 +1,1 @@
+//! The tables in memory and the documents made of them: pure, synchronous, without I/O or clock.

@@ -1,0 +1,32 @@
+//! viewtide keeps joined, keyed documents in Redis true to MySQL, within milliseconds of each commit.
+//!
+//! ```text
+//! MySQL ── binlog ─▶ Debezium ─▶ Kafka ─▶ source ─▶ engine ─▶ sink ─▶ Redis ─▶ api ─▶ HTTP
+//!                                         decode    pure      one              warp
+//!                                         order     state     atomic step
+//! ```
+//!
+//! Modules in reading order: [`value`] and [`change`] are the vocabulary; [`sql`] plans a view;
+//! [`engine`] maintains it; [`source`] and [`sink`] are its two ends and [`pipeline`] the loop
+//! between them; [`api`] serves; [`verify`] asks MySQL whether all that was right.
+
+pub mod value;
+
+pub mod change;
+pub mod sql;
+
+pub mod engine;
+
+pub mod keyspace;
+pub mod sink;
+pub mod source;
+
+pub mod pipeline;
+
+pub mod api;
+
+pub mod check;
+pub mod verify;
+
+pub mod config;
+pub mod telemetry;

@@ -1,0 +1,3 @@
+//! The command line: parse, log, call the library.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Documents into Redis: one atomic, fenced step at a time.

@@ -1,0 +1,1 @@
+//! From Kafka records to ordered row changes.

@@ -1,0 +1,295 @@
+//! What the planner makes of tables and views: the whole contract between `sql`, which writes it,
+//! and everything that runs it.
+//!
+//! A view is a tree of [`Node`]s, one per table reference of its SELECT and of every SELECT inside
+//! it; `nodes[0]` is the root. A node's [`Edge`] to its parent is an equality of columns and can be
+//! walked both ways: down to assemble a document, up to find the documents that a row is part of.
+//! SELECTs are [`Scope`]s: they say in which order their nodes are found and which rows count.
+
+use super::expr::Expr;
+use crate::value::{RowLayout, Type};
+
+/// Place of a table in [`Plan::tables`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableId(pub u16);
+
+/// Place of a view in [`Plan::views`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ViewId(pub u16);
+
+/// Place of a node in [`View::nodes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u16);
+
+/// All tables that some view reads, and all views.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Tables, by [`TableId`].
+    pub tables: Vec<Table>,
+    /// Views, by [`ViewId`].
+    pub views: Vec<View>,
+}
+
+/// A table as far as views read it.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its name, as in the SQL.
+    pub name: String,
+    /// Where its rows come from.
+    pub source: TableSource,
+    /// The columns held: the primary key's and those that views read, in the order of the DDL.
+    pub columns: Vec<Column>,
+    /// The primary key: places in `columns`, in key order.
+    pub key: Vec<usize>,
+    /// Non-unique indexes that edges need: each a list of places in `columns`.
+    pub indexes: Vec<Vec<usize>>,
+    /// How rows of `columns` are packed.
+    pub layout: RowLayout,
+}
+
+/// Where a table's rows come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableSource {
+    /// A MySQL table, captured by Debezium.
+    Captured,
+    /// An event topic declared in `sql/streams`.
+    Stream(Stream),
+}
+
+/// An event topic used as a table. Without a declared primary key its rows are keyed by the
+/// columns `_partition` (INT) and `_offset` (BIGINT), which every stream table has, last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Kafka topic.
+    pub topic: String,
+    /// Unit in which the events' timestamps count from 1970.
+    pub timestamps: TimestampUnit,
+}
+
+/// Unit of the numbers that stand for instants in an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampUnit {
+    /// Seconds; a fraction is allowed.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// Microseconds.
+    Microseconds,
+}
+
+/// A column that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, as in the DDL.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// Whether it can be NULL.
+    pub nullable: bool,
+}
+
+/// One view: a SELECT with its document key and look-up indexes.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Its name, as in `CREATE VIEW`.
+    pub name: String,
+    /// The SELECT in one normal form, as MySQL is asked by `verify`.
+    pub select: String,
+    /// Every table reference; `nodes[0]` is the root.
+    pub nodes: Vec<Node>,
+    /// The outermost SELECT, from `nodes[0]`.
+    pub scope: Scope,
+    /// SELECTs that make one value out of many rows, referred to by expressions.
+    pub collections: Vec<Collection>,
+    /// The columns of a document, in order.
+    pub outputs: Vec<Output>,
+    /// The document's key: places in `outputs` that are the root's primary key, in key order.
+    pub key: Vec<usize>,
+    /// Look-up indexes of the API.
+    pub indexes: Vec<ViewIndex>,
+    /// Changes whenever documents may differ: normalised SQL, column types, engine semantics.
+    pub fingerprint: String,
+}
+
+/// One column of a document.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// How it is computed; carries its type.
+    pub expr: Expr,
+}
+
+/// An index that documents can be looked up by: `CREATE INDEX name ON view (columns)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewIndex {
+    /// Its name.
+    pub name: String,
+    /// Places in [`View::outputs`].
+    pub columns: Vec<usize>,
+}
+
+/// One table reference.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The table.
+    pub table: TableId,
+    /// Columns (places in [`Table::columns`]) whose change can change a document through this
+    /// node: those read by expressions, filters and orders of this view, and those of its edges.
+    pub reads: Vec<usize>,
+    /// How its rows hang on another node's; `None` for the root alone.
+    pub edge: Option<Edge>,
+}
+
+/// `child.child_columns = parent.parent_columns`, pairwise. Integers of different types compare
+/// as numbers, everything else has equal types and compares by bytes; NULL matches nothing.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// The node whose row is known when this one's are looked for.
+    pub parent: NodeId,
+    /// Columns of the parent's table.
+    pub parent_columns: Vec<usize>,
+    /// Columns of this node's table.
+    pub child_columns: Vec<usize>,
+    /// How to find the child's rows from the parent's.
+    pub down: Access,
+    /// How to find the parent's rows from the child's.
+    pub up: Access,
+}
+
+/// How rows are found by the values of an edge's columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// By primary key: the edge's columns on this side are [`Table::key`], in that order.
+    Primary,
+    /// By [`Table::indexes`], whose columns are the edge's on this side, in that order.
+    Index(usize),
+}
+
+/// One SELECT's FROM and WHERE: a row of `from`, then each join in order, then the filter.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The table whose rows are taken one by one.
+    pub from: NodeId,
+    /// What is joined to each of them.
+    pub joins: Vec<Join>,
+    /// WHERE: rows for which this is not true do not count.
+    pub filter: Option<Expr>,
+}
+
+/// A join that adds at most one row.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// Finds the row.
+    pub kind: JoinKind,
+    /// INNER: without a match the row of the enclosing scope does not count. Otherwise the joined
+    /// columns are NULL.
+    pub required: bool,
+}
+
+/// The two joins that keep one row a key.
+#[derive(Clone, Debug)]
+pub enum JoinKind {
+    /// The one row with the given primary key, if `on` (the rest of the ON clause) holds.
+    Lookup {
+        /// The joined node; its edge goes down by [`Access::Primary`].
+        node: NodeId,
+        /// Further conditions of the ON clause.
+        on: Option<Expr>,
+    },
+    /// The first row of a SELECT by its order: `LATERAL (… ORDER BY … LIMIT 1)`.
+    Pick {
+        /// The SELECT inside; the rows of `scope.from` are found by its node's edge.
+        scope: Scope,
+        /// Its order; it ends in the key of `scope.from`, so the first row is one.
+        order_by: Vec<OrderBy>,
+    },
+}
+
+/// One term of an ORDER BY.
+#[derive(Clone, Debug)]
+pub struct OrderBy {
+    /// What to order by.
+    pub expr: Expr,
+    /// Largest first; NULLs are smallest, as MySQL has it.
+    pub descending: bool,
+}
+
+/// A SELECT that makes one value out of many rows: `(SELECT aggregate FROM … WHERE …)`.
+#[derive(Clone, Debug)]
+pub struct Collection {
+    /// Its rows; those of `scope.from` are found by its node's edge.
+    pub scope: Scope,
+    /// What is made of them.
+    pub aggregate: Aggregate,
+}
+
+/// How many rows become one value. Rows whose argument is NULL are left out of all but
+/// `CountRows` and `JsonArray`.
+#[derive(Clone, Debug)]
+pub enum Aggregate {
+    /// COUNT(*): 0 of nothing.
+    CountRows,
+    /// COUNT(expr): 0 of nothing.
+    Count(Expr),
+    /// SUM(expr) as its type says (DECIMAL or DOUBLE): NULL of nothing.
+    Sum(Expr),
+    /// AVG(expr) as its type says: NULL of nothing.
+    Avg(Expr),
+    /// MIN(expr): NULL of nothing.
+    Min(Expr),
+    /// MAX(expr): NULL of nothing.
+    Max(Expr),
+    /// GROUP_CONCAT: NULL of nothing. Never cut off.
+    GroupConcat {
+        /// The texts joined (several arguments are one CONCAT).
+        value: Expr,
+        /// Their order, ending in a unique key.
+        order_by: Vec<OrderBy>,
+        /// What stands between.
+        separator: String,
+    },
+    /// JSON_ARRAYAGG, in the order of `scope.from`'s primary key: NULL of nothing.
+    JsonArray(Expr),
+    /// A plain scalar subquery `(SELECT expr FROM … ORDER BY … LIMIT 1)`: NULL of nothing.
+    First {
+        /// The value of the first row.
+        value: Expr,
+        /// The order, ending in a unique key.
+        order_by: Vec<OrderBy>,
+    },
+}
+
+impl Plan {
+    /// The table with this id.
+    pub fn table(&self, id: TableId) -> &Table {
+        &self.tables[usize::from(id.0)]
+    }
+
+    /// The view with this id.
+    pub fn view(&self, id: ViewId) -> &View {
+        &self.views[usize::from(id.0)]
+    }
+
+    /// The tables with their ids.
+    pub fn tables_with_ids(&self) -> impl Iterator<Item = (TableId, &Table)> {
+        self.tables.iter().enumerate().map(|(i, table)| (TableId(i as u16), table))
+    }
+
+    /// The views with their ids.
+    pub fn views_with_ids(&self) -> impl Iterator<Item = (ViewId, &View)> {
+        self.views.iter().enumerate().map(|(i, view)| (ViewId(i as u16), view))
+    }
+}
+
+impl View {
+    /// The node with this id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[usize::from(id.0)]
+    }
+
+    /// The types of the key's columns, in key order.
+    pub fn key_types(&self) -> Vec<Type> {
+        self.key.iter().map(|&output| self.outputs[output].expr.ty).collect()
+    }
+}

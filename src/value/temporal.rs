@@ -1,0 +1,175 @@
+//! Dates and times as counts of days and microseconds, and their text.
+
+use jiff::civil::Date;
+
+/// Microseconds in a second.
+pub const MICROS_PER_SECOND: i64 = 1_000_000;
+/// Microseconds in a day.
+pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+
+const EPOCH: Date = Date::constant(1970, 1, 1);
+
+/// Days since 1970-01-01 of a proleptic Gregorian date; `None` if there is no such day.
+pub fn days_from_date(year: i16, month: i8, day: i8) -> Option<i32> {
+    let date = Date::new(year, month, day).ok()?;
+    Some((date - EPOCH).get_days())
+}
+
+/// Reads `2024-09-02T17:21:02.123456Z`: `T` or a blank between, up to six fractional digits, the
+/// `Z` optional; microseconds since the epoch. `None` for anything else.
+pub fn micros_from_iso(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    let bytes = bytes.strip_suffix(b"Z").unwrap_or(bytes);
+    let (date, rest) = bytes.split_at_checked(10)?;
+    let days = days_from_bytes(date)?;
+    let micros = match rest {
+        [] => 0,
+        [b'T' | b' ', time @ ..] => clock_from_bytes(time)?,
+        _ => return None,
+    };
+    Some(i64::from(days) * MICROS_PER_DAY + micros)
+}
+
+/// Appends `2024-09-02` for a count of days since 1970-01-01.
+pub fn write_date(out: &mut String, days: i32) {
+    let (year, month, day) = civil_from_days(days);
+    push_padded(out, year.unsigned_abs(), 4);
+    out.push('-');
+    push_padded(out, month, 2);
+    out.push('-');
+    push_padded(out, day, 2);
+}
+
+/// Appends `2024-09-02T17:21:02.123` with `separator` for the `T` and `fsp` fractional digits.
+pub fn write_datetime(out: &mut String, micros: i64, fsp: u8, separator: char) {
+    let days = micros.div_euclid(MICROS_PER_DAY);
+    write_date(out, i32::try_from(days).unwrap_or(0));
+    out.push(separator);
+    write_clock(out, micros.rem_euclid(MICROS_PER_DAY), fsp);
+}
+
+/// Appends `-838:59:59.5` with `fsp` fractional digits, as MySQL prints TIME.
+pub fn write_time(out: &mut String, micros: i64, fsp: u8) {
+    if micros < 0 {
+        out.push('-');
+    }
+    write_clock(out, micros.saturating_abs(), fsp);
+}
+
+/// Reads MySQL's TIME text, `-838:59:59.123456`, as microseconds.
+pub(super) fn micros_from_time(text: &str) -> Option<i64> {
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (hours, rest) = text.split_once(':')?;
+    if hours.is_empty() || hours.len() > 3 {
+        return None;
+    }
+    let hours = digits(hours.as_bytes())?;
+    let micros = hours * 3600 * MICROS_PER_SECOND + minutes_from_bytes(rest.as_bytes())?;
+    Some(if negative { -micros } else { micros })
+}
+
+/// Reads `2024-09-02`.
+pub(super) fn days_from_bytes(bytes: &[u8]) -> Option<i32> {
+    let [y @ .., b'-', m1, m2, b'-', d1, d2] = bytes else { return None };
+    if y.len() != 4 {
+        return None;
+    }
+    let month = digits(&[*m1, *m2])?;
+    let day = digits(&[*d1, *d2])?;
+    days_from_date(digits(y)? as i16, month as i8, day as i8)
+}
+
+fn clock_from_bytes(bytes: &[u8]) -> Option<i64> {
+    let (hours, rest) = bytes.split_at_checked(2)?;
+    let hours = digits(hours)?;
+    let (b':', rest) = (*rest.first()?, rest.get(1..)?) else { return None };
+    (hours < 24).then_some(hours * 3600 * MICROS_PER_SECOND + minutes_from_bytes(rest)?)
+}
+
+/// Reads `21:02.123456`.
+fn minutes_from_bytes(bytes: &[u8]) -> Option<i64> {
+    let [m1, m2, b':', s1, s2, fraction @ ..] = bytes else { return None };
+    let (minutes, seconds) = (digits(&[*m1, *m2])?, digits(&[*s1, *s2])?);
+    if minutes > 59 || seconds > 59 {
+        return None;
+    }
+    let micros = match fraction {
+        [] => 0,
+        [b'.', f @ ..] if (1..=6).contains(&f.len()) => {
+            digits(f)? * 10_i64.pow(6 - u32::try_from(f.len()).ok()?)
+        }
+        _ => return None,
+    };
+    Some((minutes * 60 + seconds) * MICROS_PER_SECOND + micros)
+}
+
+fn digits(bytes: &[u8]) -> Option<i64> {
+    bytes.iter().try_fold(0i64, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+}
+
+fn write_clock(out: &mut String, micros: i64, fsp: u8) {
+    let seconds = micros / MICROS_PER_SECOND;
+    push_padded(out, seconds / 3600, 2);
+    out.push(':');
+    push_padded(out, seconds / 60 % 60, 2);
+    out.push(':');
+    push_padded(out, seconds % 60, 2);
+    if fsp > 0 {
+        out.push('.');
+        let fraction = micros % MICROS_PER_SECOND / 10_i64.pow(6 - u32::from(fsp.min(6)));
+        push_padded(out, fraction, usize::from(fsp.min(6)));
+    }
+}
+
+fn push_padded(out: &mut String, number: impl itoa::Integer, width: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(number);
+    for _ in digits.len()..width {
+        out.push('0');
+    }
+    out.push_str(digits);
+}
+
+/// Year, month and day of a day count; days outside jiff's range do not occur in MySQL (year ≤ 9999).
+fn civil_from_days(days: i32) -> (i16, i8, i8) {
+    let date = EPOCH.saturating_add(jiff::Span::new().days(days.clamp(-4_000_000, 2_932_896)));
+    (date.year(), date.month(), date.day())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_read_back() {
+        for (text, fsp) in [
+            ("1970-01-01T00:00:00", 0),
+            ("2024-09-02T17:21:02.123456", 6),
+            ("0001-01-01T00:00:00.5", 1),
+            ("9999-12-31T23:59:59.999999", 6),
+        ] {
+            let micros = micros_from_iso(text).unwrap();
+            let mut out = String::new();
+            write_datetime(&mut out, micros, fsp, 'T');
+            assert_eq!(out, text);
+            assert_eq!(micros_from_iso(&format!("{text}Z")), Some(micros));
+            assert_eq!(micros_from_iso(&text.replace('T', " ")), Some(micros));
+        }
+        assert_eq!(micros_from_iso("2024-09-02T17:21:02Z"), Some(1_725_297_662_000_000));
+        for text in ["", "2024-02-30T00:00:00", "2024-09-02T24:00:00", "2024-09-02T1:00:00", "x"] {
+            assert_eq!(micros_from_iso(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_read_back() {
+        for (text, fsp) in [("-838:59:59", 0), ("00:00:00.000001", 6), ("100:00:00", 0)] {
+            let mut out = String::new();
+            write_time(&mut out, micros_from_time(text).unwrap(), fsp);
+            assert_eq!(out, text);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Values as text, as MySQL prints them, and back.
+
+use std::fmt::Write as _;
+
+use super::temporal::{days_from_bytes, micros_from_iso, micros_from_time};
+use super::{Decimal, Type, Value, normalize_json, write_date, write_datetime, write_time};
+
+/// Appends a value as MySQL converts it to text (in CONCAT, or at its client). NULL appends
+/// nothing; bytes that are not UTF-8 are replaced.
+pub fn write_text(out: &mut String, value: &Value<'_>, ty: Type) {
+    match value {
+        Value::DateTime(v) | Value::Timestamp(v) => write_datetime(out, *v, fsp(ty), ' '),
+        Value::Bytes(v) => out.push_str(&String::from_utf8_lossy(v)),
+        _ => write_shown(out, value, ty),
+    }
+}
+
+/// Appends a value as a document shows it, without quotes: instants in RFC 3339.
+pub(super) fn write_shown(out: &mut String, value: &Value<'_>, ty: Type) {
+    match value {
+        Value::Null => {}
+        Value::Int(v) => out.push_str(itoa::Buffer::new().format(*v)),
+        Value::UInt(v) => out.push_str(itoa::Buffer::new().format(*v)),
+        // Writing to a String cannot fail.
+        Value::Decimal(v) => drop(write!(out, "{v}")),
+        Value::Float(v) => write_float(out, *v),
+        Value::Double(v) => write_double(out, *v),
+        Value::Text(v) | Value::Json(v) => out.push_str(v),
+        Value::Bytes(v) => drop(write!(out, "{}", String::from_utf8_lossy(v))),
+        Value::Date(v) => write_date(out, *v),
+        Value::Time(v) => write_time(out, *v, fsp(ty)),
+        Value::DateTime(v) => write_datetime(out, *v, fsp(ty), 'T'),
+        Value::Timestamp(v) => {
+            write_datetime(out, *v, fsp(ty), 'T');
+            out.push('Z');
+        }
+    }
+}
+
+/// Appends a DOUBLE as MySQL prints it: the shortest digits that read back, plain between
+/// 1e-15 and 1e15, else with an exponent.
+pub fn write_double(out: &mut String, number: f64) {
+    write_floating(out, ryu::Buffer::new().format_finite(number));
+}
+
+/// Appends a FLOAT as MySQL prints it.
+pub fn write_float(out: &mut String, number: f32) {
+    write_floating(out, ryu::Buffer::new().format_finite(number));
+}
+
+/// Reads a value of a type from MySQL's text for it, or a document's; `None` if it is none.
+pub fn parse_text(ty: Type, text: &str) -> Option<Value<'static>> {
+    Some(match ty {
+        Type::Int { bytes, unsigned: false } => {
+            let number: i64 = text.parse().ok()?;
+            let bits = 64 - 8 * u32::from(bytes);
+            ((number << bits >> bits) == number).then_some(Value::Int(number))?
+        }
+        Type::Int { bytes, unsigned: true } => {
+            let number: u64 = text.parse().ok()?;
+            (number <= u64::MAX >> (64 - 8 * u32::from(bytes))).then_some(Value::UInt(number))?
+        }
+        Type::Year | Type::Bit { .. } => Value::UInt(text.parse().ok()?),
+        Type::Decimal { scale, .. } => Value::Decimal(Decimal::parse(text)?.rescale(scale)?),
+        Type::Float => Value::Float(text.parse().ok()?),
+        Type::Double => Value::Double(text.parse().ok()?),
+        Type::Text(_) => Value::Text(text.to_owned().into()),
+        Type::Bytes => Value::Bytes(text.as_bytes().to_owned().into()),
+        Type::Date => Value::Date(days_from_bytes(text.as_bytes())?),
+        Type::Time { .. } => Value::Time(micros_from_time(text)?),
+        Type::DateTime { .. } => Value::DateTime(micros_from_iso(text)?),
+        Type::Timestamp { .. } => Value::Timestamp(micros_from_iso(text)?),
+        Type::Json => Value::Json(normalize_json(text)?.into()),
+    })
+}
+
+fn fsp(ty: Type) -> u8 {
+    match ty {
+        Type::Time { fsp } | Type::DateTime { fsp } | Type::Timestamp { fsp } => fsp,
+        _ => 0,
+    }
+}
+
+/// Rewrites the shortest digits (as `1.5e-7`, `150.0`) in MySQL's notation.
+fn write_floating(out: &mut String, shortest: &str) {
+    let (sign, shortest) = match shortest.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", shortest),
+    };
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let leading = digits.bytes().take_while(|b| *b == b'0').count();
+    let significant = digits[leading..].trim_end_matches('0');
+    if significant.is_empty() {
+        out.push_str(if sign.is_empty() { "0" } else { "-0" });
+        return;
+    }
+    // The number is 0.SIGNIFICANT · 10^point.
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let point = whole.len() as i32 - leading as i32 + exponent;
+    let count = significant.len() as i32;
+    out.push_str(sign);
+    if (-14..=15).contains(&point) {
+        if point <= 0 {
+            out.push_str("0.");
+            (point..0).for_each(|_| out.push('0'));
+            out.push_str(significant);
+        } else if point >= count {
+            out.push_str(significant);
+            (count..point).for_each(|_| out.push('0'));
+        } else {
+            let (whole, fraction) = significant.split_at(point as usize);
+            let _ = write!(out, "{whole}.{fraction}");
+        }
+    } else {
+        let (first, rest) = significant.split_at(1);
+        out.push_str(first);
+        if !rest.is_empty() {
+            let _ = write!(out, ".{rest}");
+        }
+        let _ = write!(out, "e{}", point - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Collation;
+    use super::*;
+
+    #[test]
+    fn text_reads_back_by_type() {
+        for (ty, text) in [
+            (Type::Int { bytes: 1, unsigned: false }, "-128"),
+            (Type::Int { bytes: 8, unsigned: true }, "18446744073709551615"),
+            (Type::Decimal { precision: 10, scale: 2 }, "-0.05"),
+            (Type::Double, "0.1"),
+            (Type::Timestamp { fsp: 0 }, "2024-09-02 17:21:02"),
+            (Type::DateTime { fsp: 6 }, "2024-09-02 17:21:02.000001"),
+            (Type::Date, "9999-12-31"),
+            (Type::Time { fsp: 0 }, "-838:59:59"),
+            (Type::Text(Collation::Other), "x"),
+            (Type::Json, "{\"a\": 1}"),
+        ] {
+            let mut out = String::new();
+            write_text(&mut out, &parse_text(ty, text).unwrap(), ty);
+            assert_eq!(out, text);
+        }
+        for (ty, text) in [
+            (Type::Int { bytes: 1, unsigned: false }, "128"),
+            (Type::Int { bytes: 2, unsigned: true }, "65536"),
+            (Type::Int { bytes: 4, unsigned: false }, "1 OR 1=1"),
+            (Type::Date, "2024-13-01"),
+        ] {
+            assert_eq!(parse_text(ty, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn doubles_print_plainly_until_they_grow_too_long() {
+        for (number, want) in [
+            (0.1, "0.1"),
+            (150.0, "150"),
+            (-2.5e-7, "-0.00000025"),
+            (1e14, "100000000000000"),
+            (1e15, "1e15"),
+            (1.5e300, "1.5e300"),
+            (1e-20, "1e-20"),
+        ] {
+            let mut out = String::new();
+            write_double(&mut out, number);
+            assert_eq!(out, want);
+        }
+    }
+}

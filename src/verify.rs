@@ -1,0 +1,1 @@
+//! Documents against MySQL's own answer.
