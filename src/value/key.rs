@@ -11,7 +11,19 @@ use super::{RowLayout, Type, Value, parse_text, write_shown};
 /// Per column: a byte `0` for NULL or `1` for a value, then integers as 8 bytes big-endian (signed ones with the
 /// sign bit flipped), instants likewise, decimals as 32 such bytes, floating-point numbers by
 /// their sortable bits, text and bytes with `00` as `00 FF`, ended by `00 00`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(from = "Vec<u8>", into = "Vec<u8>")]
 pub struct Key(SmallVec<[u8; 24]>);
 
 /// Why text is no key.
@@ -33,6 +45,18 @@ pub enum KeyError {
         /// The part as given.
         text: String,
     },
+}
+
+impl From<Vec<u8>> for Key {
+    fn from(bytes: Vec<u8>) -> Key {
+        Key(SmallVec::from_vec(bytes))
+    }
+}
+
+impl From<Key> for Vec<u8> {
+    fn from(key: Key) -> Vec<u8> {
+        key.0.into_vec()
+    }
 }
 
 impl Key {

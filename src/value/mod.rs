@@ -4,6 +4,7 @@
 //! Everything here is exact: decimals are integers with a scale, instants are whole microseconds,
 //! text is bytes. Nothing here does I/O, knows a time zone but UTC, or reads a clock.
 
+mod compare;
 mod decimal;
 mod json;
 mod key;
@@ -13,6 +14,7 @@ mod text;
 
 use std::borrow::Cow;
 
+pub use compare::compare;
 pub use decimal::{Decimal, MAX_PRECISION};
 pub use json::{normalize_json, write_json, write_json_string};
 pub use key::{Key, KeyError};
@@ -128,6 +130,25 @@ impl Value<'_> {
     /// Whether this is SQL NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
+    }
+
+    /// The same value, borrowing its text and bytes from this one.
+    pub fn borrowed(&self) -> Value<'_> {
+        match self {
+            Value::Null => Value::Null,
+            Value::Int(v) => Value::Int(*v),
+            Value::UInt(v) => Value::UInt(*v),
+            Value::Decimal(v) => Value::Decimal(*v),
+            Value::Float(v) => Value::Float(*v),
+            Value::Double(v) => Value::Double(*v),
+            Value::Text(v) => Value::Text(Cow::Borrowed(v)),
+            Value::Bytes(v) => Value::Bytes(Cow::Borrowed(v)),
+            Value::Date(v) => Value::Date(*v),
+            Value::Time(v) => Value::Time(*v),
+            Value::DateTime(v) => Value::DateTime(*v),
+            Value::Timestamp(v) => Value::Timestamp(*v),
+            Value::Json(v) => Value::Json(Cow::Borrowed(v)),
+        }
     }
 
     /// The same value, owning its text and bytes.

@@ -84,6 +84,19 @@ impl RowLayout {
         row[column / 8] & (1 << (column % 8)) != 0
     }
 
+    /// Whether a column is the same in two rows of this layout: both NULL, or equal bytes.
+    pub fn same(&self, a: &[u8], b: &[u8], column: usize) -> bool {
+        let null = self.is_null(a, column);
+        null == self.is_null(b, column) && (null || self.raw(a, column) == self.raw(b, column))
+    }
+
+    /// The bytes that hold a column's value; meaningless where it is NULL.
+    #[inline]
+    fn raw<'r>(&self, row: &'r [u8], column: usize) -> &'r [u8] {
+        let cell = &self.cells[column];
+        if is_variable(cell.ty) { self.variable(row, cell) } else { self.cell(row, cell) }
+    }
+
     /// The value of a column of a row of this layout.
     #[inline]
     pub fn value<'r>(&self, row: &'r [u8], column: usize) -> Value<'r> {
