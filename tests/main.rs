@@ -1,3 +1,5 @@
 //! All tests that need more than one module, in one binary.
 
+#![allow(clippy::unwrap_used)]
+
 mod tidy;
