@@ -1,1 +1,0 @@
-//! Settings: a file and the environment, validated once.

@@ -1,0 +1,115 @@
+//! Every bound that can be set, each with its unit and range.
+
+use std::ops::RangeInclusive;
+
+use serde::Deserialize;
+
+use super::Problem;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// `[limits]`: past each of these there is back-pressure or a clear refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most records taken from Kafka into one step.
+    pub batch_records_max: u64,
+    /// Largest Kafka record, in bytes; topics and producers should allow the same.
+    pub record_bytes_max: u64,
+    /// Bytes of records held for one partition; past it the partition is paused.
+    pub queue_bytes_max: u64,
+    /// Bytes of one transaction held until it is complete.
+    pub transaction_bytes_max: u64,
+    /// Most documents that change in one atomic step.
+    pub atomic_documents_max: u64,
+    /// Most bytes of documents that change in one atomic step.
+    pub atomic_bytes_max: u64,
+    /// Most documents of one step of a fill or of other backlog, so that Redis serves in between.
+    pub chunk_documents_max: u64,
+    /// Most documents that one row change may touch at once; a wider one is worked off in chunks.
+    pub fan_out_max: u64,
+    /// Largest document, in bytes; a larger one becomes an error document.
+    pub document_bytes_max: u64,
+    /// Unreadable records in a row on one partition after which the pipeline stops: a wrong format.
+    pub unreadable_in_a_row_max: u64,
+    /// HTTP connections open at once.
+    pub connections_max: u64,
+    /// Largest request body, in bytes.
+    pub request_bytes_max: u64,
+    /// Seconds that a client may take to send a request's head.
+    pub request_header_seconds_max: u64,
+    /// Bytes of documents after which a page of a list ends early.
+    pub page_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            batch_records_max: 4096,
+            record_bytes_max: 16 * MIB,
+            queue_bytes_max: 64 * MIB,
+            transaction_bytes_max: 256 * MIB,
+            atomic_documents_max: 4096,
+            atomic_bytes_max: 4 * MIB,
+            chunk_documents_max: 256,
+            fan_out_max: 4096,
+            document_bytes_max: 8 * MIB,
+            unreadable_in_a_row_max: 100,
+            connections_max: 1024,
+            request_bytes_max: 64 * KIB,
+            request_header_seconds_max: 10,
+            page_bytes_max: 16 * MIB,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn validate(&self) -> Result<(), Problem> {
+        let bytes = "bytes";
+        let documents = "documents";
+        for (key, given, allowed, unit) in [
+            ("limits.batch_records_max", self.batch_records_max, 1..=1_000_000, "records"),
+            ("limits.record_bytes_max", self.record_bytes_max, KIB..=GIB, bytes),
+            ("limits.queue_bytes_max", self.queue_bytes_max, MIB..=64 * GIB, bytes),
+            ("limits.transaction_bytes_max", self.transaction_bytes_max, MIB..=64 * GIB, bytes),
+            ("limits.atomic_documents_max", self.atomic_documents_max, 1..=100_000, documents),
+            ("limits.atomic_bytes_max", self.atomic_bytes_max, 64 * KIB..=256 * MIB, bytes),
+            ("limits.chunk_documents_max", self.chunk_documents_max, 1..=100_000, documents),
+            ("limits.fan_out_max", self.fan_out_max, 1..=1_000_000, documents),
+            ("limits.document_bytes_max", self.document_bytes_max, KIB..=128 * MIB, bytes),
+            (
+                "limits.unreadable_in_a_row_max",
+                self.unreadable_in_a_row_max,
+                1..=1_000_000,
+                "records",
+            ),
+            ("limits.connections_max", self.connections_max, 1..=100_000, "connections"),
+            ("limits.request_bytes_max", self.request_bytes_max, 0..=64 * MIB, bytes),
+            (
+                "limits.request_header_seconds_max",
+                self.request_header_seconds_max,
+                1..=3600,
+                "seconds",
+            ),
+            ("limits.page_bytes_max", self.page_bytes_max, 64 * KIB..=GIB, bytes),
+        ] {
+            within(key, given, allowed, unit)?;
+        }
+        Ok(())
+    }
+}
+
+fn within(
+    key: &'static str,
+    given: u64,
+    allowed: RangeInclusive<u64>,
+    unit: &str,
+) -> Result<(), Problem> {
+    if allowed.contains(&given) {
+        return Ok(());
+    }
+    let allowed = format!("{} to {} {unit}", allowed.start(), allowed.end());
+    Err(Problem { key, given: given.to_string(), allowed })
+}

@@ -1,0 +1,300 @@
+//! Settings: `viewtide.toml`, overridden by the environment, validated once.
+//!
+//! Every key `key` of a section `[section]` can be given as `VIEWTIDE_SECTION_KEY`; a secret also
+//! by `VIEWTIDE_SECTION_KEY_FILE`, a file that holds it. Whoever gets a [`Config`] can rely on it:
+//! unknown keys, wrong types and values out of range have been refused with where they stand and
+//! what is allowed. Nothing here connects anywhere; [`crate::check`] does.
+
+mod environment;
+mod error;
+mod limits;
+mod secret;
+mod sql_files;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Format, Toml};
+use redis::IntoConnectionInfo as _;
+use serde::Deserialize;
+
+use crate::sql::Definitions;
+use environment::Environment;
+pub use error::ConfigError;
+use error::Text;
+pub use limits::Limits;
+pub use secret::Secret;
+
+/// The file that is read when none is named.
+pub const DEFAULT_FILE: &str = "viewtide.toml";
+
+/// All settings of one pipeline.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What the pipeline is and which SQL it maintains.
+    #[serde(default)]
+    pub pipeline: Pipeline,
+    /// Where changes come from.
+    pub kafka: Kafka,
+    /// Where their schemas are.
+    pub registry: Registry,
+    /// Where documents go.
+    pub redis: Redis,
+    /// The database that the changes come from; only `check` and `verify` connect to it.
+    pub mysql: Mysql,
+    /// The HTTP API.
+    #[serde(default)]
+    pub api: Api,
+    /// Bounds.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The folder of the configuration file, which relative paths start from.
+    #[serde(skip)]
+    base: PathBuf,
+}
+
+/// `[pipeline]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pipeline {
+    /// Its name, part of all its Redis keys: 1 to 64 letters, digits, `-`, `_` or `.`.
+    pub name: String,
+    /// CREATE TABLE statements of the captured tables: a file, or a folder of `.sql` files.
+    pub tables: PathBuf,
+    /// CREATE TABLE statements of event topics. Unset: `sql/streams` if there is one.
+    pub streams: Option<PathBuf>,
+    /// Views, a file or a folder of `.sql` files.
+    pub views: PathBuf,
+}
+
+/// `[kafka]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kafka {
+    /// Bootstrap brokers, `host:port` with commas between.
+    pub brokers: String,
+    /// Debezium's `topic.prefix`: a table's topic is `PREFIX.DATABASE.TABLE`.
+    #[serde(default = "default_topic_prefix")]
+    pub topic_prefix: String,
+    /// Where unreadable records go.
+    #[serde(default = "default_dead_letter_topic")]
+    pub dead_letter_topic: String,
+}
+
+/// `[registry]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// Address of a Confluent-compatible API, without a slash at the end.
+    pub url: String,
+}
+
+/// `[redis]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// `redis://[user[:password]@]host[:port][/database]`.
+    pub url: Secret,
+}
+
+/// `[mysql]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mysql {
+    /// Host name or address.
+    #[serde(default = "default_mysql_host")]
+    pub host: String,
+    /// TCP port.
+    #[serde(default = "default_mysql_port")]
+    pub port: u16,
+    /// A user that may SELECT from the tables.
+    pub user: String,
+    /// The user's password.
+    #[serde(default)]
+    pub password: Secret,
+    /// The database that the tables are in.
+    pub database: String,
+}
+
+/// `[api]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// Address and port to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+impl Config {
+    /// Reads a configuration file (`viewtide.toml` in the working directory if none is named) and
+    /// what the environment overrides.
+    ///
+    /// # Errors
+    /// A file that is missing or no TOML, an unknown key, a wrong type, a value that is not
+    /// allowed, a required key that is not given. All name the file or variable and the key.
+    pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
+        Config::load_with(path, std::env::vars_os())
+    }
+
+    /// Like [`Config::load`], with these variables for the environment.
+    fn load_with(
+        path: Option<&Path>,
+        variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+    ) -> Result<Config, ConfigError> {
+        let path = path.unwrap_or(Path::new(DEFAULT_FILE));
+        let content = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = Text { path, content: &content };
+        let environment = Environment::read(variables)?;
+        let figment = Figment::from(Toml::string(&content)).merge(&environment);
+        let mut config: Config = figment
+            .extract()
+            .map_err(|error| ConfigError::of_figment(error, &text, &environment))?;
+        config.base = path.parent().unwrap_or(Path::new("")).to_owned();
+        config.validate().map_err(|problem| problem.located(&text, &environment))?;
+        Ok(config)
+    }
+
+    /// Reads the files of SQL that the configuration names.
+    ///
+    /// # Errors
+    /// A file or folder that is missing, cannot be read, is too large, or holds no SQL.
+    pub fn definitions(&self) -> Result<Definitions, ConfigError> {
+        let pipeline = &self.pipeline;
+        let tables = sql_files::read("pipeline.tables", &self.base.join(&pipeline.tables))?;
+        let views = sql_files::read("pipeline.views", &self.base.join(&pipeline.views))?;
+        let streams = match &pipeline.streams {
+            Some(path) => sql_files::read("pipeline.streams", &self.base.join(path))?,
+            None => sql_files::read_if_there(&self.base.join("sql/streams"))?,
+        };
+        Ok(Definitions { tables, streams, views })
+    }
+
+    /// Where the captured tables' DDL is: a file or a folder.
+    pub fn tables_path(&self) -> PathBuf {
+        self.base.join(&self.pipeline.tables)
+    }
+
+    fn validate(&self) -> Result<(), Problem> {
+        let Config { pipeline, kafka, registry, redis, mysql, limits, .. } = self;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let is_name = |text: &str| (1..=64).contains(&text.len()) && text.chars().all(plain);
+        let is_topic = |text: &str| (1..=200).contains(&text.len()) && text.chars().all(plain);
+        let name = "1 to 64 letters, digits, `-`, `_` or `.`";
+        let topic = "1 to 200 letters, digits, `-`, `_` or `.`";
+        require(is_name(&pipeline.name), "pipeline.name", &pipeline.name, name)?;
+        let brokers = "`host:port`, several with commas between";
+        require(are_brokers(&kafka.brokers), "kafka.brokers", &kafka.brokers, brokers)?;
+        require(is_topic(&kafka.topic_prefix), "kafka.topic_prefix", &kafka.topic_prefix, topic)?;
+        let dead = &kafka.dead_letter_topic;
+        require(is_topic(dead), "kafka.dead_letter_topic", dead, topic)?;
+        let url = "`http://host[:port][/path]` without a slash at the end";
+        require(is_http_url(&registry.url), "registry.url", &registry.url, url)?;
+        let url = "`redis://[user[:password]@]host[:port][/database]`";
+        let is_redis = redis.url.expose().into_connection_info().is_ok();
+        require(is_redis, "redis.url", Secret::SHOWN, url)?;
+        require(!mysql.host.is_empty(), "mysql.host", "", "a host name or address")?;
+        require(mysql.port != 0, "mysql.port", "0", "1 to 65535")?;
+        require(!mysql.user.is_empty(), "mysql.user", "", "a user's name")?;
+        require(!mysql.database.is_empty(), "mysql.database", "", "a database's name")?;
+        limits.validate()
+    }
+}
+
+impl Redis {
+    /// Host, port and database without credentials, for messages.
+    pub fn address(&self) -> String {
+        match self.url.expose().into_connection_info() {
+            Ok(info) => {
+                let database = info.redis_settings().db();
+                let tail = if database == 0 { String::new() } else { format!("/{database}") };
+                format!("{}{tail}", info.addr())
+            }
+            Err(_) => Secret::SHOWN.to_owned(),
+        }
+    }
+}
+
+impl Kafka {
+    /// The topic of a captured table.
+    pub fn table_topic(&self, database: &str, table: &str) -> String {
+        format!("{}.{database}.{table}", self.topic_prefix)
+    }
+
+    /// The topic of transaction boundaries.
+    pub fn transaction_topic(&self) -> String {
+        format!("{}.transaction", self.topic_prefix)
+    }
+
+    /// The topic of Debezium's notifications, which say when a snapshot is complete.
+    pub fn notification_topic(&self) -> String {
+        format!("{}.notifications", self.topic_prefix)
+    }
+}
+
+impl Default for Pipeline {
+    fn default() -> Pipeline {
+        Pipeline {
+            name: "shop".to_owned(),
+            tables: "sql/schema.sql".into(),
+            streams: None,
+            views: "sql/views".into(),
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Api {
+        Api { listen: SocketAddr::from(([127, 0, 0, 1], 8001)) }
+    }
+}
+
+/// A value that is not allowed, before it is known where it was given.
+struct Problem {
+    key: &'static str,
+    given: String,
+    allowed: String,
+}
+
+fn require(holds: bool, key: &'static str, given: &str, allowed: &str) -> Result<(), Problem> {
+    if holds {
+        return Ok(());
+    }
+    let given = if given == Secret::SHOWN { given.to_owned() } else { format!("`{given}`") };
+    Err(Problem { key, given, allowed: allowed.to_owned() })
+}
+
+fn are_brokers(text: &str) -> bool {
+    text.split(',').all(|broker| {
+        broker.trim().rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
+        })
+    })
+}
+
+fn is_http_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let is_plain = |rest: &str| !rest.contains([' ', '?', '#']);
+    rest.is_some_and(|r| !r.is_empty() && !r.starts_with('/') && !r.ends_with('/') && is_plain(r))
+}
+
+fn default_topic_prefix() -> String {
+    "mysql".to_owned()
+}
+
+fn default_dead_letter_topic() -> String {
+    "viewtide.dead-letters".to_owned()
+}
+
+fn default_mysql_host() -> String {
+    "127.0.0.1".to_owned()
+}
+
+fn default_mysql_port() -> u16 {
+    3306
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! Counters, gauges and histograms in Prometheus' text format.
+//!
+//! Handles are cheap to clone and to count with; looking one up by its labels costs a lock and a
+//! hash, so what counts single records keeps its handle.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry};
+
+/// Buckets of the commit-to-visible histogram, in seconds.
+const FRESHNESS_BUCKETS: [f64; 16] =
+    [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// A part of the pipeline that can be waited for or tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The brokers.
+    Kafka,
+    /// The schema registry.
+    Registry,
+    /// Redis.
+    Redis,
+}
+
+impl Part {
+    /// Its name in labels, log lines and readiness.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Kafka => "kafka",
+            Part::Registry => "registry",
+            Part::Redis => "redis",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TopicLabel {
+    topic: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartitionLabel {
+    topic: String,
+    partition: i32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ViewLabel {
+    view: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabel {
+    part: &'static str,
+}
+
+type PerView<M> = Family<ViewLabel, M>;
+type PerTopic<M> = Family<TopicLabel, M>;
+type PerPart<M> = Family<PartLabel, M>;
+
+/// Everything that is measured.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    consumed: PerTopic<Counter>,
+    applied: PerTopic<Counter>,
+    dead_letters: PerTopic<Counter>,
+    lag_records: Family<PartitionLabel, Gauge>,
+    published: PerView<Counter>,
+    deleted: PerView<Counter>,
+    unchanged: PerView<Counter>,
+    error_documents: PerView<Counter>,
+    freshness: Family<ViewLabel, Histogram, fn() -> Histogram>,
+    retries: PerPart<Counter>,
+    wait_seconds: PerPart<Counter<f64, AtomicU64>>,
+    /// Records that had been applied before and were dropped.
+    pub duplicates: Counter,
+    /// Transactions applied.
+    pub transactions: Counter,
+    /// Transactions begun and not yet complete.
+    pub incomplete_transactions: Gauge,
+    /// Seconds between now and the commit of the newest change applied; 0 when nothing waits.
+    pub lag_seconds: Gauge<f64, AtomicU64>,
+    /// Steps committed to Redis.
+    pub steps: Counter,
+    /// Transactions and fan-outs whose documents did not fit one atomic step.
+    pub split_steps: Counter,
+    /// Pieces of work not yet published: fills and wide fan-outs.
+    pub backlog: Gauge,
+    /// Bytes of records held in queues.
+    pub queue_bytes: Gauge,
+    /// Rows held in memory.
+    pub rows: Gauge,
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Metrics {
+        let mut registry = Registry::with_prefix("viewtide");
+        let freshness: Family<ViewLabel, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(FRESHNESS_BUCKETS));
+        let r = &mut registry;
+        let metrics = Metrics {
+            consumed: add(r, "records_consumed", "Records read from Kafka"),
+            applied: add(r, "records_applied", "Records applied to tables"),
+            dead_letters: add(r, "dead_letters", "Unreadable records put aside"),
+            lag_records: add(r, "lag_records", "Records in a partition not yet applied"),
+            published: add(r, "documents_published", "Documents written to Redis"),
+            deleted: add(r, "documents_deleted", "Documents deleted from Redis"),
+            unchanged: add(r, "documents_unchanged", "Documents assembled and found unchanged"),
+            error_documents: add(r, "error_documents", "Documents published as an error"),
+            freshness: freshness.clone(),
+            retries: add(r, "retries", "Calls tried again"),
+            wait_seconds: add(r, "wait_seconds", "Seconds spent waiting for a part"),
+            duplicates: add(r, "duplicates_dropped", "Records applied before and dropped"),
+            transactions: add(r, "transactions_applied", "Transactions applied"),
+            incomplete_transactions: add(
+                r,
+                "incomplete_transactions",
+                "Transactions begun and not yet complete",
+            ),
+            lag_seconds: add(r, "lag_seconds", "Age of the newest change applied, if more wait"),
+            steps: add(r, "steps", "Atomic steps committed to Redis"),
+            split_steps: add(r, "split_steps", "Changes whose documents exceeded one step"),
+            backlog: add(r, "backlog", "Fills and fan-outs not yet published"),
+            queue_bytes: add(r, "queue_bytes", "Bytes of records held in queues"),
+            rows: add(r, "rows", "Rows held in memory"),
+            registry: Registry::default(),
+        };
+        let help = "Seconds from a change's commit until its document was readable";
+        registry.register("commit_to_visible_seconds", help, freshness);
+        Metrics { registry, ..metrics }
+    }
+
+    /// Records read from a topic; keep the handle.
+    pub fn consumed(&self, topic: &str) -> Counter {
+        self.consumed.get_or_create_owned(&TopicLabel { topic: topic.to_owned() })
+    }
+
+    /// Records of a topic applied to tables; keep the handle.
+    pub fn applied(&self, topic: &str) -> Counter {
+        self.applied.get_or_create_owned(&TopicLabel { topic: topic.to_owned() })
+    }
+
+    /// Unreadable records of a topic.
+    pub fn dead_letters(&self, topic: &str) -> Counter {
+        self.dead_letters.get_or_create_owned(&TopicLabel { topic: topic.to_owned() })
+    }
+
+    /// Records of a partition not yet applied.
+    pub fn lag_records(&self, topic: &str, partition: i32) -> Gauge {
+        let label = PartitionLabel { topic: topic.to_owned(), partition };
+        self.lag_records.get_or_create_owned(&label)
+    }
+
+    /// Documents of a view written; keep the handle.
+    pub fn published(&self, view: &str) -> Counter {
+        self.published.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
+    /// Documents of a view deleted; keep the handle.
+    pub fn deleted(&self, view: &str) -> Counter {
+        self.deleted.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
+    /// Documents of a view assembled and found unchanged; keep the handle.
+    pub fn unchanged(&self, view: &str) -> Counter {
+        self.unchanged.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
+    /// Documents of a view published as an error.
+    pub fn error_documents(&self, view: &str) -> Counter {
+        self.error_documents.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
+    /// Seconds from a change's commit until its document of this view was readable; keep the
+    /// handle.
+    pub fn freshness(&self, view: &str) -> Histogram {
+        self.freshness.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
+    /// Calls to a part that were tried again.
+    pub fn retries(&self, part: Part) -> Counter {
+        self.retries.get_or_create_owned(&PartLabel { part: part.name() })
+    }
+
+    /// Seconds spent waiting for a part.
+    pub fn wait_seconds(&self, part: Part) -> Counter<f64, AtomicU64> {
+        self.wait_seconds.get_or_create_owned(&PartLabel { part: part.name() })
+    }
+
+    /// Everything in OpenMetrics' text format
+    /// (`application/openmetrics-text; version=1.0.0; charset=utf-8`).
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_shown() {
+        let metrics = Metrics::new();
+        metrics.consumed("mysql.shop.orders").inc_by(3);
+        metrics.published("orders").inc();
+        metrics.freshness("orders").observe(0.004);
+        metrics.retries(Part::Redis).inc();
+        metrics.lag_records("mysql.shop.orders", 0).set(7);
+        metrics.lag_seconds.set(1.5);
+        let text = metrics.encode();
+        for line in [
+            "viewtide_records_consumed_total{topic=\"mysql.shop.orders\"} 3",
+            "viewtide_documents_published_total{view=\"orders\"} 1",
+            "viewtide_commit_to_visible_seconds_bucket{le=\"0.005\",view=\"orders\"} 1",
+            "viewtide_retries_total{part=\"redis\"} 1",
+            "viewtide_lag_records{topic=\"mysql.shop.orders\",partition=\"0\"} 7",
+            "viewtide_lag_seconds 1.5",
+            "viewtide_steps_total 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");
+        }
+    }
+}
