@@ -1,4 +1,5 @@
-//! Names of everything that viewtide keeps in Redis, shared by what writes it and what reads it.
+//! Names and forms of everything that viewtide keeps in Redis, shared by what writes it and what
+//! reads it.
 //!
 //! All keys of a pipeline carry one hash tag, so that they can change in one script:
 //!
@@ -7,11 +8,22 @@
 //! | `{viewtide:NAME}:meta` | hash | owner, `seq`, positions, watermarks, backlog, state of each view |
 //! | `{viewtide:NAME}:VIEW:docs` | hash | key bytes → document |
 //! | `{viewtide:NAME}:VIEW:keys` | sorted set, all scores 0 | key bytes: the documents in key order |
-//! | `{viewtide:NAME}:VIEW:index:INDEX` | sorted set, all scores 0 | index values, then key bytes |
-//! | `{viewtide:NAME}:VIEW:entries` | hash | key bytes → the document's index members, each with its length |
+//! | `{viewtide:NAME}:VIEW:index` | sorted set, all scores 0 | number of the index (one byte), index values, key bytes |
+//! | `{viewtide:NAME}:VIEW:entries` | hash | key bytes → the document's members of `index`, each after its length (4 bytes, big-endian) |
 //!
 //! Key bytes are those of [`crate::value::Key`]: their order is the order of the keys. A document
-//! is JSON; an error document is `!` followed by JSON `{"code", "column", "message"}`.
+//! is JSON; an error document is `!` followed by JSON `{"code", "column", "message"}`. `index` and
+//! `entries` exist only for views that declare indexes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::Key;
+
+/// Most indexes a view can have: their number is one byte of an index member.
+pub const INDEXES_MAX: usize = 255;
+
+/// First byte of an error document.
+const ERROR_MARK: u8 = b'!';
 
 /// The Redis keys of one pipeline.
 #[derive(Clone, Debug)]
@@ -28,12 +40,11 @@ pub struct ViewKeys {
     pub keys: String,
     /// Hash of each document's index members.
     pub entries: String,
-    /// Sorted sets, in the order of the view's indexes.
-    pub indexes: Vec<String>,
+    /// Sorted set of index members.
+    pub index: String,
+    /// Field of `meta` that holds the view's [`ViewState`].
+    pub state: String,
 }
-
-/// First byte of an error document.
-pub const ERROR_MARK: u8 = b'!';
 
 /// Fields of the `meta` hash.
 pub mod meta {
@@ -66,14 +77,108 @@ impl Keyspace {
         format!("{}:meta", self.prefix)
     }
 
-    /// The keys of a view with these indexes.
-    pub fn view<'a>(&self, view: &str, indexes: impl IntoIterator<Item = &'a str>) -> ViewKeys {
+    /// A key that exists only while a claim tries out what steps will need.
+    pub fn scratch(&self) -> String {
+        format!("{}:scratch", self.prefix)
+    }
+
+    /// The keys of a view.
+    pub fn view(&self, view: &str) -> ViewKeys {
         let key = |kind: &str| format!("{}:{view}:{kind}", self.prefix);
         ViewKeys {
             docs: key("docs"),
             keys: key("keys"),
             entries: key("entries"),
-            indexes: indexes.into_iter().map(|name| key(&format!("index:{name}"))).collect(),
+            index: key("index"),
+            state: format!("{}{view}", meta::VIEW),
         }
+    }
+}
+
+/// What all members of an index with these values begin with; the document's key follows.
+pub fn index_prefix(index: u8, values: &Key) -> Vec<u8> {
+    let mut member = Vec::with_capacity(1 + values.as_bytes().len() + 24);
+    member.push(index);
+    member.extend_from_slice(values.as_bytes());
+    member
+}
+
+/// Whether a view's documents are all there, and of which definition they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewState {
+    /// Every document of the view has been published; before, one that is missing may yet come.
+    pub complete: bool,
+    /// [`crate::sql::plan::View::fingerprint`] of what is published.
+    pub fingerprint: String,
+}
+
+impl ViewState {
+    /// As it stands in `meta`.
+    pub fn to_field(&self) -> String {
+        format!("{} {}", if self.complete { "complete" } else { "filling" }, self.fingerprint)
+    }
+
+    /// Reads it from `meta`; `None` for text that is none.
+    pub fn from_field(text: &str) -> Option<ViewState> {
+        let (state, fingerprint) = text.split_once(' ')?;
+        let complete = match state {
+            "complete" => true,
+            "filling" => false,
+            _ => return None,
+        };
+        Some(ViewState { complete, fingerprint: fingerprint.to_owned() })
+    }
+}
+
+/// What stands in a document's place when MySQL itself would raise an error for its row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDocument {
+    /// MySQL's error number.
+    pub code: u16,
+    /// The column of the document that could not be computed; `None` for a join or a filter.
+    pub column: Option<String>,
+    /// MySQL's message.
+    pub message: String,
+}
+
+impl ErrorDocument {
+    /// As it is stored.
+    pub fn to_stored(&self) -> Vec<u8> {
+        let mut stored = vec![ERROR_MARK];
+        // Numbers and strings always have a JSON form, and a Vec takes any number of bytes.
+        let _ = serde_json::to_writer(&mut stored, self);
+        stored
+    }
+
+    /// Reads a stored document: `None` if it is an ordinary one.
+    pub fn from_stored(stored: &[u8]) -> Option<ErrorDocument> {
+        let json = stored.strip_prefix(&[ERROR_MARK])?;
+        Some(serde_json::from_slice(json).unwrap_or_else(|_| ErrorDocument {
+            code: 0,
+            column: None,
+            message: "unreadable error document".to_owned(),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_read_back() {
+        for complete in [true, false] {
+            let state = ViewState { complete, fingerprint: "a b".to_owned() };
+            assert_eq!(ViewState::from_field(&state.to_field()), Some(state));
+        }
+        assert_eq!(ViewState::from_field("done x"), None);
+    }
+
+    #[test]
+    fn error_documents_read_back() {
+        let error =
+            ErrorDocument { code: 1690, column: Some("c".into()), message: "\"out\"".into() };
+        assert_eq!(ErrorDocument::from_stored(&error.to_stored()), Some(error));
+        assert_eq!(ErrorDocument::from_stored(b"{\"a\": 1}"), None);
     }
 }

@@ -17,6 +17,7 @@ pub mod sql;
 
 pub mod engine;
 
+pub mod dial;
 pub mod keyspace;
 pub mod sink;
 pub mod source;

@@ -1,0 +1,123 @@
+//! What Redis knows of the pipeline: the `meta` hash, read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::change::{Partition, Position, Positions};
+use crate::keyspace::{ViewState, meta};
+
+/// The whole of `meta`; empty in an empty Redis.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// Number of the last claim; 0 when there was none.
+    pub epoch: u64,
+    /// Token of the last claim; empty when there was none.
+    pub token: String,
+    /// How long the owner's lease still lasts; zero when it has ended.
+    pub lease_left: Duration,
+    /// Number of the last step.
+    pub seq: u64,
+    /// How far each partition has been applied.
+    pub positions: Positions,
+    /// Applied transactions by origin (`UUID` or `UUID:TAG`).
+    pub watermarks: BTreeMap<String, u64>,
+    /// Work not yet published, as the pipeline wrote it.
+    pub backlog: Option<String>,
+    /// State of each view, by name.
+    pub views: BTreeMap<String, ViewState>,
+}
+
+/// A field of `meta` that we did not write so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("field `{field}` holds `{value}`")]
+pub struct MetaError {
+    /// Name of the field.
+    pub field: String,
+    /// What stands there.
+    pub value: String,
+}
+
+impl Meta {
+    /// Reads the fields of the hash; `now_ms` is Redis' own time, milliseconds since 1970. Fields
+    /// that nobody here knows are left alone.
+    pub(super) fn from_fields(
+        fields: BTreeMap<String, String>,
+        now_ms: u64,
+    ) -> Result<Meta, MetaError> {
+        let mut read = Meta::default();
+        for (field, value) in fields {
+            if read.take(&field, &value, now_ms).is_none() {
+                return Err(MetaError { field, value });
+            }
+        }
+        Ok(read)
+    }
+
+    fn take(&mut self, field: &str, value: &str, now_ms: u64) -> Option<()> {
+        match field {
+            meta::EPOCH => self.epoch = value.parse().ok()?,
+            meta::TOKEN => value.clone_into(&mut self.token),
+            meta::SEQ => self.seq = value.parse().ok()?,
+            meta::LEASE => {
+                let ends: u64 = value.parse().ok()?;
+                self.lease_left = Duration::from_millis(ends.saturating_sub(now_ms));
+            }
+            meta::BACKLOG => self.backlog = Some(value.to_owned()),
+            _ => {
+                if let Some(place) = field.strip_prefix(meta::POSITION) {
+                    let (topic, number) = place.rsplit_once(':')?;
+                    let partition =
+                        Partition { topic: topic.to_owned(), number: number.parse().ok()? };
+                    self.positions.insert(partition, parse_position(value)?);
+                } else if let Some(origin) = field.strip_prefix(meta::WATERMARK) {
+                    self.watermarks.insert(origin.to_owned(), value.parse().ok()?);
+                } else if let Some(view) = field.strip_prefix(meta::VIEW) {
+                    self.views.insert(view.to_owned(), ViewState::from_field(value)?);
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+fn parse_position(value: &str) -> Option<Position> {
+    let (next_offset, fingerprint) = value.split_once(':')?;
+    Some(Position {
+        next_offset: next_offset.parse().ok()?,
+        fingerprint: u64::from_str_radix(fingerprint, 16).ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(fields: &[(&str, &str)]) -> Result<Meta, MetaError> {
+        let owned = fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Meta::from_fields(owned, 1_000)
+    }
+
+    #[test]
+    fn fields_are_read_by_name() {
+        let meta = read(&[
+            ("epoch", "7"),
+            ("lease", "3500"),
+            ("position:mysql.shop.orders:0", "17:00000000000000ff"),
+            ("watermark:3e11fa47-71ca-11e1-9e33-c80aa9429562:tag", "9"),
+            ("view:a:b", "complete f1"),
+            ("of later versions", "?"),
+        ])
+        .unwrap();
+        assert_eq!((meta.epoch, meta.lease_left), (7, Duration::from_millis(2500)));
+        let partition = Partition { topic: "mysql.shop.orders".into(), number: 0 };
+        assert_eq!(meta.positions[&partition], Position { next_offset: 17, fingerprint: 255 });
+        assert_eq!(meta.watermarks["3e11fa47-71ca-11e1-9e33-c80aa9429562:tag"], 9);
+        assert!(meta.views["a:b"].complete);
+    }
+
+    #[test]
+    fn a_field_that_is_not_ours_is_named() {
+        let error = read(&[("position:t:0", "x")]).unwrap_err();
+        assert_eq!(error.to_string(), "field `position:t:0` holds `x`");
+    }
+}

@@ -1,0 +1,139 @@
+//! The scripts that run inside Redis, and what they answer.
+//!
+//! Each begins with `#!lua`, so that Redis refuses it as a whole, before its first write, when it
+//! is out of memory, a replica or unable to save. Those that only renew, claim or delete may run
+//! without memory to spare.
+
+use redis::{Cmd, Value};
+
+/// A script and the name Redis knows it by once it is loaded.
+#[derive(Debug)]
+pub(super) struct Script {
+    code: &'static str,
+    hash: String,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) step: Script,
+    pub(super) sweep: Script,
+    pub(super) claim: Script,
+    pub(super) renew: Script,
+}
+
+/// What a script answers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// It took effect.
+    Done,
+    /// The pipeline is not ours at the expected `seq`; this is what `meta` says.
+    Owner(Ownership),
+    /// A key is of another type than ours.
+    WrongType { key: String, found: String },
+    /// Too many keys in a range of a view (places in the step) for one step.
+    Crowded { view: usize, range: usize },
+    /// A range has been swept up to this key; empty when to its end.
+    Swept(Vec<u8>),
+    /// The pipeline is ours.
+    Claimed { epoch: u64, seq: u64 },
+    /// Another's lease still lasts so many milliseconds.
+    Held { for_ms: u64 },
+}
+
+/// Who owns the pipeline, and its last step; empty fields are missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ownership {
+    pub(super) epoch: Option<u64>,
+    pub(super) token: String,
+    pub(super) seq: Option<u64>,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Scripts {
+        Scripts {
+            step: Script::new(concat!(
+                "#!lua\n",
+                include_str!("prelude.lua"),
+                include_str!("step.lua")
+            )),
+            sweep: Script::new(concat!(
+                "#!lua flags=allow-oom\n",
+                include_str!("prelude.lua"),
+                include_str!("sweep.lua")
+            )),
+            claim: Script::new(concat!(
+                "#!lua flags=allow-oom\n",
+                include_str!("prelude.lua"),
+                include_str!("claim.lua")
+            )),
+            renew: Script::new(concat!(
+                "#!lua flags=allow-oom\n",
+                include_str!("prelude.lua"),
+                include_str!("renew.lua")
+            )),
+        }
+    }
+}
+
+impl Script {
+    fn new(code: &'static str) -> Script {
+        Script { code, hash: redis::Script::new(code).get_hash().to_owned() }
+    }
+
+    /// A call with these keys; arguments are added to it.
+    pub(super) fn call(&self, keys: &[&str]) -> Cmd {
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(&self.hash).arg(keys.len()).arg(keys);
+        call
+    }
+
+    /// Makes it known to Redis.
+    pub(super) fn load(&self) -> Cmd {
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(self.code);
+        load
+    }
+}
+
+impl Reply {
+    /// Reads an answer; `None` if no script of ours answers so.
+    pub(super) fn read(answer: &Value) -> Option<Reply> {
+        let Value::Array(parts) = answer else { return None };
+        let (name, rest) = parts.split_first()?;
+        Some(match (text(name)?, rest) {
+            ("done", []) => Reply::Done,
+            ("owner", [epoch, token, seq]) => Reply::Owner(Ownership {
+                epoch: text(epoch)?.parse().ok(),
+                token: text(token)?.to_owned(),
+                seq: text(seq)?.parse().ok(),
+            }),
+            ("type", [key, found]) => {
+                Reply::WrongType { key: text(key)?.to_owned(), found: text(found)?.to_owned() }
+            }
+            ("crowded", [view, range]) => {
+                Reply::Crowded { view: number(view)? as usize, range: number(range)? as usize }
+            }
+            ("swept", [Value::BulkString(last)]) => Reply::Swept(last.clone()),
+            ("claimed", [epoch, seq]) => {
+                Reply::Claimed { epoch: text(epoch)?.parse().ok()?, seq: text(seq)?.parse().ok()? }
+            }
+            ("held", [for_ms]) => Reply::Held { for_ms: number(for_ms)? },
+            _ => return None,
+        })
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        _ => None,
+    }
+}
