@@ -1,9 +1,12 @@
 //! What the engine says about a document, and which documents it has to speak of.
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::sql::plan::{NodeId, ViewId};
-use crate::value::Key;
+use super::frame::Frame;
+use crate::sql::expr::EvalError;
+use crate::sql::plan::{NodeId, Output, View, ViewId};
+use crate::value::{Key, write_json, write_json_string};
 
 /// A document as it stands now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,4 +57,88 @@ pub struct Fanout {
     pub key: Key,
     /// Recognises how far an engine has come with it; `None` before the first chunk.
     pub cursor: Option<u64>,
+}
+
+/// Writes documents of one view; what does not change from one to the next is prepared.
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// What stands before each column's value: `{"order_id":`, `,"total":`.
+    names: Vec<String>,
+    /// Reused for every document.
+    body: String,
+    index_values: Vec<Key>,
+}
+
+/// What stands for the hash of a document that is not there.
+const ABSENT: u64 = 2;
+
+impl Writer {
+    /// A writer of documents of this view.
+    pub(super) fn new(view: &View) -> Writer {
+        let name = |(i, output): (usize, &Output)| {
+            let mut text = String::from(if i == 0 { "{" } else { "," });
+            write_json_string(&mut text, &output.name);
+            text.push(':');
+            text
+        };
+        Writer {
+            names: view.outputs.iter().enumerate().map(name).collect(),
+            body: String::new(),
+            index_values: Vec::new(),
+        }
+    }
+
+    /// Makes the document of a root row. `publish` is given its hash and says whether it is
+    /// wanted; `None` if not.
+    pub(super) fn write<'e>(
+        &mut self,
+        frame: &Frame<'e>,
+        root: &'e [u8],
+        publish: impl FnOnce(u64) -> bool,
+    ) -> Option<Document> {
+        match self.fill(frame, root) {
+            Ok(true) => publish(xxh3_64(self.body.as_bytes())).then(|| Document::Present {
+                body: self.body.clone(),
+                index_values: self.index_values.drain(..).collect(),
+            }),
+            Ok(false) => publish(ABSENT).then_some(Document::Absent),
+            Err((error, column)) => {
+                let hash = xxh3_64(format!("{column:?} {error}").as_bytes());
+                let column = column.map(|column| frame.view().outputs[column].name.clone());
+                let EvalError { code, message } = error;
+                publish(hash).then_some(Document::Error { code, column, message })
+            }
+        }
+    }
+
+    /// Writes the body and the index values; whether the view has the row. An error comes with
+    /// the column that it arose in.
+    fn fill<'e>(
+        &mut self,
+        frame: &Frame<'e>,
+        root: &'e [u8],
+    ) -> Result<bool, (EvalError, Option<usize>)> {
+        self.body.clear();
+        self.index_values.clear();
+        let view = frame.view();
+        if !frame.admit(&view.scope, root).map_err(|error| (error, None))? {
+            return Ok(false);
+        }
+        let value = |column: usize| {
+            view.outputs[column].expr.eval(frame).map_err(|error| (error, Some(column)))
+        };
+        for (column, name) in self.names.iter().enumerate() {
+            self.body.push_str(name);
+            write_json(&mut self.body, &value(column)?, view.outputs[column].expr.ty);
+        }
+        self.body.push('}');
+        for index in &view.indexes {
+            let mut key = Key::new();
+            for &column in &index.columns {
+                key.push(&value(column)?);
+            }
+            self.index_values.push(key);
+        }
+        Ok(true)
+    }
 }

@@ -3,7 +3,244 @@
 //! Pure and synchronous: no I/O, no clock, nothing that can fail. What MySQL would answer with an
 //! error becomes an error document. State is a function of the changes applied, in their order
 //! per table; documents are a function of state.
+//!
+//! A change finds its row by primary key, is walked up from (the row before it and the row after
+//! it) to the root rows of every live view, and marks their documents. A marked document is
+//! assembled once, when it is asked for, and compared by hash with what it was before. Work that
+//! one change causes is bounded: what one row is part of beyond a limit is told as a [`Fanout`],
+//! an emptied table as a refill.
 
+mod aggregate;
+mod directory;
 mod document;
+mod fanout;
+mod frame;
+mod index;
+mod paged;
+mod reach;
+mod table;
+mod touch;
 
+use std::sync::Arc;
+
+use directory::NONE;
+use document::Writer;
 pub use document::{Document, Fanout, Touched};
+use fanout::Fanouts;
+use frame::Frame;
+use reach::{ColumnSet, Watch, watches};
+use table::Table;
+use touch::Documents;
+
+use crate::change::{Change, Op};
+use crate::sql::plan::{Plan, TableId, ViewId};
+use crate::value::{Key, Row};
+
+/// The most documents that one row's change touches at once.
+pub const FAN_OUT_MAX: usize = 4096;
+
+/// The state of all views of a plan.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Arc<Plan>,
+    /// By table.
+    tables: Vec<Table>,
+    /// By table: the nodes that its rows take.
+    watches: Vec<Vec<Watch>>,
+    /// By view.
+    documents: Vec<Documents>,
+    /// By view.
+    writers: Vec<Writer>,
+    fanouts: Fanouts,
+    refills: Vec<ViewId>,
+}
+
+impl Engine {
+    /// An engine without rows, none of whose views is live.
+    pub fn new(plan: Arc<Plan>) -> Engine {
+        Engine::with_fan_out_max(plan, FAN_OUT_MAX)
+    }
+
+    /// The same with another limit than [`FAN_OUT_MAX`], in documents.
+    pub fn with_fan_out_max(plan: Arc<Plan>, fan_out_max: usize) -> Engine {
+        let is_root = |id: TableId| plan.views.iter().any(|view| view.nodes[0].table == id);
+        Engine {
+            tables: plan.tables_with_ids().map(|(id, t)| Table::new(t, is_root(id))).collect(),
+            watches: watches(&plan),
+            documents: plan.views.iter().map(|_| Documents::default()).collect(),
+            writers: plan.views.iter().map(Writer::new).collect(),
+            fanouts: Fanouts::new(fan_out_max),
+            refills: Vec::new(),
+            plan,
+        }
+    }
+
+    /// Says whether a view's touched documents are told. A view that becomes live is to be filled.
+    pub fn set_live(&mut self, view: ViewId, live: bool) {
+        self.documents[usize::from(view.0)].set_live(live);
+    }
+
+    /// Applies a change: rows and indexes are up to date, the documents it can have changed are
+    /// remembered for [`Engine::take_touched`]. A change that changes nothing touches nothing.
+    pub fn apply(&mut self, change: Change) {
+        match change.op {
+            Op::Upsert(row) => self.upsert(change.table, row),
+            Op::Delete(key) => {
+                let slot = self.tables[usize::from(change.table.0)].slot_of(&key);
+                self.remove(change.table, slot);
+            }
+            Op::Truncate => self.truncate(change.table),
+        }
+    }
+
+    /// What was touched since the last call, in live views.
+    pub fn take_touched(&mut self) -> Touched {
+        let mut touched = Touched {
+            documents: Vec::new(),
+            fanouts: self.fanouts.take(),
+            refills: std::mem::take(&mut self.refills),
+        };
+        for (id, view) in self.plan.views_with_ids() {
+            let root = &self.tables[usize::from(view.nodes[0].table.0)];
+            let documents = &mut self.documents[usize::from(id.0)];
+            documents.take(root, |key| touched.documents.push((id, key)));
+        }
+        self.tables.iter_mut().for_each(Table::drop_retired);
+        touched
+    }
+
+    /// Up to `max` documents of a fan-out, some of them perhaps more than once, and what is left
+    /// of it. A chunk may be empty although something is left: its work is bounded too.
+    pub fn fanout_documents(&mut self, fanout: &Fanout, max: usize) -> (Vec<Key>, Option<Fanout>) {
+        self.fanouts.work_off(&self.plan, &self.tables, fanout, max)
+    }
+
+    /// Up to `max` keys of a view's root rows after the given one, in the order of their bytes.
+    /// Fewer than `max` are the last.
+    pub fn keys_after(&self, view: ViewId, after: Option<&Key>, max: usize) -> Vec<Key> {
+        self.root(view).keys_after(after, max)
+    }
+
+    /// A document as it stands now; `None` if it is what it was when last assembled.
+    pub fn assemble(&mut self, view: ViewId, key: &Key) -> Option<Document> {
+        let plan = self.plan.view(view);
+        let root = &self.tables[usize::from(plan.nodes[0].table.0)];
+        let slot = root.slot_of(key);
+        if slot == NONE {
+            return Some(Document::Absent);
+        }
+        let row = root.row(slot)?;
+        let frame = Frame::new(&self.tables, plan);
+        let documents = &mut self.documents[usize::from(view.0)];
+        let writer = &mut self.writers[usize::from(view.0)];
+        writer.write(&frame, row, |hash| documents.publish(slot, hash))
+    }
+
+    /// Forgets what a view's documents were assembled as, so that all of them are told again.
+    pub fn forget_published(&mut self, view: ViewId) {
+        self.documents[usize::from(view.0)].forget_published();
+    }
+
+    /// Rows held of a table.
+    pub fn rows(&self, table: TableId) -> usize {
+        self.tables[usize::from(table.0)].len()
+    }
+
+    fn root(&self, view: ViewId) -> &Table {
+        &self.tables[usize::from(self.plan.view(view).nodes[0].table.0)]
+    }
+
+    fn upsert(&mut self, id: TableId, row: Row) {
+        let table = &mut self.tables[usize::from(id.0)];
+        let slot = table.slot_like(&row);
+        let Some(old) = (if slot == NONE { None } else { table.row(slot) }) else {
+            if let Some(slot) = table.insert(row) {
+                self.touch(id, slot, |_| true);
+            }
+            return;
+        };
+        if old == row.as_bytes() {
+            return;
+        }
+        let layout = &table.rows.layout;
+        let changed: ColumnSet =
+            (0..layout.len()).filter(|&column| !layout.same(old, row.as_bytes(), column)).collect();
+        // Where the row stays with its parents one walk finds them; else the old ones first.
+        self.touch(id, slot, |watch| watch.edge.intersects(&changed));
+        self.fanouts.leave(&self.plan, &self.tables, (id, slot), Some(&row));
+        self.tables[usize::from(id.0)].replace(slot, row);
+        self.touch(id, slot, |watch| watch.reads.intersects(&changed));
+    }
+
+    fn remove(&mut self, id: TableId, slot: u32) {
+        if slot == NONE {
+            return;
+        }
+        self.touch(id, slot, |_| true);
+        self.fanouts.leave(&self.plan, &self.tables, (id, slot), None);
+        let table = &mut self.tables[usize::from(id.0)];
+        for (documents, view) in self.documents.iter_mut().zip(&self.plan.views) {
+            if view.nodes[0].table == id {
+                table.key(slot).into_iter().for_each(|key| documents.remove(slot, key));
+            }
+        }
+        table.remove(slot);
+    }
+
+    /// Removes a small table's rows one by one; a large one, or one whose rows are part of many
+    /// documents, is emptied at once and the views that read it are refilled.
+    fn truncate(&mut self, id: TableId) {
+        let table = &self.tables[usize::from(id.0)];
+        let limit = self.fanouts.max();
+        if table.len() <= limit {
+            let touched = |engine: &Engine| {
+                engine.documents.iter().map(Documents::touched).sum::<usize>()
+                    + engine.fanouts.pending() * limit
+            };
+            let before = touched(self);
+            for slot in 0..table.slots() {
+                if touched(self) - before > limit {
+                    break;
+                }
+                if self.tables[usize::from(id.0)].row(slot).is_some() {
+                    self.remove(id, slot);
+                }
+            }
+        }
+        if self.rows(id) == 0 {
+            return;
+        }
+        self.tables[usize::from(id.0)].clear();
+        for (view, plan) in self.plan.views_with_ids() {
+            if !plan.nodes.iter().any(|node| node.table == id) {
+                continue;
+            }
+            self.fanouts.forget(view);
+            let documents = &mut self.documents[usize::from(view.0)];
+            if plan.nodes[0].table == id {
+                documents.clear();
+            }
+            if documents.is_live() && !self.refills.contains(&view) {
+                self.refills.push(view);
+            }
+        }
+    }
+
+    /// Touches every document that the row in a slot is part of now, through the nodes that
+    /// `concerned` chooses.
+    fn touch(&mut self, id: TableId, slot: u32, concerned: impl Fn(&Watch) -> bool) {
+        let Some(row) = self.tables[usize::from(id.0)].row(slot) else { return };
+        for watch in &self.watches[usize::from(id.0)] {
+            let documents = &mut self.documents[usize::from(watch.view.0)];
+            if !documents.is_live() || !concerned(watch) {
+                continue;
+            }
+            if watch.node.0 == 0 {
+                documents.touch(slot);
+            } else {
+                let view = self.plan.view(watch.view);
+                self.fanouts.touch(&self.tables, view, watch, row, documents);
+            }
+        }
+    }
+}

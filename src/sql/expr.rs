@@ -57,3 +57,33 @@ pub struct EvalError {
     /// What happened.
     pub message: String,
 }
+
+impl Expr {
+    /// The value for the rows bound now.
+    ///
+    /// # Errors
+    /// Where MySQL raises one.
+    pub fn eval<'a>(&'a self, bindings: &'a impl Bindings) -> Result<Value<'a>, EvalError> {
+        match &self.kind {
+            ExprKind::Column { node, column } => Ok(bindings.column(*node, *column)),
+            ExprKind::Literal(value) => Ok(value.borrowed()),
+            ExprKind::Collection(i) => bindings.collection(*i),
+            ExprKind::IfPresent(node, inner) if bindings.is_present(*node) => inner.eval(bindings),
+            ExprKind::IfPresent(..) => Ok(Value::Null),
+        }
+    }
+
+    /// Appends the value as text; `false` if it is NULL.
+    ///
+    /// # Errors
+    /// Where MySQL raises one.
+    pub fn append_text(
+        &self,
+        bindings: &impl Bindings,
+        out: &mut String,
+    ) -> Result<bool, EvalError> {
+        let value = self.eval(bindings)?;
+        crate::value::write_text(out, &value, self.ty);
+        Ok(!value.is_null())
+    }
+}

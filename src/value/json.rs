@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::{Type, Value, write_double, write_float, write_shown};
+use super::{Type, Value, write_datetime, write_double, write_float, write_shown, write_time};
 
 /// Appends a value as it stands in a document: decimals and instants as strings, bytes as base64,
 /// JSON as itself. Text is escaped; numbers that JSON lacks become null.
@@ -31,6 +31,35 @@ pub fn write_json(out: &mut String, value: &Value<'_>, ty: Type) {
             write_shown(out, value, ty);
             out.push('"');
         }
+    }
+}
+
+/// Appends a value as MySQL makes it an element of JSON (in JSON_ARRAYAGG, JSON_OBJECT): decimals
+/// are numbers, doubles keep a point, instants are strings with six fractional digits.
+pub fn write_json_element(out: &mut String, value: &Value<'_>, ty: Type) {
+    match value {
+        Value::Decimal(_) => write_shown(out, value, ty),
+        Value::Float(v) => write_json_double(out, f64::from(*v)),
+        Value::Double(v) => write_json_double(out, *v),
+        Value::Time(v) => {
+            out.push('"');
+            write_time(out, *v, 6);
+            out.push('"');
+        }
+        Value::DateTime(v) | Value::Timestamp(v) => {
+            out.push('"');
+            write_datetime(out, *v, 6, ' ');
+            out.push('"');
+        }
+        _ => write_json(out, value, ty),
+    }
+}
+
+fn write_json_double(out: &mut String, number: f64) {
+    let start = out.len();
+    write_double(out, number);
+    if out[start..].bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+        out.push_str(".0");
     }
 }
 

@@ -1,0 +1,204 @@
+//! Collections: one value out of many rows.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use super::frame::{Frame, OrderValues, compare_by};
+use crate::sql::expr::{EvalError, Expr};
+use crate::sql::plan::{Aggregate, Collection, OrderBy, Scope};
+use crate::value::{Decimal, Type, Value, compare, write_json_element};
+
+/// Digits that AVG adds after the point (`div_precision_increment`), and the most there can be.
+const AVG_SCALE_ADDED: u8 = 4;
+const SCALE_MAX: u8 = 30;
+
+impl<'e> Frame<'e> {
+    /// The value of a collection for the rows bound now.
+    pub(super) fn aggregate(&self, collection: &'e Collection) -> Result<Value<'_>, EvalError> {
+        let scope = &collection.scope;
+        match &collection.aggregate {
+            Aggregate::CountRows => {
+                let mut count = 0;
+                self.each(scope, |_| {
+                    count += 1;
+                    Ok(())
+                })?;
+                Ok(Value::Int(count))
+            }
+            Aggregate::Count(expr) => {
+                let mut count = 0;
+                self.each_value(scope, expr, |_| {
+                    count += 1;
+                    Ok(())
+                })?;
+                Ok(Value::Int(count))
+            }
+            Aggregate::Sum(expr) => self.sum(scope, expr).map(|(sum, _)| sum),
+            Aggregate::Avg(expr) => self.average(scope, expr),
+            Aggregate::Min(expr) => self.extreme(scope, expr, Ordering::Less),
+            Aggregate::Max(expr) => self.extreme(scope, expr, Ordering::Greater),
+            Aggregate::GroupConcat { value, order_by, separator } => {
+                self.group_concat(scope, value, order_by, separator)
+            }
+            Aggregate::JsonArray(expr) => self.json_array(scope, expr),
+            Aggregate::First { value, order_by } => {
+                if self.pick(scope, order_by)? {
+                    value.eval(self)
+                } else {
+                    Ok(Value::Null)
+                }
+            }
+        }
+    }
+
+    /// Binds every row that counts, one after another.
+    fn each(
+        &self,
+        scope: &'e Scope,
+        mut then: impl FnMut(&'e [u8]) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
+        for row in self.children(scope.from) {
+            if self.admit(scope, row)? {
+                then(row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn each_value<'s>(
+        &'s self,
+        scope: &'e Scope,
+        expr: &'s Expr,
+        mut then: impl FnMut(Value<'s>) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
+        self.each(scope, |_| match expr.eval(self)? {
+            Value::Null => Ok(()),
+            value => then(value),
+        })
+    }
+
+    /// The sum and how many values it has; NULL of none.
+    fn sum(&self, scope: &'e Scope, expr: &'e Expr) -> Result<(Value<'_>, u64), EvalError> {
+        let mut count = 0;
+        let mut exact = Decimal::new(0, scale_of(expr.ty));
+        let mut floating = 0.0;
+        self.each_value(scope, expr, |value| {
+            count += 1;
+            match value {
+                Value::Int(v) => exact = add(exact, Decimal::new(v, 0))?,
+                Value::UInt(v) => exact = add(exact, Decimal::new(v, 0))?,
+                Value::Decimal(v) => exact = add(exact, v)?,
+                Value::Float(v) => floating += f64::from(v),
+                Value::Double(v) => floating += v,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        let sum = match expr.ty {
+            _ if count == 0 => Value::Null,
+            Type::Float | Type::Double => Value::Double(floating),
+            _ => Value::Decimal(exact),
+        };
+        Ok((sum, count))
+    }
+
+    fn average(&self, scope: &'e Scope, expr: &'e Expr) -> Result<Value<'_>, EvalError> {
+        let (sum, count) = self.sum(scope, expr)?;
+        Ok(match sum {
+            Value::Decimal(sum) => {
+                let scale = scale_of(expr.ty).saturating_add(AVG_SCALE_ADDED).min(SCALE_MAX);
+                let average = sum.checked_div(Decimal::new(count, 0), scale);
+                Value::Decimal(average.ok_or_else(out_of_range)?)
+            }
+            Value::Double(sum) => Value::Double(sum / count as f64),
+            other => other,
+        })
+    }
+
+    fn extreme(
+        &self,
+        scope: &'e Scope,
+        expr: &'e Expr,
+        wanted: Ordering,
+    ) -> Result<Value<'_>, EvalError> {
+        let mut best = Value::Null;
+        self.each_value(scope, expr, |value| {
+            if best.is_null() || compare(&value, &best) == wanted {
+                best = value;
+            }
+            Ok(())
+        })?;
+        Ok(best)
+    }
+
+    fn group_concat(
+        &self,
+        scope: &'e Scope,
+        value: &'e Expr,
+        order_by: &'e [OrderBy],
+        separator: &str,
+    ) -> Result<Value<'_>, EvalError> {
+        let mut texts = String::new();
+        let mut parts: Vec<(OrderValues<'_>, Range<usize>)> = Vec::new();
+        self.each(scope, |_| {
+            let start = texts.len();
+            if value.append_text(self, &mut texts)? {
+                parts.push((self.order_values(order_by)?, start..texts.len()));
+            }
+            Ok(())
+        })?;
+        if parts.is_empty() {
+            return Ok(Value::Null);
+        }
+        parts.sort_by(|(a, _), (b, _)| compare_by(order_by, a, b));
+        let mut joined = String::with_capacity(texts.len() + separator.len() * parts.len());
+        join(&mut joined, &texts, separator, parts.into_iter().map(|(_, range)| range));
+        Ok(Value::Text(joined.into()))
+    }
+
+    fn json_array(&self, scope: &'e Scope, expr: &'e Expr) -> Result<Value<'_>, EvalError> {
+        let mut texts = String::new();
+        let mut parts: Vec<(&'e [u8], Range<usize>)> = Vec::new();
+        self.each(scope, |row| {
+            let start = texts.len();
+            write_json_element(&mut texts, &expr.eval(self)?, expr.ty);
+            parts.push((row, start..texts.len()));
+            Ok(())
+        })?;
+        if parts.is_empty() {
+            return Ok(Value::Null);
+        }
+        let table = self.table(scope.from);
+        parts.sort_by(|(a, _), (b, _)| table.compare_keys(a, b));
+        let mut array = String::with_capacity(texts.len() + 2 * parts.len() + 2);
+        array.push('[');
+        join(&mut array, &texts, ", ", parts.into_iter().map(|(_, range)| range));
+        array.push(']');
+        Ok(Value::Json(array.into()))
+    }
+}
+
+/// Appends parts of a text with a separator between.
+fn join(out: &mut String, texts: &str, separator: &str, parts: impl Iterator<Item = Range<usize>>) {
+    for (i, range) in parts.enumerate() {
+        if i > 0 {
+            out.push_str(separator);
+        }
+        out.push_str(&texts[range]);
+    }
+}
+
+fn scale_of(ty: Type) -> u8 {
+    match ty {
+        Type::Decimal { scale, .. } => scale,
+        _ => 0,
+    }
+}
+
+fn add(a: Decimal, b: Decimal) -> Result<Decimal, EvalError> {
+    a.checked_add(b).ok_or_else(out_of_range)
+}
+
+fn out_of_range() -> EvalError {
+    EvalError { code: 1690, message: "DECIMAL value is out of range".to_owned() }
+}

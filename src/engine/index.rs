@@ -1,0 +1,393 @@
+//! From the values of a table's columns to one slot: its primary key, or the head of a list of
+//! rows with equal values.
+//!
+//! A single integer column goes through a [`Directory`] where its values lie densely; all else is
+//! hashed. The hash tables hold slots alone and compare through the rows; there are many small
+//! ones, so that none takes long to grow.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hasher};
+use std::ops::Bound;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+
+use super::directory::{Directory, NONE};
+use super::paged::Paged;
+use crate::value::{Key, Row, RowLayout, Type, Value};
+
+/// Hash tables of one index.
+const SHARDS: usize = 256;
+/// Fixed, so that the engine stays a function of its input.
+const HASHER: FixedState = FixedState::with_seed(0x7669_6577);
+/// The most keys that are moved at once to let a directory begin elsewhere.
+const MOVED_MAX: usize = 4096;
+
+/// A table's rows by slot, and how to read them.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) layout: RowLayout,
+    pub(super) slots: Paged<Option<Row>>,
+}
+
+impl Rows {
+    /// The bytes of the row in a slot.
+    #[inline]
+    pub(super) fn bytes(&self, slot: u32) -> Option<&[u8]> {
+        self.slots.get(slot).as_ref().map(Row::as_bytes)
+    }
+}
+
+/// What an index is asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Probe<'a> {
+    /// A value is NULL: equals nothing.
+    Nothing,
+    /// The value of a single integer column.
+    Number(i128),
+    /// The values of any other columns.
+    Values(SmallVec<[Value<'a>; 2]>),
+}
+
+impl<'a> Probe<'a> {
+    /// The values of some columns of a row.
+    #[inline]
+    pub(super) fn of_row(layout: &RowLayout, row: &'a [u8], columns: &[usize]) -> Probe<'a> {
+        if let [column] = columns {
+            match layout.value(row, *column) {
+                Value::Null => return Probe::Nothing,
+                Value::Int(v) => return Probe::Number(i128::from(v)),
+                Value::UInt(v) => return Probe::Number(i128::from(v)),
+                value => return Probe::Values(SmallVec::from_iter([value])),
+            }
+        }
+        Probe::of_values(columns.iter().map(|&column| layout.value(row, column)).collect())
+    }
+
+    /// The values that a key of these column types has.
+    pub(super) fn of_key(key: &Key, types: &[Type]) -> Probe<'static> {
+        if let [Type::Int { unsigned, .. }] = types
+            && let Some(code) = code_of_key(key)
+        {
+            return Probe::Number(number_of_code(code, *unsigned));
+        }
+        match key.values(types) {
+            Some(values) => Probe::of_values(values.into_iter().collect()),
+            None => Probe::Nothing,
+        }
+    }
+
+    fn of_values(values: SmallVec<[Value<'a>; 2]>) -> Probe<'a> {
+        match values.as_slice() {
+            [Value::Int(v)] => Probe::Number(i128::from(*v)),
+            [Value::UInt(v)] => Probe::Number(i128::from(*v)),
+            values if values.iter().any(Value::is_null) => Probe::Nothing,
+            _ => Probe::Values(values),
+        }
+    }
+
+    fn hash(&self) -> u64 {
+        let mut hasher = HASHER.build_hasher();
+        match self {
+            Probe::Nothing => {}
+            Probe::Number(number) => hasher.write_u64(*number as u64),
+            Probe::Values(values) => {
+                values.iter().for_each(|value| hash_value(&mut hasher, value));
+            }
+        }
+        hasher.finish()
+    }
+}
+
+/// Slots by the values of some columns of one table.
+#[derive(Debug)]
+pub(super) struct Index {
+    columns: Box<[usize]>,
+    /// For a single integer column: whether it is unsigned, and its dense part.
+    dense: Option<(bool, Directory)>,
+    hashed: Box<[HashTable<u32>]>,
+    hashed_len: usize,
+    /// The keys that are not in the directory, in order; kept where keys are walked.
+    ordered: Option<BTreeSet<Key>>,
+}
+
+impl Index {
+    /// An index over columns of rows of this layout; `ordered` if [`Index::keys_after`] is needed.
+    pub(super) fn new(layout: &RowLayout, columns: &[usize], ordered: bool) -> Index {
+        let dense = match columns {
+            [column] => match layout.column_type(*column) {
+                Type::Int { unsigned, .. } => Some((unsigned, Directory::default())),
+                Type::Year | Type::Bit { .. } => Some((true, Directory::default())),
+                _ => None,
+            },
+            _ => None,
+        };
+        Index {
+            columns: columns.into(),
+            dense,
+            hashed: Box::default(),
+            hashed_len: 0,
+            ordered: ordered.then(BTreeSet::new),
+        }
+    }
+
+    /// The columns it is over.
+    pub(super) fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// What this index is asked for to find a row like this one.
+    #[inline]
+    pub(super) fn probe<'r>(&self, rows: &Rows, row: &'r [u8]) -> Probe<'r> {
+        Probe::of_row(&rows.layout, row, &self.columns)
+    }
+
+    /// The slot, or [`NONE`].
+    #[inline]
+    pub(super) fn find(&self, rows: &Rows, probe: &Probe<'_>) -> u32 {
+        if let (Some((unsigned, directory)), Probe::Number(number)) = (&self.dense, probe) {
+            match code_of_number(*number, *unsigned).map(|code| directory.get(code)) {
+                None => return NONE,
+                Some(Some(slot)) => return slot,
+                Some(None) => {}
+            }
+        }
+        self.find_hashed(rows, probe)
+    }
+
+    /// Adds a slot whose row is in place and whose values the index does not hold.
+    pub(super) fn insert(&mut self, rows: &Rows, probe: &Probe<'_>, slot: u32) {
+        if let Some(code) = self.covered_code(rows, probe)
+            && let Some((_, directory)) = &mut self.dense
+        {
+            directory.set(code, slot);
+            return;
+        }
+        self.insert_hashed(rows, probe, slot);
+        self.begin_elsewhere(rows);
+    }
+
+    /// Puts `new` in the place of `old`, which is held and has the same values.
+    pub(super) fn replace(&mut self, probe: &Probe<'_>, old: u32, new: u32) {
+        if let Some((directory, code)) = self.directory_entry(probe) {
+            directory.set(code, new);
+            return;
+        }
+        let hash = probe.hash();
+        let shard = self.hashed.get_mut(shard(hash));
+        if let Some(held) = shard.and_then(|shard| shard.find_mut(hash, |&held| held == old)) {
+            *held = new;
+        }
+    }
+
+    /// Removes a slot that is held and whose row is still in place.
+    pub(super) fn remove(&mut self, rows: &Rows, probe: &Probe<'_>, slot: u32) {
+        if let Some((directory, code)) = self.directory_entry(probe) {
+            directory.remove(code);
+        } else {
+            self.remove_hashed(rows, probe, slot);
+        }
+    }
+
+    /// Up to `max` keys after the given one, in the order of their bytes.
+    pub(super) fn keys_after(&self, after: Option<&Key>, max: usize) -> Vec<Key> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut sparse = self.ordered.iter().flat_map(|keys| keys.range((start, Bound::Unbounded)));
+        let mut dense_from = match after {
+            None => Some(0),
+            Some(key) => code_of_key(key).and_then(|code| code.checked_add(1)),
+        };
+        let mut keys = Vec::new();
+        let mut next_sparse = sparse.next();
+        while keys.len() < max {
+            let dense = match (&self.dense, dense_from) {
+                (Some((_, directory)), Some(from)) => directory.next(from),
+                _ => None,
+            };
+            let dense_key = dense.map(|(code, _)| key_of_code(code));
+            match (dense_key, next_sparse) {
+                (Some(key), sparse) if sparse.is_none_or(|other| key < *other) => {
+                    dense_from = dense.and_then(|(code, _)| code.checked_add(1));
+                    keys.push(key);
+                }
+                (_, Some(key)) => {
+                    keys.push(key.clone());
+                    next_sparse = sparse.next();
+                }
+                _ => break,
+            }
+        }
+        keys
+    }
+
+    /// Takes the ordered keys out, to be dropped bit by bit.
+    pub(super) fn take_ordered(&mut self) -> BTreeSet<Key> {
+        self.ordered.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn find_hashed(&self, rows: &Rows, probe: &Probe<'_>) -> u32 {
+        if self.hashed_len == 0 || matches!(probe, Probe::Nothing) {
+            return NONE;
+        }
+        let hash = probe.hash();
+        let found = self.hashed[shard(hash)].find(hash, |&slot| self.matches(rows, slot, probe));
+        found.copied().unwrap_or(NONE)
+    }
+
+    fn insert_hashed(&mut self, rows: &Rows, probe: &Probe<'_>, slot: u32) {
+        if self.hashed.is_empty() {
+            self.hashed = (0..SHARDS).map(|_| HashTable::new()).collect();
+        }
+        let hash = probe.hash();
+        let columns = &self.columns;
+        self.hashed[shard(hash)].insert_unique(hash, slot, |&slot| {
+            let row = rows.bytes(slot).unwrap_or_default();
+            Probe::of_row(&rows.layout, row, columns).hash()
+        });
+        self.hashed_len += 1;
+        if let (Some(ordered), Some(row)) = (&mut self.ordered, rows.bytes(slot)) {
+            ordered.insert(Key::of_row(&rows.layout, row, &self.columns));
+        }
+    }
+
+    fn remove_hashed(&mut self, rows: &Rows, probe: &Probe<'_>, slot: u32) {
+        if self.hashed.is_empty() {
+            return;
+        }
+        let hash = probe.hash();
+        if let Ok(entry) = self.hashed[shard(hash)].find_entry(hash, |&held| held == slot) {
+            entry.remove();
+            self.hashed_len -= 1;
+        }
+        if let (Some(ordered), Some(row)) = (&mut self.ordered, rows.bytes(slot)) {
+            ordered.remove(&Key::of_row(&rows.layout, row, &self.columns));
+        }
+    }
+
+    fn matches(&self, rows: &Rows, slot: u32, probe: &Probe<'_>) -> bool {
+        let Some(row) = rows.bytes(slot) else { return false };
+        let value = |column: &usize| rows.layout.value(row, *column);
+        match probe {
+            Probe::Nothing => false,
+            Probe::Number(number) => match self.columns.first().map(value) {
+                Some(Value::Int(v)) => i128::from(v) == *number,
+                Some(Value::UInt(v)) => i128::from(v) == *number,
+                _ => false,
+            },
+            Probe::Values(values) => {
+                self.columns.iter().zip(values).all(|(column, v)| equal(&value(column), v))
+            }
+        }
+    }
+
+    /// The directory and code of a probe, if a page covers it.
+    fn directory_entry(&mut self, probe: &Probe<'_>) -> Option<(&mut Directory, u64)> {
+        let Probe::Number(number) = probe else { return None };
+        let (unsigned, directory) = self.dense.as_mut()?;
+        let code = code_of_number(*number, *unsigned)?;
+        directory.get(code)?;
+        Some((directory, code))
+    }
+
+    /// The code of a probe if a page covers it, or can be made to; what the hash tables hold of a
+    /// new page moves into it.
+    fn covered_code(&mut self, rows: &Rows, probe: &Probe<'_>) -> Option<u64> {
+        let Probe::Number(number) = probe else { return None };
+        let (unsigned, directory) = self.dense.as_mut()?;
+        let unsigned = *unsigned;
+        let code = code_of_number(*number, unsigned)?;
+        if directory.get(code).is_some() {
+            return Some(code);
+        }
+        let page = directory.cover(code, directory.len() + self.hashed_len)?;
+        if self.hashed_len > 0 {
+            for code in page {
+                let probe = Probe::Number(number_of_code(code, unsigned));
+                let slot = self.find_hashed(rows, &probe);
+                if slot != NONE {
+                    self.remove_hashed(rows, &probe, slot);
+                    if let Some((_, directory)) = &mut self.dense {
+                        directory.set(code, slot);
+                    }
+                }
+            }
+        }
+        Some(code)
+    }
+
+    /// Gives up a directory that began in the wrong place: it holds few keys, the hash tables many.
+    /// The next key begins it anew. Checked whenever the number of hashed keys has doubled.
+    fn begin_elsewhere(&mut self, rows: &Rows) {
+        let Some((unsigned, directory)) = &mut self.dense else { return };
+        let few = directory.len() <= MOVED_MAX && directory.len() * 4 <= self.hashed_len;
+        if self.hashed_len < 1024 || !self.hashed_len.is_power_of_two() || !few {
+            return;
+        }
+        let (unsigned, old) = (*unsigned, std::mem::take(directory));
+        let mut next = old.next(0);
+        while let Some((code, slot)) = next {
+            self.insert_hashed(rows, &Probe::Number(number_of_code(code, unsigned)), slot);
+            next = code.checked_add(1).and_then(|from| old.next(from));
+        }
+    }
+}
+
+/// The high bits choose among tables; hashbrown takes the low ones and the top seven.
+fn shard(hash: u64) -> usize {
+    (hash >> 48) as usize % SHARDS
+}
+
+fn hash_value(hasher: &mut impl Hasher, value: &Value<'_>) {
+    match value {
+        Value::Null => hasher.write_u8(0),
+        Value::Int(v) => hasher.write_u64(*v as u64),
+        Value::UInt(v) => hasher.write_u64(*v),
+        Value::Decimal(v) => hasher.write(&v.unscaled().to_le_bytes()),
+        Value::Float(v) => hasher.write_u64(u64::from((v + 0.0).to_bits())),
+        Value::Double(v) => hasher.write_u64((v + 0.0).to_bits()),
+        Value::Text(v) | Value::Json(v) => hasher.write(v.as_bytes()),
+        Value::Bytes(v) => hasher.write(v),
+        Value::Date(v) => hasher.write_u64(*v as u64),
+        Value::Time(v) | Value::DateTime(v) | Value::Timestamp(v) => hasher.write_u64(*v as u64),
+    }
+}
+
+/// Integers by number, whatever their signedness; NULL equals nothing.
+fn equal(a: &Value<'_>, b: &Value<'_>) -> bool {
+    match (a, b) {
+        (Value::Null, _) | (_, Value::Null) => false,
+        (Value::Int(a), Value::UInt(b)) | (Value::UInt(b), Value::Int(a)) => {
+            u64::try_from(*a) == Ok(*b)
+        }
+        _ => a == b,
+    }
+}
+
+/// The order-preserving code of a number in a column; `None` if the column cannot hold it.
+#[inline]
+fn code_of_number(number: i128, unsigned: bool) -> Option<u64> {
+    if unsigned {
+        u64::try_from(number).ok()
+    } else {
+        i64::try_from(number).ok().map(|number| number as u64 ^ (1 << 63))
+    }
+}
+
+fn number_of_code(code: u64, unsigned: bool) -> i128 {
+    if unsigned { i128::from(code) } else { i128::from((code ^ (1 << 63)) as i64) }
+}
+
+/// A key of one integer column is a marker and the code, big-endian.
+fn code_of_key(key: &Key) -> Option<u64> {
+    match key.as_bytes() {
+        [1, code @ ..] => code.try_into().ok().map(u64::from_be_bytes),
+        _ => None,
+    }
+}
+
+fn key_of_code(code: u64) -> Key {
+    let mut key = Key::new();
+    key.push(&Value::UInt(code));
+    key
+}

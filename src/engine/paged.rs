@@ -1,0 +1,86 @@
+//! A vector that grows without moving what it holds, so that no push ever waits for a copy of
+//! everything and none of the memory is slack.
+
+const SEGMENT_BITS: u32 = 14;
+const SEGMENT: usize = 1 << SEGMENT_BITS;
+
+/// A growing array addressed by slot.
+#[derive(Debug)]
+pub(super) struct Paged<T> {
+    /// All but the last hold [`SEGMENT`] elements; the first grows like a vector until it does.
+    segments: Vec<Vec<T>>,
+}
+
+impl<T> Default for Paged<T> {
+    fn default() -> Paged<T> {
+        Paged { segments: Vec::new() }
+    }
+}
+
+impl<T: Default> Paged<T> {
+    /// Slots in use.
+    pub(super) fn len(&self) -> usize {
+        match self.segments.split_last() {
+            Some((last, full)) => full.len() * SEGMENT + last.len(),
+            None => 0,
+        }
+    }
+
+    /// The element in a slot; it exists.
+    #[inline]
+    pub(super) fn get(&self, slot: u32) -> &T {
+        &self.segments[(slot >> SEGMENT_BITS) as usize][slot as usize % SEGMENT]
+    }
+
+    /// The element in a slot, to change; it exists.
+    #[inline]
+    pub(super) fn get_mut(&mut self, slot: u32) -> &mut T {
+        &mut self.segments[(slot >> SEGMENT_BITS) as usize][slot as usize % SEGMENT]
+    }
+
+    /// The element in a slot, to change; the array grows to it with defaults.
+    #[inline]
+    pub(super) fn get_or_grow(&mut self, slot: u32) -> &mut T {
+        if slot as usize >= self.len() {
+            self.grow(slot as usize + 1);
+        }
+        self.get_mut(slot)
+    }
+
+    /// Takes the segments out, to be dropped one by one.
+    pub(super) fn take_segments(&mut self) -> Vec<Vec<T>> {
+        std::mem::take(&mut self.segments)
+    }
+
+    fn grow(&mut self, len: usize) {
+        while self.len() < len {
+            if self.segments.last().is_none_or(|last| last.len() == SEGMENT) {
+                let capacity = if self.segments.is_empty() { 0 } else { SEGMENT };
+                self.segments.push(Vec::with_capacity(capacity));
+            }
+            let full = (self.segments.len() - 1) * SEGMENT;
+            if let Some(last) = self.segments.last_mut() {
+                last.resize_with((len - full).min(SEGMENT), T::default);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_with_defaults_and_keeps_what_was_set() {
+        let mut paged = Paged::<u32>::default();
+        assert_eq!(paged.len(), 0);
+        for slot in [0, 5, SEGMENT as u32 - 1, SEGMENT as u32, 3 * SEGMENT as u32 + 7] {
+            *paged.get_or_grow(slot) = slot + 1;
+            assert_eq!(paged.len(), slot as usize + 1);
+        }
+        assert_eq!((*paged.get(5), *paged.get(6)), (6, 0));
+        assert_eq!(*paged.get(3 * SEGMENT as u32 + 7), 3 * SEGMENT as u32 + 8);
+        assert_eq!(paged.take_segments().len(), 4);
+        assert_eq!(paged.len(), 0);
+    }
+}

@@ -1,0 +1,276 @@
+//! One table: packed rows in slots, found by primary key and by the columns that edges need.
+//!
+//! A secondary index leads to the first of a list of rows with equal values; the list runs through
+//! links that every row has per index. A slot is stable as long as its row lives.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use super::directory::NONE;
+use super::index::{Index, Probe, Rows};
+use super::paged::Paged;
+use crate::sql::plan::{self, Access};
+use crate::value::{Key, Row, Type, compare};
+
+/// Keys of an emptied table that are dropped at once.
+const DROPPED_KEYS_MAX: usize = 4096;
+
+/// The rows of a table.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) rows: Rows,
+    len: usize,
+    free: Vec<u32>,
+    key_types: Vec<Type>,
+    ordered: bool,
+    primary: Index,
+    secondary: Vec<Secondary>,
+    retired: Retired,
+}
+
+/// Rows in lists of equal values. Rows in which one is NULL are in no list.
+#[derive(Debug)]
+struct Secondary {
+    heads: Index,
+    links: Paged<Links>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Links {
+    previous: u32,
+    next: u32,
+}
+
+impl Default for Links {
+    fn default() -> Links {
+        Links { previous: NONE, next: NONE }
+    }
+}
+
+/// What is left of an emptied table: memory to be given back bit by bit.
+#[derive(Debug, Default)]
+struct Retired {
+    segments: Vec<Vec<Option<Row>>>,
+    keys: BTreeSet<Key>,
+}
+
+impl Table {
+    /// An empty table; `ordered` if its keys are to be walked in order.
+    pub(super) fn new(plan: &plan::Table, ordered: bool) -> Table {
+        let layout = plan.layout.clone();
+        let heads = |columns: &Vec<usize>| Index::new(&layout, columns, false);
+        Table {
+            len: 0,
+            free: Vec::new(),
+            key_types: plan.key.iter().map(|&column| plan.columns[column].ty).collect(),
+            ordered,
+            primary: Index::new(&layout, &plan.key, ordered),
+            secondary: plan
+                .indexes
+                .iter()
+                .map(|columns| Secondary { heads: heads(columns), links: Paged::default() })
+                .collect(),
+            rows: Rows { layout, slots: Paged::default() },
+            retired: Retired::default(),
+        }
+    }
+
+    /// Rows held.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Slots ever in use at once; all slots are below.
+    pub(super) fn slots(&self) -> u32 {
+        self.rows.slots.len() as u32
+    }
+
+    /// The row in a slot.
+    #[inline]
+    pub(super) fn row(&self, slot: u32) -> Option<&[u8]> {
+        self.rows.bytes(slot)
+    }
+
+    /// The primary key of the row in a slot.
+    pub(super) fn key(&self, slot: u32) -> Option<Key> {
+        let row = self.row(slot)?;
+        Some(Key::of_row(&self.rows.layout, row, self.primary.columns()))
+    }
+
+    /// Whether there is a row with this primary key.
+    pub(super) fn contains(&self, key: &Key) -> bool {
+        self.slot_of(key) != NONE
+    }
+
+    /// Orders two rows by primary key.
+    pub(super) fn compare_keys(&self, a: &[u8], b: &[u8]) -> Ordering {
+        let by_column = |&column: &usize| {
+            let layout = &self.rows.layout;
+            compare(&layout.value(a, column), &layout.value(b, column))
+        };
+        let columns = self.primary.columns().iter();
+        columns.map(by_column).find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+    }
+
+    /// The slot of the row with this row's primary key, or [`NONE`].
+    #[inline]
+    pub(super) fn slot_like(&self, row: &Row) -> u32 {
+        self.primary.find(&self.rows, &self.primary.probe(&self.rows, row.as_bytes()))
+    }
+
+    /// The slot of the row with this primary key, or [`NONE`].
+    #[inline]
+    pub(super) fn slot_of(&self, key: &Key) -> u32 {
+        self.primary.find(&self.rows, &Probe::of_key(key, &self.key_types))
+    }
+
+    /// The first slot of the rows found by an edge's values, or [`NONE`].
+    #[inline]
+    pub(super) fn first(&self, access: Access, probe: &Probe<'_>) -> u32 {
+        match access {
+            Access::Primary => self.primary.find(&self.rows, probe),
+            Access::Index(i) => self.secondary[i].heads.find(&self.rows, probe),
+        }
+    }
+
+    /// The slot after this one of the rows found by an edge's values, or [`NONE`].
+    #[inline]
+    pub(super) fn next(&self, access: Access, slot: u32) -> u32 {
+        match access {
+            Access::Primary => NONE,
+            Access::Index(i) => self.secondary[i].links.get(slot).next,
+        }
+    }
+
+    /// Up to `max` primary keys after the given one, in order.
+    pub(super) fn keys_after(&self, after: Option<&Key>, max: usize) -> Vec<Key> {
+        self.primary.keys_after(after, max)
+    }
+
+    /// Whether putting `row` in the place of the one in `slot` takes that out of the list that
+    /// `access` finds it by.
+    pub(super) fn relinks(&self, access: Access, slot: u32, row: &Row) -> bool {
+        match (access, self.row(slot)) {
+            (Access::Index(i), Some(old)) => {
+                self.secondary[i].moves(&self.rows, old, row.as_bytes())
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds a row whose key is not held. `None` if its key is NULL, which MySQL cannot store.
+    pub(super) fn insert(&mut self, row: Row) -> Option<u32> {
+        if matches!(self.primary.probe(&self.rows, row.as_bytes()), Probe::Nothing) {
+            return None;
+        }
+        let slot = self.free.pop().unwrap_or(self.slots());
+        *self.rows.slots.get_or_grow(slot) = Some(row);
+        self.len += 1;
+        let row = self.rows.bytes(slot)?;
+        let probe = self.primary.probe(&self.rows, row);
+        self.primary.insert(&self.rows, &probe, slot);
+        for secondary in &mut self.secondary {
+            secondary.link(&self.rows, slot);
+        }
+        Some(slot)
+    }
+
+    /// Puts a row in the place of the one with the same key.
+    pub(super) fn replace(&mut self, slot: u32, row: Row) {
+        let Some(old) = self.rows.bytes(slot) else { return };
+        for secondary in &mut self.secondary {
+            if secondary.moves(&self.rows, old, row.as_bytes()) {
+                secondary.unlink(&self.rows, slot);
+            }
+        }
+        let old = self.rows.slots.get_mut(slot).replace(row);
+        let (Some(old), Some(row)) = (old, self.rows.bytes(slot)) else { return };
+        for secondary in &mut self.secondary {
+            if secondary.moves(&self.rows, old.as_bytes(), row) {
+                secondary.link(&self.rows, slot);
+            }
+        }
+    }
+
+    /// Removes the row in a slot.
+    pub(super) fn remove(&mut self, slot: u32) {
+        let Some(row) = self.rows.bytes(slot) else { return };
+        for secondary in &mut self.secondary {
+            secondary.unlink(&self.rows, slot);
+        }
+        self.primary.remove(&self.rows, &self.primary.probe(&self.rows, row), slot);
+        self.rows.slots.get_mut(slot).take();
+        self.free.push(slot);
+        self.len -= 1;
+    }
+
+    /// Removes all rows at once. Their memory goes back with calls of [`Table::drop_retired`].
+    pub(super) fn clear(&mut self) {
+        let keys: Vec<_> = self.primary.columns().to_vec();
+        self.retired.segments.append(&mut self.rows.slots.take_segments());
+        self.retired.keys.append(&mut self.primary.take_ordered());
+        self.primary = Index::new(&self.rows.layout, &keys, self.ordered);
+        for secondary in &mut self.secondary {
+            let columns = secondary.heads.columns().to_vec();
+            secondary.heads = Index::new(&self.rows.layout, &columns, false);
+            secondary.links = Paged::default();
+        }
+        self.free = Vec::new();
+        self.len = 0;
+    }
+
+    /// Gives back a little of an emptied table's memory.
+    pub(super) fn drop_retired(&mut self) {
+        self.retired.segments.pop();
+        for _ in 0..DROPPED_KEYS_MAX {
+            if self.retired.keys.pop_first().is_none() {
+                break;
+            }
+        }
+    }
+}
+
+impl Secondary {
+    /// Whether two rows belong into different lists.
+    fn moves(&self, rows: &Rows, old: &[u8], new: &[u8]) -> bool {
+        self.heads.columns().iter().any(|&column| !rows.layout.same(old, new, column))
+    }
+
+    /// Puts a row, in place, at the head of its list.
+    fn link(&mut self, rows: &Rows, slot: u32) {
+        *self.links.get_or_grow(slot) = Links::default();
+        let Some(row) = rows.bytes(slot) else { return };
+        let probe = self.heads.probe(rows, row);
+        if matches!(probe, Probe::Nothing) {
+            return;
+        }
+        let head = self.heads.find(rows, &probe);
+        if head == NONE {
+            self.heads.insert(rows, &probe, slot);
+        } else {
+            self.heads.replace(&probe, head, slot);
+            self.links.get_mut(slot).next = head;
+            self.links.get_mut(head).previous = slot;
+        }
+    }
+
+    /// Takes a row, still in place, out of its list.
+    fn unlink(&mut self, rows: &Rows, slot: u32) {
+        let Some(row) = rows.bytes(slot) else { return };
+        let probe = self.heads.probe(rows, row);
+        if matches!(probe, Probe::Nothing) {
+            return;
+        }
+        let Links { previous, next } = std::mem::take(self.links.get_mut(slot));
+        if next != NONE {
+            self.links.get_mut(next).previous = previous;
+        }
+        if previous != NONE {
+            self.links.get_mut(previous).next = next;
+        } else if next != NONE {
+            self.heads.replace(&probe, slot, next);
+        } else {
+            self.heads.remove(rows, &probe, slot);
+        }
+    }
+}
