@@ -2,4 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod redis_ranges;
+mod redis_sink;
+mod support;
 mod tidy;

@@ -146,8 +146,9 @@ impl Sink {
     /// # Errors
     /// [`SinkError::Retry`], and [`SinkError::Fatal`] when what is there is not ours.
     pub async fn read_meta(&mut self) -> Result<Meta, SinkError> {
+        // No MULTI, which Redis refuses when it is out of memory; HGETALL alone is one instant.
         let mut both = redis::pipe();
-        both.atomic().cmd("TIME").cmd("HGETALL").arg(&self.meta);
+        both.cmd("TIME").cmd("HGETALL").arg(&self.meta);
         let read = self.exchange.query_all(&both).await;
         let ((seconds, micros), fields): ((u64, u64), BTreeMap<String, String>) =
             read.map_err(|failure| self.meta_failed(failure))?;
