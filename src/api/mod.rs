@@ -1,1 +1,130 @@
 //! The HTTP API: documents from Redis, and nothing else.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/{view}` | a page of documents in key order: `?limit=` (1 to 10000, default 1000), the next page's address in `Link: <…>; rel="next"` |
+//! | `/{view}?column=value[&column2=…]` | those of them with these values, by an index declared on exactly these columns |
+//! | `/{view}/{key}` | one document; `a,b` for a key of two columns, percent-encoded, `~` for NULL, BINARY as base64 |
+//! | `/healthz` `/readyz` `/metrics` `/` | that the process lives; whether all can be served, and why not; Prometheus; a page for people |
+//!
+//! A list is an array; that of a view which shows one table under its own name as it is stands in
+//! an object under that name, `{"orders": [...]}`. Documents carry a strong `ETag`. Errors are
+//! `{"error": "…"}`: 400 for what cannot be read, 404 only for what a complete view does not have
+//! (before it is complete, 503 with `Retry-After`), 405, 413 (requests carry no body), 414, 422 for
+//! a row whose document MySQL itself cannot compute. In a list such a row keeps its place:
+//! `{"order_id": 7, "error": {"code", "column", "message"}}`. A page ends early when its documents
+//! reach 8 MiB; only the missing `Link` says that it is the last. Views named like one of the API's
+//! own paths are refused at start.
+//!
+//! It knows nothing of the processor: any number of these can run, with or without one beside it.
+//! What is absent: writes, CORS, authentication, HTTP/2.
+
+mod budget;
+mod handlers;
+mod page;
+mod reader;
+mod reply;
+mod request;
+mod server;
+mod views;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use warp::Filter;
+use warp::http::StatusCode;
+use warp::http::header::HeaderValue;
+use warp::path::FullPath;
+use warp::reply::Response;
+
+use crate::dial::Dialer;
+use crate::keyspace::Keyspace;
+use crate::sql::plan::Plan;
+use crate::telemetry::{Metrics, Readiness};
+use budget::Budget;
+use handlers::Handlers;
+use reader::Reader;
+use views::Views;
+
+pub use views::ApiError;
+
+/// The API of one pipeline.
+#[derive(Debug)]
+pub struct Api {
+    handlers: Arc<Handlers>,
+}
+
+impl Api {
+    /// The API for a plan's views. `readiness` and `metrics` are those of the process. Nothing is
+    /// connected yet.
+    ///
+    /// # Errors
+    /// A view that cannot be served.
+    pub fn new(
+        dialer: &Dialer,
+        keyspace: &Keyspace,
+        plan: &Plan,
+        readiness: Readiness,
+        metrics: Arc<Metrics>,
+    ) -> Result<Api, ApiError> {
+        let handlers = Handlers {
+            views: Views::new(plan, keyspace)?,
+            reader: Reader::new(dialer, keyspace),
+            readiness,
+            metrics,
+            budget: Budget::new(),
+        };
+        Ok(Api { handlers: Arc::new(handlers) })
+    }
+
+    /// Serves until `shutdown`, then lets requests under way finish for at most 4 s.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let metrics = Arc::clone(&self.handlers.metrics);
+        server::serve(listener, warp::service(routes(self.handlers)), metrics, shutdown).await;
+    }
+}
+
+fn routes(
+    handlers: Arc<Handlers>,
+) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
+    let own = own_routes(&handlers).boxed();
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::path::full()
+        .and(query)
+        .and(warp::header::value("if-none-match").map(Some).or(warp::any().map(|| None)).unify())
+        .and_then(move |path: FullPath, query: String, if_none_match: Option<HeaderValue>| {
+            let handlers = Arc::clone(&handlers);
+            async move {
+                let path = path.as_str().strip_prefix('/').unwrap_or_default();
+                let first = path.split_once('/').map_or(path, |(first, _)| first);
+                if views::is_reserved(first) {
+                    return Err(warp::reject::not_found());
+                }
+                Ok(handlers.view(path, &query, if_none_match.as_ref()).await)
+            }
+        })
+        .or(own)
+        .unify()
+}
+
+/// What is not a view.
+fn own_routes(
+    handlers: &Arc<Handlers>,
+) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + 'static {
+    let with = |handlers: &Arc<Handlers>| {
+        let handlers = Arc::clone(handlers);
+        warp::any().map(move || Arc::clone(&handlers))
+    };
+    let health = warp::path!("healthz").and(with(handlers)).map(|h: Arc<Handlers>| h.health());
+    let metrics = warp::path!("metrics").and(with(handlers)).map(|h: Arc<Handlers>| h.metrics());
+    let ready = warp::path!("readyz")
+        .and(with(handlers))
+        .then(|h: Arc<Handlers>| async move { h.ready().await });
+    let front = warp::path::end()
+        .and(with(handlers))
+        .then(|h: Arc<Handlers>| async move { h.front_page().await });
+    let nothing = warp::any().map(|| reply::error(StatusCode::NOT_FOUND, "no such path"));
+    health.or(metrics).unify().or(ready).unify().or(front).unify().or(nothing).unify()
+}

@@ -4,6 +4,7 @@
 //! hash, so what counts single records keeps its handle.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +16,9 @@ use prometheus_client::registry::{Metric, Registry};
 /// Buckets of the commit-to-visible histogram, in seconds.
 const FRESHNESS_BUCKETS: [f64; 16] =
     [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// Buckets of the HTTP histogram, in seconds.
+const HTTP_BUCKETS: [f64; 10] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1.0, 5.0];
 
 /// A part of the pipeline that can be waited for or tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +63,11 @@ struct PartLabel {
     part: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabel {
+    status: u16,
+}
+
 type PerView<M> = Family<ViewLabel, M>;
 type PerTopic<M> = Family<TopicLabel, M>;
 type PerPart<M> = Family<PartLabel, M>;
@@ -78,6 +87,10 @@ pub struct Metrics {
     freshness: Family<ViewLabel, Histogram, fn() -> Histogram>,
     retries: PerPart<Counter>,
     wait_seconds: PerPart<Counter<f64, AtomicU64>>,
+    http_requests: Family<StatusLabel, Counter>,
+    http_seconds: Histogram,
+    /// HTTP connections open.
+    pub http_connections: Gauge,
     /// Records that had been applied before and were dropped.
     pub duplicates: Counter,
     /// Transactions applied.
@@ -104,6 +117,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("viewtide");
         let freshness: Family<ViewLabel, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(FRESHNESS_BUCKETS));
+        let http_seconds = Histogram::new(HTTP_BUCKETS);
         let r = &mut registry;
         let metrics = Metrics {
             consumed: add(r, "records_consumed", "Records read from Kafka"),
@@ -117,6 +131,9 @@ impl Metrics {
             freshness: freshness.clone(),
             retries: add(r, "retries", "Calls tried again"),
             wait_seconds: add(r, "wait_seconds", "Seconds spent waiting for a part"),
+            http_requests: add(r, "http_requests", "HTTP requests answered"),
+            http_seconds: http_seconds.clone(),
+            http_connections: add(r, "http_connections", "HTTP connections open"),
             duplicates: add(r, "duplicates_dropped", "Records applied before and dropped"),
             transactions: add(r, "transactions_applied", "Transactions applied"),
             incomplete_transactions: add(
@@ -134,6 +151,8 @@ impl Metrics {
         };
         let help = "Seconds from a change's commit until its document was readable";
         registry.register("commit_to_visible_seconds", help, freshness);
+        let help = "Seconds from an HTTP request's head until its answer";
+        registry.register("http_request_seconds", help, http_seconds);
         Metrics { registry, ..metrics }
     }
 
@@ -192,6 +211,12 @@ impl Metrics {
     /// Seconds spent waiting for a part.
     pub fn wait_seconds(&self, part: Part) -> Counter<f64, AtomicU64> {
         self.wait_seconds.get_or_create_owned(&PartLabel { part: part.name() })
+    }
+
+    /// An HTTP request was answered with this status, so long after its head had arrived.
+    pub fn http_request(&self, status: u16, after: Duration) {
+        self.http_requests.get_or_create(&StatusLabel { status }).inc();
+        self.http_seconds.observe(after.as_secs_f64());
     }
 
     /// Everything in OpenMetrics' text format

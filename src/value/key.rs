@@ -1,6 +1,8 @@
 //! Keys as bytes whose order is the order of the values: what a document is stored, paged and
 //! found by.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use smallvec::SmallVec;
 
 use super::{RowLayout, Type, Value, parse_text, write_shown};
@@ -74,7 +76,8 @@ impl Key {
         key
     }
 
-    /// Reads a key from one text per column (`~` is NULL), as it stands in a request's path.
+    /// Reads a key from one text per column, as it stands in a request's path: values as documents
+    /// show them (bytes in base64), `~` for NULL, and `~~`, `~~~` … for the text `~`, `~~` …
     ///
     /// # Errors
     /// Another number of parts, or a part that is no value of its column's type.
@@ -85,8 +88,7 @@ impl Key {
         let mut key = Key::new();
         for (i, (ty, part)) in types.iter().zip(parts).enumerate() {
             let text = part.as_ref();
-            let value = if text == "~" { Some(Value::Null) } else { parse_text(*ty, text) };
-            match value {
+            match parse_part(*ty, text) {
                 Some(value) => key.push(&value),
                 None => {
                     return Err(KeyError::Value { column: i + 1, text: text.to_owned() });
@@ -145,6 +147,8 @@ impl Key {
         let values = self.values(types)?;
         let text = |(value, ty): (&Value<'_>, &Type)| match value {
             Value::Null => "~".to_owned(),
+            Value::Bytes(bytes) => BASE64_STANDARD.encode(bytes),
+            Value::Text(text) if is_tildes(text) => format!("~{text}"),
             value => {
                 let mut out = String::new();
                 write_shown(&mut out, value, *ty);
@@ -153,6 +157,20 @@ impl Key {
         };
         Some(values.iter().zip(types).map(text).collect())
     }
+}
+
+fn parse_part(ty: Type, text: &str) -> Option<Value<'static>> {
+    match ty {
+        _ if text == "~" => Some(Value::Null),
+        Type::Bytes => BASE64_STANDARD.decode(text).ok().map(|bytes| Value::Bytes(bytes.into())),
+        Type::Text(_) if is_tildes(text) => Some(Value::Text(text[1..].to_owned().into())),
+        _ => parse_text(ty, text),
+    }
+}
+
+/// Text that could be taken for the sign of NULL.
+fn is_tildes(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte == b'~')
 }
 
 fn push_signed(bytes: &mut SmallVec<[u8; 24]>, number: i64) {
@@ -266,6 +284,13 @@ mod tests {
             [INT, TEXT, Type::Timestamp { fsp: 3 }, Type::Decimal { precision: 9, scale: 2 }];
         let parts = ["-7", "a,{}:\n\0é", "2024-09-02T17:21:02.500Z", "-0.50"];
         let parsed = Key::parse(&types, &parts).unwrap();
+        assert_eq!(parsed.texts(&types).unwrap(), parts);
+        let types = [TEXT, TEXT, Type::Bytes];
+        let parts = ["~~", "~a", "AP8="];
+        let parsed = Key::parse(&types, &parts).unwrap();
+        let values = parsed.values(&types).unwrap();
+        assert_eq!(values[0], Value::Text("~".into()));
+        assert_eq!(values[2], Value::Bytes(vec![0, 0xFF].into()));
         assert_eq!(parsed.texts(&types).unwrap(), parts);
         let null = Key::parse(&[INT], &["~"]).unwrap();
         assert_eq!(null.texts(&[INT]).unwrap(), ["~"]);

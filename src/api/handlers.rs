@@ -1,0 +1,248 @@
+//! One function per route.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use warp::http::StatusCode;
+use warp::http::header::HeaderValue;
+use warp::reply::Response;
+
+use super::budget::{BYTES_MAX, Budget};
+use super::page;
+use super::reader::{Found, PAGE_BYTES_MAX, Page, Reader, Standing, Unavailable};
+use super::reply;
+use super::request::{ListRequest, RequestError, decode, parse_key};
+use super::views::{Served, Views};
+use crate::keyspace::ErrorDocument;
+use crate::telemetry::{Metrics, Readiness};
+use crate::value::{Key, write_json, write_json_string};
+
+/// Memory that a page takes while it is put together: as Redis sent it, and as it is answered.
+const PAGE_ROOM: usize = 2 * PAGE_BYTES_MAX;
+
+const TOO_BUSY: &str = "too many large answers are under way";
+
+/// What handlers work with.
+#[derive(Debug)]
+pub(super) struct Handlers {
+    pub(super) views: Views,
+    pub(super) reader: Reader,
+    pub(super) readiness: Readiness,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) budget: Budget,
+}
+
+impl Handlers {
+    /// `/{view}` and `/{view}/{key}`: the path without its first `/`.
+    pub(super) async fn view(
+        &self,
+        path: &str,
+        query: &str,
+        if_none_match: Option<&HeaderValue>,
+    ) -> Response {
+        let (name, key) = match path.split_once('/') {
+            Some((name, key)) => (name, Some(key)),
+            None => (path, None),
+        };
+        let view = match decode(name) {
+            Ok(name) => self.views.get(&name).ok_or(name),
+            Err(error) => return bad_request(&error),
+        };
+        let view = match view {
+            Ok(view) => view,
+            Err(name) => return no_view(&name, self.views.names()),
+        };
+        match key {
+            None => match ListRequest::parse(view, query) {
+                Ok(request) => self.list(view, &request, if_none_match).await,
+                Err(error) => bad_request(&error),
+            },
+            Some(key) if key.contains('/') => {
+                reply::error(StatusCode::NOT_FOUND, "no such path; a `/` in a key is written %2F")
+            }
+            Some(_) if !query.is_empty() => {
+                reply::error(StatusCode::BAD_REQUEST, "a single document takes no parameters")
+            }
+            Some(key) => match parse_key(view, key) {
+                Ok(key) => self.document(view, &key, if_none_match).await,
+                Err(error) => bad_request(&error),
+            },
+        }
+    }
+
+    async fn document(
+        &self,
+        view: &Served,
+        key: &Key,
+        if_none_match: Option<&HeaderValue>,
+    ) -> Response {
+        let document = match self.reader.document(view, key).await {
+            Ok(Found::Document(document)) => document,
+            Ok(Found::Absent) => {
+                let key = key.texts(&view.key_types).unwrap_or_default().join(",");
+                let message = format!("{} has no document {key}", view.name);
+                return reply::error(StatusCode::NOT_FOUND, &message);
+            }
+            Ok(Found::Unknown) => return not_complete(view),
+            Err(error) => return unavailable(&error),
+        };
+        if let Some(error) = ErrorDocument::from_stored(&document) {
+            return reply::error_document(&error);
+        }
+        let Some(room) = self.budget.room(document.len()).await else {
+            return reply::not_now(TOO_BUSY);
+        };
+        reply::content(room.hold(document), None, if_none_match)
+    }
+
+    async fn list(
+        &self,
+        view: &Served,
+        request: &ListRequest,
+        if_none_match: Option<&HeaderValue>,
+    ) -> Response {
+        const { assert!(PAGE_ROOM <= BYTES_MAX) };
+        let Some(room) = self.budget.room(PAGE_ROOM).await else {
+            return reply::not_now(TOO_BUSY);
+        };
+        let page = match self.reader.page(view, request).await {
+            Ok(Some(page)) => page,
+            Ok(None) => return not_complete(view),
+            Err(error) => return unavailable(&error),
+        };
+        let last = page.documents.last().filter(|_| page.more_follow);
+        let next_page = last.map(|(last, _)| request.next_page(view, last));
+        reply::content(room.hold(list_body(view, page)), next_page, if_none_match)
+    }
+
+    /// `/healthz`: the process lives.
+    pub(super) fn health(&self) -> Response {
+        reply::json(StatusCode::OK, "{\"status\":\"ok\"}".to_owned())
+    }
+
+    /// `/readyz`: whether everything can be served, and why not.
+    pub(super) async fn ready(&self) -> Response {
+        let reasons = self.reasons().await;
+        let mut body = format!("{{\"ready\":{},\"reasons\":[", reasons.is_empty());
+        for (i, reason) in reasons.iter().enumerate() {
+            if i > 0 {
+                body.push(',');
+            }
+            write_json_string(&mut body, reason);
+        }
+        body.push_str("]}");
+        if reasons.is_empty() {
+            reply::json(StatusCode::OK, body)
+        } else {
+            reply::retry_later(reply::json(StatusCode::SERVICE_UNAVAILABLE, body))
+        }
+    }
+
+    /// `/metrics`.
+    pub(super) fn metrics(&self) -> Response {
+        let content_type =
+            HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        reply::plain(StatusCode::OK, content_type, Bytes::from(self.metrics.encode()))
+    }
+
+    /// `/`: a page for people.
+    pub(super) async fn front_page(&self) -> Response {
+        let standings = self.reader.standings(&self.views).await;
+        page::render(&self.views, standings.as_deref().unwrap_or_default(), &self.reasons().await)
+    }
+
+    /// Why not everything can be served: what the parts of this process say, and how Redis and
+    /// each view stand of which no part speaks.
+    async fn reasons(&self) -> Vec<String> {
+        let mut reasons = self.readiness.reasons();
+        let told = |reasons: &[String], part: &str| {
+            reasons.iter().any(|reason| reason.starts_with(&format!("{part}: ")))
+        };
+        match self.reader.standings(&self.views).await {
+            Ok(standings) => {
+                for (view, standing) in standings {
+                    let part = format!("view {}", view.name);
+                    let reason = match standing {
+                        Standing::Complete => continue,
+                        Standing::Filling => "its documents are being filled in",
+                        Standing::OtherDefinition => "its documents are of another definition",
+                        Standing::Empty => "no documents have been published yet",
+                    };
+                    if !told(&reasons, &part) {
+                        reasons.push(format!("{part}: {reason}"));
+                    }
+                }
+            }
+            Err(error) if !told(&reasons, "redis") => reasons.push(format!("redis: {error}")),
+            Err(_) => {}
+        }
+        reasons
+    }
+}
+
+/// `[…]`, or `{"orders":[…]}` for a mirror.
+fn list_body(view: &Served, page: Page) -> Vec<u8> {
+    let bytes: usize = page.documents.iter().map(|(_, document)| document.len() + 1).sum();
+    let mut body = Vec::with_capacity(bytes + view.name.len() + 16);
+    if view.is_mirror {
+        let mut name = String::from("{");
+        write_json_string(&mut name, &view.name);
+        name.push(':');
+        body.extend_from_slice(name.as_bytes());
+    }
+    body.push(b'[');
+    for (i, (key, document)) in page.documents.into_iter().enumerate() {
+        if i > 0 {
+            body.push(b',');
+        }
+        match ErrorDocument::from_stored(&document) {
+            None => body.extend_from_slice(&document),
+            Some(error) => body.extend_from_slice(error_row(view, &key, &error).as_bytes()),
+        }
+    }
+    body.push(b']');
+    if view.is_mirror {
+        body.push(b'}');
+    }
+    body
+}
+
+/// An error document in a list: its key, and the error in place of the other columns.
+fn error_row(view: &Served, key: &Key, error: &ErrorDocument) -> String {
+    let mut row = String::from("{");
+    let values = key.values(&view.key_types).unwrap_or_default();
+    for (column, value) in view.key.iter().zip(&values) {
+        write_json_string(&mut row, &column.name);
+        row.push(':');
+        write_json(&mut row, value, column.ty);
+        row.push(',');
+    }
+    // Writing to a String cannot fail.
+    let _ = write!(row, "\"error\":{{\"code\":{},\"column\":", error.code);
+    match &error.column {
+        Some(column) => write_json_string(&mut row, column),
+        None => row.push_str("null"),
+    }
+    row.push_str(",\"message\":");
+    write_json_string(&mut row, &error.message);
+    row.push_str("}}");
+    row
+}
+
+fn bad_request(error: &RequestError) -> Response {
+    reply::error(StatusCode::BAD_REQUEST, &error.to_string())
+}
+
+fn no_view(name: &str, names: &[String]) -> Response {
+    let message = format!("no view `{name}`; there are: {}", names.join(", "));
+    reply::error(StatusCode::NOT_FOUND, &message)
+}
+
+fn not_complete(view: &Served) -> Response {
+    reply::not_now(&format!("{} is not complete yet; /readyz says why", view.name))
+}
+
+fn unavailable(error: &Unavailable) -> Response {
+    reply::not_now(&error.to_string())
+}

@@ -1,0 +1,187 @@
+//! What a request asks for, read from its path and query.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::views::{Index, Served};
+use crate::keyspace::index_prefix;
+use crate::value::{Key, KeyError, Type};
+
+/// Documents on a page unless the request says otherwise.
+const LIMIT_DEFAULT: usize = 1000;
+
+/// Most documents on a page.
+const LIMIT_MAX: usize = 10_000;
+
+/// Most bytes of a key or of an index's values, decoded; MySQL's own keys have at most 3072.
+const KEY_BYTES_MAX: usize = 4096;
+
+/// What stays as it is in a link's query.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A page of a list.
+#[derive(Debug)]
+pub(super) struct ListRequest {
+    /// Most documents.
+    pub(super) limit: usize,
+    /// What all members of the sorted set begin with; empty in a list of all.
+    pub(super) prefix: Vec<u8>,
+    /// The page begins after this key.
+    pub(super) after: Option<Key>,
+    /// The query without its cursor, to be repeated in the next page's address.
+    kept: String,
+}
+
+/// Why a request is not understood; each becomes a 400.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RequestError {
+    #[error("`{0}` is not percent-encoded utf-8")]
+    Encoding(String),
+    #[error("the key is longer than {KEY_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("{error}; the key is {expected}")]
+    Key { error: KeyError, expected: String },
+    #[error("parameter `{0}` is given twice")]
+    Twice(String),
+    #[error("limit `{0}` is not a whole number from 1 to {LIMIT_MAX}")]
+    Limit(String),
+    #[error("cursor `{0}` is none of this list; take the address in the Link header as it is")]
+    Cursor(String),
+    #[error(
+        "no index on `{asked}`; indexes of this view: {indexes}; other parameters: limit, cursor"
+    )]
+    NoIndex { asked: String, indexes: String },
+    #[error("`{value}` is no value of column {column}")]
+    Value { column: String, value: String },
+}
+
+/// Reads the key in a path: `7`, `a,b` for two columns, percent-encoded, `~` for NULL.
+pub(super) fn parse_key(view: &Served, segment: &str) -> Result<Key, RequestError> {
+    let parts = segment.split(',').map(decode).collect::<Result<Vec<_>, _>>()?;
+    if parts.iter().map(String::len).sum::<usize>() > KEY_BYTES_MAX {
+        return Err(RequestError::TooLong);
+    }
+    Key::parse(&view.key_types, &parts).map_err(|error| {
+        let names: Vec<&str> = view.key.iter().map(|column| column.name.as_str()).collect();
+        RequestError::Key { error, expected: names.join(",") }
+    })
+}
+
+impl ListRequest {
+    /// Reads a query: `limit`, `cursor`, and the columns of one index.
+    pub(super) fn parse(view: &Served, query: &str) -> Result<ListRequest, RequestError> {
+        let mut limit = None;
+        let mut cursor = None;
+        let mut columns: Vec<(String, String)> = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) =
+                (decode(&name.replace('+', " "))?, decode(&value.replace('+', " "))?);
+            let known = match name.as_str() {
+                "limit" => limit.replace(value).is_some(),
+                "cursor" => cursor.replace(value).is_some(),
+                _ => {
+                    let known = columns.iter().any(|(known, _)| *known == name);
+                    columns.push((name.clone(), value));
+                    known
+                }
+            };
+            if known {
+                return Err(RequestError::Twice(name));
+            }
+        }
+        let mut kept = Vec::new();
+        let limit = match limit {
+            None => LIMIT_DEFAULT,
+            Some(text) => {
+                let limit = parse_limit(&text)?;
+                kept.push(format!("limit={limit}"));
+                limit
+            }
+        };
+        let encode = |text| utf8_percent_encode(text, QUERY);
+        kept.extend(columns.iter().map(|(n, v)| format!("{}={}", encode(n), encode(v))));
+        Ok(ListRequest {
+            limit,
+            prefix: parse_look_up(view, &columns)?,
+            after: cursor.map(|text| parse_cursor(&view.key_types, text)).transpose()?,
+            kept: kept.join("&"),
+        })
+    }
+
+    /// The address of the page that begins after this key.
+    pub(super) fn next_page(&self, view: &Served, last: &Key) -> String {
+        let name = utf8_percent_encode(&view.name, QUERY);
+        let separator = if self.kept.is_empty() { "" } else { "&" };
+        let cursor = BASE64_URL_SAFE_NO_PAD.encode(last.as_bytes());
+        format!("/{name}?{}{separator}cursor={cursor}", self.kept)
+    }
+
+    /// The page's bounds as ZRANGEBYLEX takes them.
+    pub(super) fn bounds(&self) -> (Vec<u8>, Vec<u8>) {
+        let bound = |mark: u8, rest: &[u8]| [&[mark], self.prefix.as_slice(), rest].concat();
+        let lower = match &self.after {
+            Some(key) => bound(b'(', key.as_bytes()),
+            None if self.prefix.is_empty() => b"-".to_vec(),
+            None => bound(b'[', &[]),
+        };
+        // Keys begin with 0 or 1.
+        let upper = if self.prefix.is_empty() { b"+".to_vec() } else { bound(b'(', &[0xFF]) };
+        (lower, upper)
+    }
+}
+
+/// Percent-decodes; the path or query has no other escapes.
+pub(super) fn decode(text: &str) -> Result<String, RequestError> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(Into::into).map_err(|_| RequestError::Encoding(text.to_owned()))
+}
+
+fn parse_limit(text: &str) -> Result<usize, RequestError> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let limit = if digits { text.parse().ok() } else { None };
+    limit
+        .filter(|limit| (1..=LIMIT_MAX).contains(limit))
+        .ok_or_else(|| RequestError::Limit(text.to_owned()))
+}
+
+fn parse_cursor(types: &[Type], text: String) -> Result<Key, RequestError> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(&text).ok();
+    let key = bytes.map(|bytes| Key::from_bytes(&bytes));
+    key.filter(|key| key.values(types).is_some()).ok_or(RequestError::Cursor(text))
+}
+
+/// What the members of the index on these columns begin with; nothing without columns.
+fn parse_look_up(view: &Served, asked: &[(String, String)]) -> Result<Vec<u8>, RequestError> {
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let covers = |index: &&Index| {
+        index.columns.len() == asked.len()
+            && index.columns.iter().all(|column| asked.iter().any(|(n, _)| *n == column.name))
+    };
+    let Some(index) = view.indexes.iter().find(covers) else {
+        let names: Vec<&str> = asked.iter().map(|(name, _)| name.as_str()).collect();
+        return Err(RequestError::NoIndex {
+            asked: names.join("&"),
+            indexes: view.indexes_shown(),
+        });
+    };
+    let mut types = Vec::new();
+    let mut values = Vec::new();
+    for column in &index.columns {
+        types.push(column.ty);
+        values.extend(asked.iter().find(|(n, _)| *n == column.name).map(|(_, v)| v.as_str()));
+    }
+    if values.iter().map(|value| value.len()).sum::<usize>() > KEY_BYTES_MAX {
+        return Err(RequestError::TooLong);
+    }
+    let key = Key::parse(&types, &values).map_err(|error| match error {
+        KeyError::Value { column, text } => {
+            RequestError::Value { column: index.columns[column - 1].name.clone(), value: text }
+        }
+        KeyError::Parts { .. } => RequestError::TooLong,
+    })?;
+    Ok(index_prefix(index.number, &key))
+}
