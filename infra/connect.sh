@@ -45,7 +45,8 @@ PROPERTIES
 service_start() {
   mkdir -p "$STACK_DIR/connect"
   connect_properties >"$STACK_DIR/connect/worker.properties"
-  DBZ_MYSQL_HOST=127.0.0.1 DBZ_MYSQL_PORT=$MYSQL_PORT DBZ_MYSQL_USER=debezium DBZ_MYSQL_PASSWORD=dbz \
+  DBZ_MYSQL_HOST=127.0.0.1 DBZ_MYSQL_PORT=$MYSQL_PORT \
+    DBZ_MYSQL_USER=$MYSQL_DEBEZIUM_USER DBZ_MYSQL_PASSWORD=$MYSQL_DEBEZIUM_PASSWORD \
     DBZ_KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT DBZ_REGISTRY_URL=http://127.0.0.1:$REGISTRY_PORT/apis/registry/v2 \
     daemon_start connect "$SETTINGS" "$(java_bin)" -Xms128m -Xmx640m -cp "$(cached kafka)/*" \
     "-Dlog4j2.configurationFile=$INFRA_DIR/log4j2.properties" \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, and says so. Run again it does nothing.
 #
-#   infra/install.sh [services] [build] [ci]     (nothing named: services and build)
+#   infra/install.sh [services] [build] [ci] [tools]     (nothing named: services and build)
 #
 # Programs come from the distribution's packages. MySQL and Redis are unpacked into a private folder
 # instead: no service is installed or started on this machine, and its own packages stay as they
@@ -172,9 +172,14 @@ mysql_on_path() {
 
 # ---- what may be asked for ----
 
+install_tools() {
+  need_commands curl=curl jq=jq
+}
+
 install_services() {
   [[ $(uname) == Linux ]] || die "the native services need Linux: use ./start.sh --docker"
-  need_commands curl=curl jq=jq flock=util-linux setsid=util-linux ss=iproute2
+  install_tools
+  need_commands flock=util-linux setsid=util-linux ss=iproute2
   java_bin >/dev/null || apt_install default-jre-headless
   have mvn || [[ -d $(cached plugins) ]] || apt_install maven
   mkdir -p "$CACHE_DIR"
@@ -203,7 +208,7 @@ install_ci() {
 [[ $# -gt 0 ]] || set -- services build
 for part in "$@"; do
   case $part in
-    services | build | ci) "install_$part" ;;
-    *) die "usage: infra/install.sh [services] [build] [ci]" ;;
+    services | build | ci | tools) "install_$part" ;;
+    *) die "usage: infra/install.sh [services] [build] [ci] [tools]" ;;
   esac
 done

@@ -8,17 +8,13 @@ PORT=$MYSQL_PORT
 PORT_VARIABLE=MYSQL_PORT
 READY_SECONDS=60
 SETTINGS=$MYSQL_PORT
-SERVICE_USAGE='|sql [option…]|database NAME'
+SERVICE_USAGE='|sql [option…] [database]|database NAME'
 DATA=$STACK_DIR/mysql/data
 
-# Statements as root. Names are not resolved over a socket: its path could be too long for one.
+# Statements as root.
 mysql_sql() {
   MYSQL_PWD=$MYSQL_ROOT_PASSWORD "$(program mysql)" --no-defaults --host=127.0.0.1 --port="$PORT" \
     --user=root --protocol=tcp --default-character-set=utf8mb4 "$@"
-}
-
-bootstrap_sql() { # DATABASE
-  sed -e "s/\bshop\([.\`]\)/$1\1/g" "$INFRA_DIR/mysql-bootstrap.sql"
 }
 
 # Made aside and renamed: an interrupted initialisation is not taken for a finished one.
@@ -28,7 +24,7 @@ mysql_initialize() {
   rm -rf "$DATA.new"
   mkdir -p "$(dirname "$DATA")"
   {
-    cat "$INFRA_DIR/mysql-bootstrap.sql"
+    "$INFRA_DIR/mysql-bootstrap.sh"
     printf "ALTER USER 'root'@'localhost' IDENTIFIED BY '%s';\n" "${MYSQL_ROOT_PASSWORD//\'/\'\'}"
   } >"$STACK_DIR/mysql/init.sql"
   "$(program mysqld)" --no-defaults --initialize-insecure --user="$(id -un)" --datadir="$DATA.new" \
@@ -57,7 +53,7 @@ case ${1:-} in
   # A further database that Debezium may capture, with its own heartbeat table.
   database)
     [[ ${2:-} =~ ^[A-Za-z0-9_]+$ ]] || die "usage: infra/mysql.sh database NAME"
-    bootstrap_sql "$2" | mysql_sql
+    "$INFRA_DIR/mysql-bootstrap.sh" "$2" | mysql_sql
     ;;
   *) service_main "$@" ;;
 esac
