@@ -223,7 +223,11 @@ service_await() {
     return
   fi
   show_log_tail "$SERVICE"
-  say "error: $SERVICE did not get ready within $READY_SECONDS s on port $PORT"
+  if daemon_running "$SERVICE"; then
+    say "error: $SERVICE did not get ready on port $PORT within $READY_SECONDS s"
+  else
+    say "error: $SERVICE ended instead of getting ready on port $PORT"
+  fi
   daemon_stop "$SERVICE"
   return 1
 }

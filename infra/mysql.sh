@@ -37,6 +37,8 @@ mysql_initialize() {
 
 service_start() {
   mysql_initialize
+  # Left behind by a kill; MySQL would take its number for a live server if any process has it now.
+  rm -f "$DATA"/mysql.sock "$DATA"/mysql.sock.lock
   # The socket's path is relative to the data folder: an absolute one may exceed 107 bytes.
   daemon_start mysql "$SETTINGS" "$(program mysqld)" --no-defaults --user="$(id -un)" \
     --datadir="$DATA" --port="$PORT" --bind-address=127.0.0.1 --mysqlx=OFF \

@@ -22,6 +22,7 @@ stop_unfinished() {
   local code=$? name
   trap - EXIT
   for name in "${LAUNCHED[@]}"; do
+    daemon_running "$name" || continue
     say "stopping $name, which was not ready"
     service "$name" down || true
   done
