@@ -13,6 +13,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 CONNECT_URL=http://127.0.0.1:$CONNECT_PORT
 APPLY_SECONDS=${APPLY_SECONDS:-90}
+SERVER_ERRORS=0
 
 # The configuration to send, from FILE and the overrides.
 connector_config() {
@@ -41,12 +42,18 @@ request() {
   REPLY_CODE=${reply##*$'\n'} REPLY_BODY=${reply%$'\n'*}
 }
 
-# 409 is said while the worker rebalances, 404 and 5xx while it starts.
+# 409 is said while the worker rebalances, 404 and 503 while it starts. 500 is also what becomes of a
+# wrong password or an unknown value: that does not pass.
 put_config() {
   request PUT "/connectors/$1/config" "$2"
   case $REPLY_CODE in
     200 | 201) ;;
     400) die "connect refuses the configuration of $1: $(jq -r '.message // .' <<<"$REPLY_BODY")" ;;
+    500)
+      ((++SERVER_ERRORS < 20)) ||
+        die "connect cannot check the configuration of $1 (a wrong password, an unknown value?); its log says why"
+      return 1
+      ;;
     *) return 1 ;;
   esac
 }
@@ -67,10 +74,11 @@ all_running() {
 
 failed() { states "$1" | grep -q '^FAILED$'; }
 
-# Right after a change the status is still the old one: running counts when it is seen twice.
+# Right after a change the status is still the old one: running counts when it is seen twice, and
+# a failure when it is still there after some seconds.
 running_or_failed() {
-  if failed "$1"; then return 0; fi
-  all_running "$1" && sleep 1 && all_running "$1"
+  if all_running "$1"; then sleep 1 && all_running "$1" && return; fi
+  ((SECONDS >= SETTLED)) && failed "$1"
 }
 
 show_trace() { jq -r '.connector, .tasks[] | select(.state == "FAILED") | .trace' <<<"$REPLY_BODY" >&2; }
@@ -83,6 +91,7 @@ apply() {
   wait_until "$APPLY_SECONDS" put_config "$name" "$config" ||
     die "connect at $CONNECT_URL did not take $name: $REPLY_CODE $REPLY_BODY"
   # An unchanged configuration does not wake a task that failed earlier.
+  SETTLED=$((SECONDS + 8))
   if failed "$name"; then request POST "/connectors/$name/restart?includeTasks=true&onlyFailed=true"; fi
   wait_until "$APPLY_SECONDS" running_or_failed "$name" ||
     die "$name is not running after $APPLY_SECONDS s: $REPLY_BODY"
