@@ -1,1 +1,40 @@
 //! From Kafka records to ordered row changes.
+//!
+//! A thread of its own reads records and decodes them: Debezium's Avro for captured tables, JSON
+//! for events. What cannot be read becomes a dead letter. [`transactions`] puts what was read in
+//! order and tells when a table is complete. Nothing outside of this module knows that there is
+//! Kafka.
+
+pub mod gtid;
+pub mod record;
+mod snapshot;
+pub mod transactions;
+
+use std::time::Duration;
+
+use transactions::Bounds;
+
+/// What the reader has to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bootstrap brokers, `host:port` with commas between.
+    pub brokers: String,
+    /// Debezium's `topic.prefix`: a table's topic is `PREFIX.DATABASE.TABLE`.
+    pub topic_prefix: String,
+    /// The captured database.
+    pub database: String,
+    /// Address of a Confluent-compatible schema registry, as `http://host:8081/apis/ccompat/v7`.
+    pub registry_url: String,
+    /// How long one answer of the registry may take.
+    pub registry_timeout: Duration,
+    /// Where unreadable records go.
+    pub dead_letter_topic: String,
+    /// Unreadable records in a row on one partition after which reading stops.
+    pub unreadable_in_a_row_max: u32,
+    /// Largest record, in bytes.
+    pub record_bytes_max: usize,
+    /// Records handed over at once, at most.
+    pub batch_records_max: usize,
+    /// What is held in memory.
+    pub bounds: Bounds,
+}

@@ -1,0 +1,163 @@
+//! MySQL's global transaction identifiers, and how far each server's transactions are applied.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// A server (and tag) that numbers transactions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Server {
+    uuid: u128,
+    tag: Option<Box<str>>,
+}
+
+/// `UUID:NUMBER` or `UUID:TAG:NUMBER`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Gtid {
+    /// Who numbered it.
+    pub server: Server,
+    /// Its number, from 1.
+    pub number: u64,
+}
+
+/// Text that is no transaction identifier.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no global transaction identifier (UUID:NUMBER or UUID:TAG:NUMBER)")]
+pub struct GtidError(pub String);
+
+/// The number of the last transaction applied, per server: every earlier one is applied too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watermarks(BTreeMap<Server, u64>);
+
+impl Watermarks {
+    /// Whether a transaction is applied.
+    pub fn covers(&self, gtid: &Gtid) -> bool {
+        self.number(&gtid.server) >= gtid.number
+    }
+
+    /// The last transaction applied of a server; 0 before the first.
+    pub fn number(&self, server: &Server) -> u64 {
+        self.0.get(server).copied().unwrap_or(0)
+    }
+
+    /// Notes a transaction as applied; watermarks never go back.
+    pub fn raise(&mut self, gtid: &Gtid) {
+        match self.0.get_mut(&gtid.server) {
+            Some(number) => *number = gtid.number.max(*number),
+            None => drop(self.0.insert(gtid.server.clone(), gtid.number)),
+        }
+    }
+
+    /// Every server with the number of its last transaction applied.
+    pub fn iter(&self) -> impl Iterator<Item = (&Server, u64)> {
+        self.0.iter().map(|(server, number)| (server, *number))
+    }
+}
+
+impl FromIterator<(Server, u64)> for Watermarks {
+    fn from_iter<T: IntoIterator<Item = (Server, u64)>>(items: T) -> Watermarks {
+        Watermarks(items.into_iter().collect())
+    }
+}
+
+/// Reads `UUID` or `UUID:TAG`.
+impl FromStr for Server {
+    type Err = GtidError;
+
+    fn from_str(text: &str) -> Result<Server, GtidError> {
+        let bad = || GtidError(text.to_owned());
+        let (uuid, tag) = match text.split_once(':') {
+            Some((uuid, tag)) => (uuid, Some(tag)),
+            None => (text, None),
+        };
+        if tag.is_some_and(|tag| tag.is_empty() || tag.len() > 32 || tag.contains(':')) {
+            return Err(bad());
+        }
+        Ok(Server { uuid: parse_uuid(uuid).ok_or_else(bad)?, tag: tag.map(Box::from) })
+    }
+}
+
+impl FromStr for Gtid {
+    type Err = GtidError;
+
+    fn from_str(text: &str) -> Result<Gtid, GtidError> {
+        let bad = || GtidError(text.to_owned());
+        let (server, number) = text.rsplit_once(':').ok_or_else(bad)?;
+        let number = number.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?;
+        Ok(Gtid { server: server.parse().map_err(|_| bad())?, number })
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let u = self.uuid;
+        let (a, b, c) = ((u >> 96) as u32, (u >> 80) as u16, (u >> 64) as u16);
+        let (d, e) = ((u >> 48) as u16, u & 0xFFFF_FFFF_FFFF);
+        write!(f, "{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")?;
+        match &self.tag {
+            Some(tag) => write!(f, ":{tag}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Gtid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.server, self.number)
+    }
+}
+
+fn parse_uuid(text: &str) -> Option<u128> {
+    let bytes = text.as_bytes();
+    if bytes.len() != 36 {
+        return None;
+    }
+    let mut uuid = 0u128;
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            if *byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        uuid = uuid << 4 | u128::from(char::from(*byte).to_digit(16)?);
+    }
+    Some(uuid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_read_back() {
+        for text in [
+            "f9922be6-e58e-11f1-8fa9-02fc00000001:76",
+            "00000000-0000-0000-0000-000000000001:src:18446744073709551615",
+        ] {
+            assert_eq!(text.parse::<Gtid>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "file=binlog.000001,pos=4",
+            "f9922be6-e58e-11f1-8fa9-02fc00000001",
+            "f9922be6-e58e-11f1-8fa9-02fc00000001:0",
+            "f9922be6-e58e-11f1-8fa9-02fc00000001:a:b:1",
+            "f9922be6+e58e-11f1-8fa9-02fc00000001:1",
+            "g9922be6-e58e-11f1-8fa9-02fc00000001:1",
+        ] {
+            assert!(text.parse::<Gtid>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn tags_number_for_themselves() {
+        let plain: Gtid = "f9922be6-e58e-11f1-8fa9-02fc00000001:7".parse().unwrap();
+        let tagged: Gtid = "f9922be6-e58e-11f1-8fa9-02fc00000001:src:7".parse().unwrap();
+        let mut watermarks = Watermarks::default();
+        watermarks.raise(&plain);
+        assert!(watermarks.covers(&plain) && !watermarks.covers(&tagged));
+        watermarks.raise(&Gtid { number: 3, ..plain.clone() });
+        assert_eq!(watermarks.number(&plain.server), 7);
+    }
+}

@@ -1,0 +1,151 @@
+//! A Kafka record as the rest of `source` sees it: where it lies, and what it says once decoded.
+
+use crate::change::{Change, Partition, Position};
+use crate::sql::plan::TableId;
+
+use super::gtid::Gtid;
+
+/// Place of a partition among those that the pipeline reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionId(pub u16);
+
+impl PartitionId {
+    /// The place as an index.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A partition to read, what is in it, and from where to where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionSpec {
+    /// The partition.
+    pub partition: Partition,
+    /// What its records are.
+    pub role: Role,
+    /// Where reading begins.
+    pub start: Position,
+    /// What a former run had applied: up to here is replayed before anything new is applied.
+    /// `None` for a partition that no former run read.
+    pub target: Option<Position>,
+    /// The first offset behind what the partition held when reading began. An event topic is
+    /// complete when it has been applied up to here.
+    pub end_at_start: i64,
+}
+
+/// What the records of a partition are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Row changes of a captured table.
+    Table(TableId),
+    /// Events of a declared stream.
+    Stream(TableId),
+    /// The end of every transaction, with what it changed.
+    Transactions,
+    /// Debezium's notifications of snapshots.
+    Notifications,
+}
+
+/// One decoded record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its partition.
+    pub partition: PartitionId,
+    /// Its offset.
+    pub offset: i64,
+    /// Hash of its timestamp and key: recognises it when it is read again. Never 0.
+    pub fingerprint: u64,
+    /// When it was committed at its origin, in microseconds since 1970; 0 when it does not say.
+    pub committed_us: i64,
+    /// What it counts towards the bounds of its queue, in bytes.
+    pub bytes: u32,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A change of a transaction; `None` where the record was unreadable beyond its transaction
+    /// and has become a dead letter.
+    Row {
+        /// Its place in the transaction.
+        place: Place,
+        /// The change.
+        change: Option<Change>,
+    },
+    /// A row that a snapshot read.
+    Snapshot {
+        /// The row.
+        change: Change,
+        /// Where in the snapshot it stands.
+        mark: SnapshotMark,
+    },
+    /// All rows of a table are gone, by a statement outside of transactions.
+    Truncate {
+        /// The table.
+        table: TableId,
+        /// The statement's own transaction id.
+        gtid: Gtid,
+    },
+    /// An event of a stream.
+    Event(Change),
+    /// A transaction ended.
+    End(Box<TransactionEnd>),
+    /// News of a snapshot.
+    Notice(Notice),
+    /// An unreadable record that has become a dead letter.
+    Hole,
+    /// Nothing to apply: a tombstone, a BEGIN, or what we do not follow.
+    Ignored,
+}
+
+/// Where in its transaction a change stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The transaction.
+    pub gtid: Gtid,
+    /// Number of the change in the transaction, from 1.
+    pub total_order: u64,
+    /// Number of the change among those of its table in the transaction, from 1.
+    pub table_order: u64,
+}
+
+/// The end of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionEnd {
+    /// The transaction.
+    pub gtid: Gtid,
+    /// Number of changes it made in each table that the pipeline reads.
+    pub counts: Vec<(PartitionId, u64)>,
+}
+
+/// Where in its snapshot a row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotMark {
+    /// The first of its table.
+    First,
+    /// In between.
+    Inner,
+    /// The last of its table (the only one, too).
+    Last,
+    /// Of an incremental snapshot, which marks neither first nor last.
+    Incremental,
+}
+
+/// News of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A table is being read from nothing.
+    Started {
+        /// The table.
+        table: TableId,
+    },
+    /// A table was read to its end.
+    Scanned {
+        /// The table.
+        table: TableId,
+        /// Rows read.
+        rows: u64,
+    },
+}

@@ -1,0 +1,234 @@
+//! The transaction whose turn it is: what of it has arrived, and its release.
+
+use std::collections::BTreeSet;
+
+use super::{Released, SequenceError, Sequencer};
+use crate::source::gtid::Gtid;
+use crate::source::record::{Content, PartitionId};
+
+/// The first transaction that has ended and is not applied.
+#[derive(Debug)]
+pub(super) struct Front {
+    pub(super) gtid: Gtid,
+    /// Number of its END in the queue of the transaction topic.
+    end: u64,
+    needs: Vec<Need>,
+}
+
+/// What it takes from one table.
+#[derive(Debug)]
+struct Need {
+    partition: PartitionId,
+    /// Changes that END counts.
+    count: u64,
+    found: Orders,
+    /// Number of the next record of the queue to look at.
+    cursor: u64,
+    /// Number behind the last record of the queue that belongs to the transaction.
+    behind_last: u64,
+    /// No further change of it can come.
+    lost: bool,
+}
+
+/// Numbers from 1, each counted once.
+#[derive(Debug, Default)]
+struct Orders {
+    /// All up to here are in.
+    contiguous: u64,
+    /// Those in beyond.
+    beyond: BTreeSet<u64>,
+}
+
+/// What came of an attempt to release the front transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It was released.
+    Released,
+    /// It waits for records, or there is none.
+    Blocked,
+}
+
+impl Front {
+    /// The tables that lack changes, and how many.
+    pub(super) fn missing(&self) -> impl Iterator<Item = (PartitionId, u64)> {
+        self.needs.iter().filter(|need| need.is_open()).map(|need| (need.partition, need.lacks()))
+    }
+}
+
+impl Need {
+    fn lacks(&self) -> u64 {
+        self.count.saturating_sub(self.found.len())
+    }
+
+    fn is_open(&self) -> bool {
+        self.lacks() > 0 && !self.lost
+    }
+}
+
+impl Orders {
+    /// False if the number was in already.
+    fn insert(&mut self, order: u64) -> bool {
+        if order <= self.contiguous {
+            return false;
+        }
+        if order > self.contiguous + 1 {
+            return self.beyond.insert(order);
+        }
+        self.contiguous = order;
+        while self.beyond.remove(&(self.contiguous + 1)) {
+            self.contiguous += 1;
+        }
+        true
+    }
+
+    fn len(&self) -> u64 {
+        self.contiguous + self.beyond.len() as u64
+    }
+}
+
+impl Sequencer {
+    /// Releases the transaction whose turn it is, if all of it is there.
+    pub(super) fn release_front(&mut self, into: &mut Released) -> Result<Progress, SequenceError> {
+        let Some(topic) = self.transactions else { return Ok(Progress::Blocked) };
+        if self.front.is_none() {
+            self.front = self.find_front(topic);
+        }
+        let Some(mut front) = self.front.take() else { return Ok(Progress::Blocked) };
+        let mut open = false;
+        for need in &mut front.needs {
+            self.look_for(&front.gtid, need, into)?;
+            open |= need.is_open();
+        }
+        if open {
+            self.front = Some(front);
+            return Ok(Progress::Blocked);
+        }
+        self.take_transaction(topic, front, into);
+        Ok(Progress::Released)
+    }
+
+    /// Makes room where a transaction waits for changes of a paused partition.
+    pub(super) fn make_room(&mut self) -> Result<(), SequenceError> {
+        let Some(front) = &self.front else { return Ok(()) };
+        for (id, missing) in front.missing().collect::<Vec<_>>() {
+            let queue = &mut self.queues[id.index()];
+            if !queue.is_paused() {
+                continue;
+            }
+            queue.extend();
+            if queue.is_full(&self.bounds) {
+                return Err(SequenceError::TooLarge {
+                    gtid: Box::new(front.gtid.clone()),
+                    topic: queue.spec.partition.topic.clone(),
+                    records: queue.records.len(),
+                    bytes: queue.bytes,
+                    missing,
+                });
+            }
+            self.update_flow(id);
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    fn find_front(&self, topic: PartitionId) -> Option<Front> {
+        let queue = &self.queues[topic.index()];
+        let ends = queue.records.iter().enumerate().filter_map(|(at, record)| {
+            let Content::End(end) = &record.content else { return None };
+            (!self.watermarks.covers(&end.gtid)).then_some((at, record.offset, end))
+        });
+        let (at, offset, end) = ends.take(1).next()?;
+        if self.replaying && queue.is_beyond_target(offset) {
+            return None;
+        }
+        let need = |&(partition, count): &(PartitionId, u64)| {
+            let head = self.queues[partition.index()].head_number();
+            Need {
+                partition,
+                count,
+                found: Orders::default(),
+                cursor: head,
+                behind_last: head,
+                lost: false,
+            }
+        };
+        Some(Front {
+            gtid: end.gtid.clone(),
+            end: queue.head_number() + at as u64,
+            needs: end.counts.iter().map(need).collect(),
+        })
+    }
+
+    /// Looks through records of a table that arrived since for changes of a transaction.
+    fn look_for(
+        &mut self,
+        gtid: &Gtid,
+        need: &mut Need,
+        into: &mut Released,
+    ) -> Result<(), SequenceError> {
+        let queue = &mut self.queues[need.partition.index()];
+        need.cursor = need.cursor.max(queue.head_number());
+        while need.is_open() {
+            let record = queue.numbered(need.cursor);
+            let offset = record.map_or(queue.end(), |record| record.offset);
+            // A former run released the transaction with what it had up to there.
+            if self.replaying && queue.is_beyond_target(offset) {
+                need.lost = true;
+                break;
+            }
+            let Some(record) = record else { break };
+            if let Content::Row { place, .. } = &record.content {
+                if place.gtid == *gtid && need.found.insert(place.table_order) {
+                    need.behind_last = need.cursor + 1;
+                } else if place.gtid == *gtid || self.watermarks.covers(&place.gtid) {
+                    queue.ignore(need.cursor);
+                    into.duplicates += 1;
+                } else if place.gtid.server == gtid.server && place.gtid.number < gtid.number {
+                    return Err(SequenceError::EndMissing {
+                        gtid: Box::new(place.gtid.clone()),
+                        later: Box::new(gtid.clone()),
+                        topic: queue.spec.partition.topic.clone(),
+                        offset,
+                    });
+                } else {
+                    need.lost = true;
+                    break;
+                }
+            }
+            need.cursor += 1;
+        }
+        self.update_flow(need.partition);
+        Ok(())
+    }
+
+    /// Takes a transaction's records off all queues, with what lies between them.
+    fn take_transaction(&mut self, topic: PartitionId, front: Front, into: &mut Released) {
+        for need in &front.needs {
+            let mut order = 0;
+            while self.queues[need.partition.index()].head_number() < need.behind_last {
+                if let Some(Content::Row { place, .. }) = self.head(need.partition) {
+                    order = place.total_order;
+                }
+                self.take_head(need.partition, order, into);
+            }
+            self.queues[need.partition.index()].shorten();
+            self.update_flow(need.partition);
+        }
+        while self.queues[topic.index()].head_number() <= front.end {
+            self.take_head(topic, 0, into);
+        }
+        // Stable, so that what lies between changes stays behind the change it followed.
+        if !self.scratch.is_sorted_by_key(|(order, _)| *order) {
+            self.scratch.sort_by_key(|(order, _)| *order);
+        }
+        into.changes.extend(self.scratch.drain(..).map(|(_, change)| change));
+        into.transactions += 1;
+        into.incomplete += u64::from(front.needs.iter().any(|need| need.lacks() > 0));
+        self.watermarks.raise(&front.gtid);
+        into.watermarks.raise(&front.gtid);
+    }
+
+    fn head(&self, id: PartitionId) -> Option<&Content> {
+        Some(&self.queues[id.index()].records.front()?.content)
+    }
+}

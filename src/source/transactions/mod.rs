@@ -1,0 +1,405 @@
+//! Puts the records of all partitions in order: whole transactions as MySQL committed them,
+//! everything else as it comes.
+//!
+//! Every partition has a queue, and records leave it from the head only, so a position is one
+//! number. The transaction topic says what comes next: the first END in it that is not applied
+//! yet. Its transaction is released when every table it touched has as many distinct changes of
+//! it as END counts; records in between that belong to no transaction go with it. A record
+//! without a transaction (snapshot row, TRUNCATE, event) leaves as soon as it is at the head, so
+//! it waits behind held changes of its table.
+//!
+//! What the connector sends twice has new offsets, so duplicates are told by their transaction:
+//! at or below the watermark of its server it is dropped, within the open transaction a change
+//! counts once by its number in the table. A TRUNCATE is in no transaction and may be read long
+//! after transactions of other tables that follow it, so it is compared with what its own table
+//! has seen.
+//!
+//! Some tables may never get all changes of a transaction, because a record was lost or has become
+//! a dead letter that does not tell its transaction. That is certain once a change of a later
+//! transaction stands where one is missing: then what is there is applied, and counted.
+//!
+//! What is released depends on the records alone, never on how the reading of partitions
+//! interleaves. A former run's positions are replayed to exactly: until all of them are reached,
+//! nothing behind them is applied.
+//!
+//! Absent: transactions larger than a queue (refused by [`SequenceError::TooLarge`]).
+
+mod front;
+mod queue;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::change::{Change, Op, Partition, Position, Positions};
+use crate::sql::plan::TableId;
+
+use super::gtid::{Gtid, Watermarks};
+use super::record::{Content, Notice, PartitionId, PartitionSpec, Record, Role};
+use front::{Front, Progress};
+use queue::Queue;
+
+/// Limits of what is held in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of records queued for one partition, past which it is paused.
+    pub queue_bytes_max: usize,
+    /// Bytes queued for one partition while a transaction that is larger is being completed.
+    pub transaction_bytes_max: usize,
+    /// Records without a transaction that one release takes at most.
+    pub run_records_max: usize,
+}
+
+/// Puts records in order; see the module.
+#[derive(Debug)]
+pub struct Sequencer {
+    queues: Vec<Queue>,
+    /// The partition of each table that has transactions.
+    transactions: Option<PartitionId>,
+    watermarks: Watermarks,
+    bounds: Bounds,
+    front: Option<Front>,
+    /// Whether a former run's positions are still to be reached.
+    replaying: bool,
+    /// Completeness of each table as last reported, by table.
+    complete: BTreeMap<TableId, bool>,
+    /// Something changed that completeness depends on.
+    recheck: bool,
+    /// Which of runs and transactions has its turn, and which queue begins a run.
+    turn: usize,
+    flow: Vec<(PartitionId, Flow)>,
+    scratch: Vec<(u64, Change)>,
+}
+
+/// What may be applied in one step, in this order. Releases add up: the changes of one transaction
+/// are always added together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Released {
+    /// Row changes, in the order of the binlog.
+    pub changes: Vec<Change>,
+    /// How far the partitions that moved are applied with them.
+    pub positions: BTreeMap<PartitionId, Position>,
+    /// The servers' watermarks that rose.
+    pub watermarks: Watermarks,
+    /// Commit time of the newest change, in microseconds since 1970; 0 if none says.
+    pub committed_us: i64,
+    /// Tables that became complete (true) or went back to filling (false), in order.
+    pub completeness: Vec<(TableId, bool)>,
+    /// Records taken off the queues.
+    pub records: u64,
+    /// Transactions among them.
+    pub transactions: u64,
+    /// Duplicates dropped.
+    pub duplicates: u64,
+    /// Dead letters passed.
+    pub holes: u64,
+    /// Transactions applied although changes of them are missing for good.
+    pub incomplete: u64,
+}
+
+impl Released {
+    /// Whether nothing was released.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0 && self.completeness.is_empty()
+    }
+}
+
+/// Whether a partition is to be read further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Its queue is full.
+    Pause,
+    /// Its queue has room again.
+    Resume,
+}
+
+/// Why the order cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SequenceError {
+    /// A transaction does not fit into a queue.
+    #[error(
+        "transaction {gtid} has more changes in topic `{topic}` than are held in memory \
+         ({records} records, {bytes} bytes so far, {missing} still to come): raise \
+         `transaction_bytes_max` or split the transaction"
+    )]
+    TooLarge {
+        /// The transaction.
+        gtid: Box<Gtid>,
+        /// The topic whose queue is full.
+        topic: String,
+        /// Records in the queue.
+        records: usize,
+        /// Bytes in the queue.
+        bytes: usize,
+        /// Changes that are not there yet.
+        missing: u64,
+    },
+    /// The end of a transaction is not in the transaction topic though a later one's is.
+    #[error(
+        "topic `{topic}` has changes of transaction {gtid} at offset {offset}, but the transaction \
+         topic goes on to {later} without its end: the topics do not belong together or lost \
+         records; take a new snapshot into new topics"
+    )]
+    EndMissing {
+        /// The transaction without an end.
+        gtid: Box<Gtid>,
+        /// The later one that has ended.
+        later: Box<Gtid>,
+        /// Where its changes are.
+        topic: String,
+        /// Offset of the first of them.
+        offset: i64,
+    },
+}
+
+/// The transaction that everything waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The transaction.
+    pub gtid: Gtid,
+    /// Topics that lack changes of it, and how many.
+    pub missing: Vec<(String, u64)>,
+}
+
+impl Sequencer {
+    /// A sequencer of these partitions ([`PartitionId`] is the place in the list), with what was
+    /// applied up to their start.
+    pub fn new(specs: Vec<PartitionSpec>, watermarks: Watermarks, bounds: Bounds) -> Sequencer {
+        let is_transactions = |spec: &PartitionSpec| spec.role == Role::Transactions;
+        let transactions = specs.iter().position(is_transactions);
+        let tables = specs.iter().filter_map(|spec| table_of(spec.role));
+        let complete = tables.map(|table| (table, false)).collect();
+        let queues: Vec<Queue> = specs.into_iter().map(Queue::new).collect();
+        Sequencer {
+            replaying: queues.iter().any(Queue::is_short_of_target),
+            queues,
+            transactions: transactions.map(|at| PartitionId(at as u16)),
+            watermarks,
+            bounds,
+            front: None,
+            complete,
+            recheck: true,
+            turn: 0,
+            flow: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes the next record of its partition. Records of a partition come in order; one that was
+    /// taken before is ignored.
+    pub fn push(&mut self, record: Record) {
+        let id = record.partition;
+        let queue = &mut self.queues[id.index()];
+        if record.offset < queue.end() {
+            return;
+        }
+        queue.push(record);
+        self.update_flow(id);
+    }
+
+    /// Adds to `into` what can be applied next: one transaction, or a run of records without one.
+    /// False when nothing can until more is pushed.
+    ///
+    /// # Errors
+    /// When no further record could ever let it go on.
+    pub fn release(&mut self, into: &mut Released) -> Result<bool, SequenceError> {
+        let before = into.records;
+        self.turn = self.turn.wrapping_add(1);
+        // Neither a backlog of events nor one of transactions may starve the other.
+        let mut progress = Progress::Blocked;
+        if self.turn.is_multiple_of(2) {
+            self.release_run(into);
+        } else {
+            progress = self.release_front(into)?;
+        }
+        if into.records == before {
+            if self.turn.is_multiple_of(2) {
+                progress = self.release_front(into)?;
+            } else {
+                self.release_run(into);
+            }
+        }
+        if into.records == before && progress == Progress::Blocked {
+            self.make_room()?;
+        }
+        if self.replaying && !self.queues.iter().any(Queue::is_short_of_target) {
+            self.replaying = false;
+            self.front = None;
+        }
+        Ok(self.report_completeness(into) | (into.records > before))
+    }
+
+    /// Which partitions to stop or go on reading, since the last call.
+    pub fn take_flow(&mut self) -> Vec<(PartitionId, Flow)> {
+        std::mem::take(&mut self.flow)
+    }
+
+    /// Whether what is released was applied by a former run: it changes state, and is published
+    /// already.
+    pub fn is_replaying(&self) -> bool {
+        self.replaying
+    }
+
+    /// Whether everything a table holds is applied.
+    pub fn is_complete(&self, table: TableId) -> bool {
+        self.complete.get(&table).copied().unwrap_or(false)
+    }
+
+    /// The transaction that is held back because changes of it have not arrived, if any.
+    pub fn waiting(&self) -> Option<Waiting> {
+        let front = self.front.as_ref()?;
+        let missing = front.missing().map(|(id, n)| (self.partition(id).topic.clone(), n));
+        Some(Waiting { gtid: front.gtid.clone(), missing: missing.collect() })
+    }
+
+    /// The partition with this id.
+    pub fn partition(&self, id: PartitionId) -> &Partition {
+        &self.queues[id.index()].spec.partition
+    }
+
+    /// The partitions in the order of their ids, with what they hold.
+    pub fn specs(&self) -> impl Iterator<Item = &PartitionSpec> {
+        self.queues.iter().map(|queue| &queue.spec)
+    }
+
+    /// How far every partition is applied.
+    pub fn positions(&self) -> Positions {
+        self.queues.iter().map(|q| (q.spec.partition.clone(), q.position)).collect()
+    }
+
+    /// The servers' watermarks.
+    pub fn watermarks(&self) -> &Watermarks {
+        &self.watermarks
+    }
+
+    /// Records and bytes that wait in all queues.
+    pub fn held(&self) -> (usize, usize) {
+        self.queues.iter().fold((0, 0), |(n, b), q| (n + q.records.len(), b + q.bytes))
+    }
+
+    /// Takes records without a transaction, and duplicates, off the heads.
+    fn release_run(&mut self, into: &mut Released) {
+        let mut left = self.bounds.run_records_max;
+        let count = self.queues.len();
+        for step in 0..count {
+            let id = PartitionId(((self.turn / 2 + step) % count) as u16);
+            while left > 0 && self.head_is_free(id) {
+                self.take_head(id, 0, into);
+                left -= 1;
+            }
+        }
+        into.changes.extend(self.scratch.drain(..).map(|(_, change)| change));
+    }
+
+    /// Whether the head of a queue may be applied or dropped by itself.
+    fn head_is_free(&self, id: PartitionId) -> bool {
+        let queue = &self.queues[id.index()];
+        let Some(head) = queue.records.front() else { return false };
+        if self.replaying && queue.is_beyond_target(head.offset) {
+            return false;
+        }
+        match &head.content {
+            Content::Row { place, .. } => self.watermarks.covers(&place.gtid),
+            Content::End(end) => self.watermarks.covers(&end.gtid),
+            _ => true,
+        }
+    }
+
+    /// Takes the head off a queue and applies it; `order` is its place among the changes that are
+    /// released together.
+    fn take_head(&mut self, id: PartitionId, order: u64, into: &mut Released) {
+        let queue = &mut self.queues[id.index()];
+        let Some(record) = queue.pop() else { return };
+        self.flow.extend(queue.flow(&self.bounds).map(|flow| (id, flow)));
+        into.records += 1;
+        into.positions.insert(id, queue.position);
+        if let Role::Stream(_) = queue.spec.role {
+            self.recheck |= queue.position.next_offset >= queue.spec.end_at_start;
+        }
+        let mut change = |change| {
+            into.committed_us = into.committed_us.max(record.committed_us);
+            self.scratch.push((order, change));
+        };
+        match record.content {
+            Content::Row { place, .. } if self.watermarks.covers(&place.gtid) => {
+                into.duplicates += 1;
+            }
+            Content::Row { place, change: row } => {
+                queue.seen.raise(&place.gtid);
+                queue.snapshot.change();
+                match row {
+                    Some(row) => change(row),
+                    None => into.holes += 1,
+                }
+            }
+            Content::Snapshot { change: row, mark } => {
+                if queue.snapshot.row(mark) {
+                    change(Change { table: row.table, op: Op::Truncate });
+                }
+                change(row);
+                self.recheck = true;
+            }
+            Content::Truncate { gtid, .. } if queue.seen.covers(&gtid) => into.duplicates += 1,
+            Content::Truncate { table, gtid } => {
+                queue.seen.raise(&gtid);
+                queue.snapshot.change();
+                change(Change { table, op: Op::Truncate });
+            }
+            Content::Event(event) => change(event),
+            Content::Hole => {
+                into.holes += 1;
+                queue.snapshot.hole();
+                self.recheck = true;
+            }
+            Content::Notice(notice) => self.note(notice),
+            Content::End(_) | Content::Ignored => {}
+        }
+    }
+
+    fn update_flow(&mut self, id: PartitionId) {
+        let change = self.queues[id.index()].flow(&self.bounds);
+        self.flow.extend(change.map(|flow| (id, flow)));
+    }
+
+    fn note(&mut self, notice: Notice) {
+        self.recheck = true;
+        for queue in &mut self.queues {
+            match notice {
+                Notice::Started { table } if queue.spec.role == Role::Table(table) => {
+                    queue.snapshot.started();
+                }
+                Notice::Scanned { table, rows } if queue.spec.role == Role::Table(table) => {
+                    queue.snapshot.scanned(rows);
+                }
+                Notice::Started { .. } | Notice::Scanned { .. } => {}
+            }
+        }
+    }
+
+    /// Adds tables whose completeness changed; true if there are any.
+    fn report_completeness(&mut self, into: &mut Released) -> bool {
+        if !std::mem::take(&mut self.recheck) {
+            return false;
+        }
+        let before = into.completeness.len();
+        for (&table, complete) in &mut self.complete {
+            let mut partitions =
+                self.queues.iter().filter(|q| table_of(q.spec.role) == Some(table));
+            let now = partitions.all(Queue::is_complete);
+            if now != *complete {
+                *complete = now;
+                into.completeness.push((table, now));
+            }
+        }
+        into.completeness.len() > before
+    }
+}
+
+fn table_of(role: Role) -> Option<TableId> {
+    match role {
+        Role::Table(table) | Role::Stream(table) => Some(table),
+        Role::Transactions | Role::Notifications => None,
+    }
+}

@@ -1,0 +1,147 @@
+//! The records of one partition that wait to be applied.
+
+use std::collections::VecDeque;
+
+use crate::change::Position;
+
+use super::{Bounds, Flow};
+use crate::source::gtid::Watermarks;
+use crate::source::record::{Content, PartitionSpec, Record, Role};
+use crate::source::snapshot::Snapshot;
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) spec: PartitionSpec,
+    pub(super) records: VecDeque<Record>,
+    /// Sum of the records' bytes.
+    pub(super) bytes: usize,
+    /// How far the partition is applied.
+    pub(super) position: Position,
+    pub(super) snapshot: Snapshot,
+    /// Transactions of which the table has seen a change or a TRUNCATE.
+    pub(super) seen: Watermarks,
+    /// Records that ever left: the number of the head, which does not change as others leave.
+    taken: u64,
+    /// Paused as far as the reader was told.
+    paused: bool,
+    /// Holds one large transaction.
+    extended: bool,
+}
+
+impl Queue {
+    pub(super) fn new(spec: PartitionSpec) -> Queue {
+        Queue {
+            records: VecDeque::new(),
+            bytes: 0,
+            position: spec.start,
+            snapshot: Snapshot::default(),
+            seen: Watermarks::default(),
+            taken: 0,
+            paused: false,
+            extended: false,
+            spec,
+        }
+    }
+
+    pub(super) fn push(&mut self, record: Record) {
+        self.bytes += record.bytes as usize;
+        self.records.push_back(record);
+    }
+
+    /// Takes the head and moves the position behind it.
+    pub(super) fn pop(&mut self) -> Option<Record> {
+        let record = self.records.pop_front()?;
+        self.bytes -= record.bytes as usize;
+        self.taken += 1;
+        self.position =
+            Position { next_offset: record.offset + 1, fingerprint: record.fingerprint };
+        Some(record)
+    }
+
+    /// The first offset that was not pushed.
+    pub(super) fn end(&self) -> i64 {
+        self.records.back().map_or(self.position.next_offset, |record| record.offset + 1)
+    }
+
+    /// Number of the head; see [`Queue::numbered`].
+    pub(super) fn head_number(&self) -> u64 {
+        self.taken
+    }
+
+    /// The record with this number.
+    pub(super) fn numbered(&self, number: u64) -> Option<&Record> {
+        self.records.get(self.place_of(number)?)
+    }
+
+    /// Empties the record with this number: it is a duplicate.
+    pub(super) fn ignore(&mut self, number: u64) {
+        let Some(record) = self.place_of(number).and_then(|at| self.records.get_mut(at)) else {
+            return;
+        };
+        record.content = Content::Ignored;
+        self.bytes -= record.bytes as usize;
+        record.bytes = 0;
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        match self.spec.role {
+            Role::Stream(_) => self.position.next_offset >= self.spec.end_at_start,
+            _ => self.snapshot.is_complete(),
+        }
+    }
+
+    /// Whether a former run had applied more than is applied now.
+    pub(super) fn is_short_of_target(&self) -> bool {
+        self.spec.target.is_some_and(|target| self.position.next_offset < target.next_offset)
+    }
+
+    /// Whether a former run, if there was one, had not applied the record at this offset.
+    pub(super) fn is_beyond_target(&self, offset: i64) -> bool {
+        self.spec.target.is_some_and(|target| offset >= target.next_offset)
+    }
+
+    fn bytes_max(&self, bounds: &Bounds) -> usize {
+        match self.extended {
+            true => bounds.transaction_bytes_max.max(bounds.queue_bytes_max),
+            false => bounds.queue_bytes_max,
+        }
+    }
+
+    pub(super) fn is_full(&self, bounds: &Bounds) -> bool {
+        self.bytes >= self.bytes_max(bounds)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Lets the queue hold as much as one transaction may have.
+    pub(super) fn extend(&mut self) {
+        self.extended = true;
+    }
+
+    /// Back to the usual bound.
+    pub(super) fn shorten(&mut self) {
+        self.extended = false;
+    }
+
+    /// What has to change in the reading of the partition. It resumes at half the bound, so that
+    /// the rest lasts until new records arrive.
+    pub(super) fn flow(&mut self, bounds: &Bounds) -> Option<Flow> {
+        let resume_at =
+            if self.extended { self.bytes_max(bounds) } else { bounds.queue_bytes_max / 2 };
+        if !self.paused && self.is_full(bounds) {
+            self.paused = true;
+            Some(Flow::Pause)
+        } else if self.paused && self.bytes < resume_at.max(1) {
+            self.paused = false;
+            Some(Flow::Resume)
+        } else {
+            None
+        }
+    }
+
+    fn place_of(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.taken)?).ok()
+    }
+}

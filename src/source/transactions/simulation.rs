@@ -1,0 +1,255 @@
+//! Random histories, written by a connector that dies and begins again, read in random order:
+//! every table must see its changes once and in order, every transaction whole; and a replay to
+//! any former positions must pass exactly what was applied there.
+
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::tests::{BOUNDS, end, gtid, number_of, record, row, upsert};
+use super::*;
+use crate::source::record::SnapshotMark;
+
+/// Partitions: tables first, then one stream, transactions, notifications.
+const TABLES: usize = 3;
+const STREAM: usize = TABLES;
+const TRANSACTIONS: usize = TABLES + 1;
+const PARTITIONS: usize = TABLES + 3;
+
+/// What the connector writes, in order: partition and content, and which statement it is of.
+struct Write {
+    partition: usize,
+    statement: usize,
+    content: Content,
+}
+
+/// Every record of every partition.
+type Topics = Vec<Vec<Content>>;
+
+/// A history as the connector writes it when nothing goes wrong, and each table's changes.
+fn history(random: &mut StdRng) -> (Vec<Write>, Vec<Vec<u64>>) {
+    let mut writes = Vec::new();
+    let mut expected = vec![Vec::new(); TABLES];
+    for (table, numbers) in expected.iter_mut().enumerate() {
+        let rows = random.random_range(0..4);
+        for n in 1..=rows {
+            let mark = if n == rows {
+                SnapshotMark::Last
+            } else if n == 1 {
+                SnapshotMark::First
+            } else {
+                SnapshotMark::Inner
+            };
+            let content = Content::Snapshot { change: upsert(table as u16, n), mark };
+            numbers.push(n);
+            writes.push(Write { partition: table, statement: 0, content });
+        }
+    }
+    for statement in 1..random.random_range(2..12) {
+        let mut write = |partition, content| writes.push(Write { partition, statement, content });
+        let id = statement as u64;
+        if random.random_bool(0.15) {
+            let table = random.random_range(0..TABLES);
+            expected[table].push(0);
+            write(table, Content::Truncate { table: TableId(table as u16), gtid: gtid(id) });
+            continue;
+        }
+        write(TRANSACTIONS, Content::Ignored);
+        let mut counts = [0; TABLES];
+        for total in 1..=random.random_range(0..5) {
+            let table = random.random_range(0..TABLES);
+            counts[table] += 1;
+            let number = id * 1000 + total;
+            expected[table].push(number);
+            write(table, row(id, total, counts[table], upsert(table as u16, number)));
+            if random.random_bool(0.2) {
+                write(table, Content::Ignored);
+            }
+        }
+        let counts = counts.iter().enumerate().filter(|(_, n)| **n > 0);
+        let counts: Vec<_> = counts.map(|(t, n)| (PartitionId(t as u16), *n)).collect();
+        write(TRANSACTIONS, end(id, &counts));
+    }
+    (writes, expected)
+}
+
+/// What arrives in the topics: the connector dies up to three times. Each time the last writes of
+/// each partition are lost, and it begins again with a statement that it had not finished.
+fn produce(random: &mut StdRng, writes: &[Write]) -> Topics {
+    let mut topics: Topics = vec![Vec::new(); PARTITIONS];
+    let after_snapshot = writes.iter().position(|w| w.statement > 0).unwrap_or(writes.len());
+    let mut from = 0;
+    for _ in 0..random.random_range(0..4) {
+        let died_at = random.random_range(from.max(after_snapshot)..=writes.len());
+        let mut again_from = died_at;
+        for (partition, topic) in topics.iter_mut().enumerate() {
+            let of_partition = |at: &usize| writes[*at].partition == partition;
+            let sent: Vec<usize> = (from..died_at).filter(of_partition).collect();
+            let arrived = sent.len() - random.random_range(0..=sent.len().min(3));
+            // The snapshot is over: its rows have arrived.
+            let snapshot = sent.iter().filter(|at| **at < after_snapshot).count();
+            let (kept, lost) = sent.split_at(arrived.max(snapshot));
+            topic.extend(kept.iter().map(|at| writes[*at].content.clone()));
+            again_from = again_from.min(lost.first().copied().unwrap_or(died_at));
+        }
+        let back = again_from - random.random_range(0..=(again_from - after_snapshot).min(8));
+        let statement = writes.get(back).map_or(usize::MAX, |w| w.statement);
+        from = writes.iter().position(|w| w.statement >= statement).unwrap_or(writes.len());
+    }
+    for write in &writes[from..] {
+        topics[write.partition].push(write.content.clone());
+    }
+    for number in 0..random.random_range(0..5) {
+        topics[STREAM].push(Content::Event(upsert(STREAM as u16, number)));
+    }
+    topics
+}
+
+fn sequencer(targets: Option<&Positions>, bounds: Bounds) -> Sequencer {
+    let role = |partition: usize| match partition {
+        STREAM => Role::Stream(TableId(partition as u16)),
+        TRANSACTIONS => Role::Transactions,
+        table if table < TABLES => Role::Table(TableId(table as u16)),
+        _ => Role::Notifications,
+    };
+    let spec = |partition: usize| {
+        let name = Partition { topic: format!("topic-{partition}"), number: 0 };
+        PartitionSpec {
+            target: targets.map(|targets| targets[&name]),
+            partition: name,
+            role: role(partition),
+            start: Position::default(),
+            end_at_start: 0,
+        }
+    };
+    Sequencer::new((0..PARTITIONS).map(spec).collect(), Watermarks::default(), bounds)
+}
+
+/// Reads topics in random order and pieces, as far as the queues let it.
+struct Reader<'a> {
+    topics: &'a Topics,
+    next: Vec<usize>,
+    paused: Vec<bool>,
+    sequencer: Sequencer,
+    /// Numbers of each table's changes, as applied.
+    applied: Vec<Vec<u64>>,
+    /// Steps left, so that what is stuck fails.
+    patience: u32,
+}
+
+impl<'a> Reader<'a> {
+    fn new(topics: &'a Topics, sequencer: Sequencer) -> Reader<'a> {
+        let (next, paused) = (vec![0; PARTITIONS], vec![false; PARTITIONS]);
+        Reader {
+            topics,
+            next,
+            paused,
+            sequencer,
+            applied: vec![Vec::new(); TABLES + 1],
+            patience: 20_000,
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        (0..PARTITIONS).all(|p| self.next[p] == self.topics[p].len())
+    }
+
+    fn read_some(&mut self, random: &mut StdRng) {
+        let partition = random.random_range(0..PARTITIONS);
+        for _ in 0..random.random_range(1..4) {
+            let at = self.next[partition];
+            if self.paused[partition] || at == self.topics[partition].len() {
+                return;
+            }
+            let content = self.topics[partition][at].clone();
+            self.next[partition] += 1;
+            self.sequencer.push(record(PartitionId(partition as u16), at as i64, content));
+            self.follow_flow();
+        }
+    }
+
+    fn follow_flow(&mut self) {
+        for (id, flow) in self.sequencer.take_flow() {
+            self.paused[id.index()] = flow == Flow::Pause;
+        }
+    }
+
+    /// One release; false when there was none.
+    fn release(&mut self) -> bool {
+        let mut released = Released::default();
+        let any = self.sequencer.release(&mut released).unwrap();
+        self.follow_flow();
+        let numbers: Vec<u64> = released.changes.iter().map(number_of).collect();
+        if released.transactions == 1 {
+            let of: Vec<u64> = numbers.iter().filter(|n| **n >= 1000).copied().collect();
+            let whole =
+                of.iter().enumerate().all(|(i, n)| *n == of[0] / 1000 * 1000 + i as u64 + 1);
+            assert!(whole, "a transaction is released at once and in order: {of:?}");
+        } else {
+            assert!(numbers.iter().all(|n| *n < 1000), "only transactions have such: {numbers:?}");
+        }
+        assert_eq!(released.incomplete, 0);
+        for (change, number) in released.changes.iter().zip(numbers) {
+            self.applied[usize::from(change.table.0)].push(number);
+        }
+        any
+    }
+
+    fn step(&mut self, random: &mut StdRng) {
+        self.patience -= 1;
+        assert!(self.patience > 0, "stuck, waiting for {:?}", self.sequencer.waiting());
+        self.read_some(random);
+        if random.random_bool(0.5) {
+            self.release();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_interleaving_applies_the_history_once(seed: u64, small: bool) {
+        let mut random = StdRng::seed_from_u64(seed);
+        let (writes, mut expected) = history(&mut random);
+        let topics = produce(&mut random, &writes);
+        expected.push((0..topics[STREAM].len() as u64).collect());
+        // Records count 100 bytes: queues of five, which the largest transaction just exceeds.
+        let bounds = match small {
+            true => Bounds { queue_bytes_max: 500, transaction_bytes_max: 5000, run_records_max: 2 },
+            false => BOUNDS,
+        };
+        let mut reader = Reader::new(&topics, sequencer(None, bounds));
+        let mut stops = Vec::new();
+        while !reader.is_at_end() {
+            reader.step(&mut random);
+            if random.random_bool(0.1) {
+                let at = (reader.sequencer.positions(), reader.sequencer.watermarks().clone());
+                stops.push((at, reader.applied.clone()));
+            }
+        }
+        while reader.release() {}
+        prop_assert_eq!(&reader.applied, &expected);
+        prop_assert_eq!(reader.sequencer.held(), (0, 0));
+
+        for ((positions, watermarks), applied) in stops {
+            let mut again = Reader::new(&topics, sequencer(Some(&positions), bounds));
+            while again.sequencer.is_replaying() {
+                if again.is_at_end() {
+                    prop_assert!(again.release(), "the replay got stuck");
+                } else {
+                    again.step(&mut random);
+                }
+            }
+            // What ended the replay is the last that it applied.
+            prop_assert_eq!(again.sequencer.positions(), positions);
+            prop_assert_eq!(again.sequencer.watermarks(), &watermarks);
+            prop_assert_eq!(&again.applied, &applied);
+            while !again.is_at_end() {
+                again.step(&mut random);
+            }
+            while again.release() {}
+            prop_assert_eq!(&again.applied, &expected);
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Single rules of the order, each on a few records.
+
+use super::*;
+use crate::source::record::{Place, SnapshotMark, TransactionEnd};
+use crate::value::{Key, Row, Value};
+
+const ORDERS: PartitionId = PartitionId(0);
+const ITEMS: PartitionId = PartitionId(1);
+const EVENTS: PartitionId = PartitionId(2);
+const TRANSACTIONS: PartitionId = PartitionId(3);
+const NOTICES: PartitionId = PartitionId(4);
+
+pub(super) const BOUNDS: Bounds =
+    Bounds { queue_bytes_max: 1 << 20, transaction_bytes_max: 1 << 20, run_records_max: 100 };
+
+/// A sequencer with the next offset of each partition.
+struct World {
+    sequencer: Sequencer,
+    next: [i64; 5],
+    released: Released,
+}
+
+fn specs() -> Vec<PartitionSpec> {
+    let roles = [
+        ("p.d.orders", Role::Table(TableId(0))),
+        ("p.d.items", Role::Table(TableId(1))),
+        ("events", Role::Stream(TableId(2))),
+        ("p.transaction", Role::Transactions),
+        ("p.notifications", Role::Notifications),
+    ];
+    let spec = |(topic, role): (&str, Role)| PartitionSpec {
+        partition: Partition { topic: topic.to_owned(), number: 0 },
+        role,
+        start: Position::default(),
+        target: None,
+        end_at_start: 0,
+    };
+    roles.into_iter().map(spec).collect()
+}
+
+impl World {
+    fn new() -> World {
+        World::with(specs(), BOUNDS)
+    }
+
+    fn with(specs: Vec<PartitionSpec>, bounds: Bounds) -> World {
+        World {
+            sequencer: Sequencer::new(specs, Watermarks::default(), bounds),
+            next: [0; 5],
+            released: Released::default(),
+        }
+    }
+
+    fn push(&mut self, partition: PartitionId, content: Content) -> &mut World {
+        let offset = self.next[partition.index()];
+        self.next[partition.index()] += 1;
+        self.sequencer.push(record(partition, offset, content));
+        self
+    }
+
+    /// Everything that can be released now, as the numbers of the changes.
+    fn changes(&mut self) -> Vec<u64> {
+        let mut released = Released::default();
+        while self.sequencer.release(&mut released).unwrap() {}
+        let numbers = released.changes.iter().map(number_of).collect();
+        self.released = released;
+        numbers
+    }
+
+    fn error(&mut self) -> SequenceError {
+        let mut released = Released::default();
+        loop {
+            match self.sequencer.release(&mut released) {
+                Ok(released) => assert!(released, "nothing more to release and no error"),
+                Err(error) => return error,
+            }
+        }
+    }
+}
+
+pub(super) fn record(partition: PartitionId, offset: i64, content: Content) -> Record {
+    let fingerprint = offset as u64 + 1000;
+    Record { partition, offset, fingerprint, committed_us: offset, bytes: 100, content }
+}
+
+pub(super) fn gtid(number: u64) -> Gtid {
+    Gtid { server: "00000000-0000-0000-0000-000000000001".parse().unwrap(), number }
+}
+
+pub(super) fn upsert(table: u16, number: u64) -> Change {
+    let row = Row::from_bytes(Box::new(number.to_le_bytes()));
+    Change { table: TableId(table), op: Op::Upsert(row) }
+}
+
+/// The number that a change was made with; 0 for TRUNCATE.
+pub(super) fn number_of(change: &Change) -> u64 {
+    match &change.op {
+        Op::Upsert(row) => u64::from_le_bytes(row.as_bytes().try_into().unwrap()),
+        Op::Delete(_) | Op::Truncate => 0,
+    }
+}
+
+pub(super) fn row(transaction: u64, total: u64, order: u64, change: Change) -> Content {
+    let place = Place { gtid: gtid(transaction), total_order: total, table_order: order };
+    Content::Row { place, change: Some(change) }
+}
+
+pub(super) fn end(transaction: u64, counts: &[(PartitionId, u64)]) -> Content {
+    let counts = counts.to_vec();
+    Content::End(Box::new(TransactionEnd { gtid: gtid(transaction), counts }))
+}
+
+fn event(number: u64) -> Content {
+    Content::Event(upsert(2, number))
+}
+
+fn snapshot(number: u64, mark: SnapshotMark) -> Content {
+    Content::Snapshot { change: upsert(0, number), mark }
+}
+
+#[test]
+fn a_transaction_waits_for_its_end_and_all_its_changes() {
+    let mut world = World::new();
+    world.push(TRANSACTIONS, Content::Ignored);
+    world.push(ORDERS, row(1, 2, 1, upsert(0, 12)));
+    assert!(world.changes().is_empty());
+    world.push(TRANSACTIONS, end(1, &[(ORDERS, 1), (ITEMS, 2)]));
+    world.push(ITEMS, row(1, 1, 1, upsert(1, 11)));
+    assert!(world.changes().is_empty());
+    let waiting = world.sequencer.waiting().unwrap();
+    assert_eq!(waiting, Waiting { gtid: gtid(1), missing: vec![("p.d.items".to_owned(), 1)] });
+    world.push(ITEMS, row(1, 3, 2, upsert(1, 13)));
+    assert_eq!(world.changes(), [11, 12, 13], "in the order of the transaction");
+    assert_eq!(world.released.transactions, 1);
+    assert_eq!(world.released.watermarks.number(&gtid(1).server), 1);
+    assert_eq!(world.released.positions[&ITEMS], Position { next_offset: 2, fingerprint: 1001 });
+    assert_eq!(world.sequencer.held(), (0, 0));
+}
+
+#[test]
+fn what_has_no_transaction_waits_behind_held_changes_of_its_table_only() {
+    let mut world = World::new();
+    world.push(ORDERS, row(1, 1, 1, upsert(0, 1)));
+    world.push(ORDERS, Content::Truncate { table: TableId(0), gtid: gtid(2) });
+    world.push(EVENTS, event(7));
+    assert_eq!(world.changes(), [7]);
+    world.push(TRANSACTIONS, end(1, &[(ORDERS, 1)]));
+    assert_eq!(world.changes(), [1, 0]);
+}
+
+#[test]
+fn transactions_of_no_table_of_ours_only_move_the_watermark() {
+    let mut world = World::new();
+    world.push(TRANSACTIONS, Content::Ignored).push(TRANSACTIONS, end(5, &[]));
+    assert!(world.changes().is_empty());
+    assert_eq!(world.sequencer.watermarks().number(&gtid(1).server), 5);
+    assert_eq!(world.sequencer.positions().values().map(|p| p.next_offset).sum::<i64>(), 2);
+}
+
+#[test]
+fn what_the_connector_sends_twice_counts_once() {
+    let mut world = World::new();
+    world.push(ORDERS, row(1, 1, 1, upsert(0, 1)));
+    world.push(ORDERS, row(2, 1, 1, upsert(0, 21)));
+    // It dies in the middle of transaction 2 and begins again with transaction 1.
+    world.push(ORDERS, row(1, 1, 1, upsert(0, 1)));
+    world.push(ORDERS, row(2, 1, 1, upsert(0, 21)));
+    world.push(ORDERS, row(2, 2, 2, upsert(0, 22)));
+    for n in [1, 2, 1, 2] {
+        world.push(TRANSACTIONS, end(n, &[(ORDERS, n)]));
+    }
+    assert_eq!(world.changes(), [1, 21, 22]);
+    assert_eq!(world.released.duplicates, 2);
+    assert_eq!(world.sequencer.held(), (0, 0));
+}
+
+#[test]
+fn a_truncate_is_no_duplicate_because_other_tables_are_further() {
+    let mut world = World::new();
+    world.push(ORDERS, row(1, 1, 1, upsert(0, 1)));
+    world.push(ITEMS, row(3, 1, 1, upsert(1, 3)));
+    world.push(TRANSACTIONS, end(1, &[(ORDERS, 1)]));
+    world.push(TRANSACTIONS, end(3, &[(ITEMS, 1)]));
+    assert_eq!(world.changes(), [1, 3]);
+    // Transaction 3 is applied, yet this is the first time that TRUNCATE 2 is seen.
+    world.push(ORDERS, Content::Truncate { table: TableId(0), gtid: gtid(2) });
+    assert_eq!(world.changes(), [0]);
+    world.push(ORDERS, row(4, 1, 1, upsert(0, 4)));
+    world.push(TRANSACTIONS, end(4, &[(ORDERS, 1)]));
+    world.push(ORDERS, Content::Truncate { table: TableId(0), gtid: gtid(2) });
+    assert_eq!(world.changes(), [4], "sent again, it must not take the row of 4");
+    assert_eq!(world.released.duplicates, 1);
+}
+
+#[test]
+fn a_dead_letter_of_a_known_transaction_counts_as_its_change() {
+    let mut world = World::new();
+    let place = Place { gtid: gtid(1), total_order: 1, table_order: 1 };
+    world.push(ORDERS, Content::Hole);
+    world.push(ORDERS, Content::Row { place, change: None });
+    world.push(ORDERS, row(1, 2, 2, upsert(0, 12)));
+    world.push(TRANSACTIONS, end(1, &[(ORDERS, 2)]));
+    assert_eq!(world.changes(), [12]);
+    assert_eq!((world.released.holes, world.released.incomplete), (2, 0));
+}
+
+#[test]
+fn a_lost_change_is_certain_once_a_later_one_stands_there() {
+    let mut world = World::new();
+    world.push(ORDERS, row(1, 1, 1, upsert(0, 11)));
+    world.push(ORDERS, Content::Hole);
+    world.push(TRANSACTIONS, end(1, &[(ORDERS, 2)]));
+    assert!(world.changes().is_empty());
+    world.push(ORDERS, row(2, 1, 1, upsert(0, 21)));
+    assert_eq!(world.changes(), [11]);
+    assert_eq!(world.released.incomplete, 1);
+    world.push(TRANSACTIONS, end(2, &[(ORDERS, 1)]));
+    assert_eq!(world.changes(), [21]);
+}
+
+#[test]
+fn a_change_whose_transaction_never_ends_stops_everything() {
+    let mut world = World::new();
+    world.push(ORDERS, row(1, 1, 1, upsert(0, 1)));
+    world.push(TRANSACTIONS, end(2, &[(ORDERS, 1)]));
+    let error = world.error();
+    assert!(matches!(&error, SequenceError::EndMissing { offset: 0, .. }), "{error}");
+}
+
+#[test]
+fn queues_pause_and_a_larger_transaction_gets_room_up_to_its_bound() {
+    let bounds = Bounds { queue_bytes_max: 300, transaction_bytes_max: 500, run_records_max: 9 };
+    let mut world = World::with(specs(), bounds);
+    for order in 1..=3 {
+        world.push(ORDERS, row(1, order, order, upsert(0, order)));
+    }
+    assert!(world.changes().is_empty());
+    assert_eq!(world.sequencer.take_flow(), [(ORDERS, Flow::Pause)]);
+    world.push(TRANSACTIONS, end(1, &[(ORDERS, 4)]));
+    assert!(world.changes().is_empty());
+    assert_eq!(world.sequencer.take_flow(), [(ORDERS, Flow::Resume)]);
+    world.push(ORDERS, row(1, 4, 4, upsert(0, 4)));
+    assert_eq!(world.changes(), [1, 2, 3, 4]);
+    for order in 1..=5 {
+        world.push(ORDERS, row(2, order, order, upsert(0, order)));
+    }
+    world.push(TRANSACTIONS, end(2, &[(ORDERS, 6)]));
+    let error = world.error().to_string();
+    assert!(error.contains("`transaction_bytes_max`") && error.contains("p.d.orders"), "{error}");
+}
+
+#[test]
+fn completeness_is_reported_once_it_changes() {
+    let mut streams = specs();
+    streams[2].end_at_start = 2;
+    let mut world = World::with(streams, BOUNDS);
+    world.push(NOTICES, Content::Notice(Notice::Started { table: TableId(0) }));
+    world.push(ORDERS, snapshot(1, SnapshotMark::First)).push(EVENTS, event(1));
+    world.push(NOTICES, Content::Notice(Notice::Scanned { table: TableId(0), rows: 2 }));
+    world.push(NOTICES, Content::Notice(Notice::Scanned { table: TableId(1), rows: 0 }));
+    world.changes();
+    assert_eq!(world.released.completeness, [(TableId(1), true)]);
+    world.push(EVENTS, event(2)).push(ORDERS, snapshot(2, SnapshotMark::Last));
+    world.changes();
+    let tables: Vec<_> = [0, 2].map(|table| (TableId(table), true)).into();
+    assert_eq!(world.released.completeness, tables);
+    // A snapshot from nothing: the old rows go, and the table is filling until it is read again.
+    world.push(NOTICES, Content::Notice(Notice::Started { table: TableId(0) }));
+    world.push(ORDERS, snapshot(3, SnapshotMark::First));
+    assert_eq!(world.changes(), [0, 3]);
+    assert_eq!(world.released.completeness, [(TableId(0), false)]);
+}
+
+#[test]
+fn an_empty_stream_is_complete_at_once() {
+    let mut world = World::new();
+    assert!(world.changes().is_empty());
+    assert_eq!(world.released.completeness, [(TableId(2), true)]);
+}
+
+#[test]
+fn keys_of_deletes_pass_through() {
+    let mut world = World::new();
+    let mut key = Key::new();
+    key.push(&Value::Int(5));
+    let delete = Change { table: TableId(0), op: Op::Delete(key) };
+    world.push(ORDERS, row(1, 1, 1, delete.clone())).push(ORDERS, Content::Ignored);
+    world.push(TRANSACTIONS, end(1, &[(ORDERS, 1)]));
+    world.changes();
+    assert_eq!(world.released.changes, [delete]);
+    assert_eq!(world.released.positions[&ORDERS].next_offset, 2, "the tombstone went, too");
+}
