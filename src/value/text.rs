@@ -38,14 +38,14 @@ pub(super) fn write_shown(out: &mut String, value: &Value<'_>, ty: Type) {
 }
 
 /// Appends a DOUBLE as MySQL prints it: the shortest digits that read back, plain between
-/// 1e-15 and 1e15, else with an exponent.
+/// 1e-15 and 1e15 and while there is a fraction, else with an exponent.
 pub fn write_double(out: &mut String, number: f64) {
     write_floating(out, ryu::Buffer::new().format_finite(number));
 }
 
-/// Appends a FLOAT as MySQL prints it.
+/// Appends a FLOAT as MySQL prints it: with six significant digits, which may not read back.
 pub fn write_float(out: &mut String, number: f32) {
-    write_floating(out, ryu::Buffer::new().format_finite(number));
+    write_floating(out, &format!("{number:.5e}"));
 }
 
 /// Reads a value of a type from MySQL's text for it, or a document's; `None` if it is none.
@@ -101,7 +101,7 @@ fn write_floating(out: &mut String, shortest: &str) {
     let point = whole.len() as i32 - leading as i32 + exponent;
     let count = significant.len() as i32;
     out.push_str(sign);
-    if (-14..=15).contains(&point) {
+    if point >= -14 && (point <= 15 || count > point) {
         if point <= 0 {
             out.push_str("0.");
             (point..0).for_each(|_| out.push('0'));
@@ -164,11 +164,32 @@ mod tests {
             (-2.5e-7, "-0.00000025"),
             (1e14, "100000000000000"),
             (1e15, "1e15"),
+            (1.23456e15, "1.23456e15"),
+            (1_234_567_890_123_456.7, "1234567890123456.8"),
+            (1e-15, "0.000000000000001"),
+            (1e-16, "1e-16"),
             (1.5e300, "1.5e300"),
             (1e-20, "1e-20"),
         ] {
             let mut out = String::new();
             write_double(&mut out, number);
+            assert_eq!(out, want);
+        }
+    }
+
+    #[test]
+    fn floats_print_six_digits() {
+        for (number, want) in [
+            (1.234_567_8_f32, "1.23457"),
+            (16_777_216.0, "16777200"),
+            (999_999.5, "1000000"),
+            (0.000_123_456_8, "0.000123457"),
+            (1.175_494_4e-38, "1.17549e-38"),
+            (1e15, "1e15"),
+            (0.0, "0"),
+        ] {
+            let mut out = String::new();
+            write_float(&mut out, number);
             assert_eq!(out, want);
         }
     }
