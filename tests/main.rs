@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod engine;
 mod redis_ranges;
 mod redis_sink;
 mod support;

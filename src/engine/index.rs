@@ -391,3 +391,94 @@ fn key_of_code(code: u64) -> Key {
     key.push(&Value::UInt(code));
     key
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::table::Table;
+    use super::*;
+    use crate::sql::plan::{self, Access, Column, TableSource};
+    use crate::value::RowWriter;
+
+    const BIGINT: Type = Type::Int { bytes: 8, unsigned: false };
+
+    fn table() -> (Table, RowWriter) {
+        let column = |name: &str| Column { name: name.to_owned(), ty: BIGINT, nullable: true };
+        let layout = RowLayout::new(&[BIGINT, BIGINT]);
+        let writer = RowWriter::new(&layout);
+        let plan = plan::Table {
+            name: "t".to_owned(),
+            source: TableSource::Captured,
+            columns: vec![column("id"), column("parent")],
+            key: vec![0],
+            indexes: vec![vec![1]],
+            layout,
+        };
+        (Table::new(&plan, true), writer)
+    }
+
+    fn key(id: i64) -> Key {
+        let mut key = Key::new();
+        key.push(&Value::Int(id));
+        key
+    }
+
+    fn starts() -> impl Strategy<Value = i64> {
+        let fixed = [0, -50_000, 1 << 40, (1 << 40) + 100_000, i64::MAX - 70_000, i64::MIN];
+        prop_oneof![proptest::sample::select(fixed.to_vec()), -9_000..9_000i64]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+        /// Runs of keys come and go, close together and far apart; every key is found and walked
+        /// in order, and every list of one parent is whole.
+        #[test]
+        fn keys_are_found_wherever_they_lie(
+            runs in vec((starts(), prop_oneof![4 => Just(1i64), 1 => Just(7), 1 => Just(1 << 33)],
+                         1..3000i64, any::<bool>()), 1..8),
+        ) {
+            let (mut table, mut writer) = table();
+            let mut model = BTreeSet::new();
+            for (start, step, count, removes) in &runs {
+                for i in 0..*count {
+                    let id = start.wrapping_add(i.wrapping_mul(*step));
+                    if *removes && i % 3 > 0 {
+                        let slot = table.slot_of(&key(id));
+                        assert_eq!(slot != NONE, model.remove(&id));
+                        if slot != NONE {
+                            table.remove(slot);
+                        }
+                    } else if model.insert(id) {
+                        writer.set_number(0, id);
+                        writer.set_number(1, id >> 3);
+                        assert!(table.insert(writer.finish()).is_some());
+                    }
+                }
+            }
+            let keys: Vec<Key> = model.iter().map(|id| key(*id)).collect();
+            assert_eq!(table.keys_after(None, usize::MAX), keys);
+            let middle = keys.len() / 2;
+            if let Some(after) = keys.get(middle) {
+                let next: Vec<Key> = keys.iter().skip(middle + 1).take(10).cloned().collect();
+                assert_eq!(table.keys_after(Some(after), 10), next);
+            }
+            for id in &model {
+                assert_ne!(table.slot_of(&key(*id)), NONE);
+                let siblings = model.range(id >> 3 << 3..=id | 7).count();
+                let probe = Probe::Number(i128::from(id >> 3));
+                let mut slot = table.first(Access::Index(0), &probe);
+                let mut listed = 0;
+                while slot != NONE {
+                    listed += 1;
+                    slot = table.next(Access::Index(0), slot);
+                }
+                assert_eq!(listed, siblings);
+            }
+        }
+    }
+}

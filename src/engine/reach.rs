@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::directory::NONE;
 use super::index::Probe;
 use super::table::Table;
-use crate::sql::plan::{Access, NodeId, Plan, TableId, View, ViewId};
+use crate::sql::plan::{Access, Node, NodeId, Plan, TableId, View, ViewId};
 use crate::value::{Key, Row};
 
 /// A set of a table's columns.
@@ -51,10 +51,8 @@ pub(super) fn watches(plan: &Plan) -> Vec<Vec<Watch>> {
     let mut watches: Vec<Vec<Watch>> = plan.tables.iter().map(|_| Vec::new()).collect();
     for (id, view) in plan.views_with_ids() {
         for (i, node) in view.nodes.iter().enumerate() {
-            let same_place = |watch: &&mut Watch| {
-                let other = view.node(watch.node);
-                watch.view == id && node.edge.is_some() && same_edge(view, NodeId(i as u16), other)
-            };
+            let same_place =
+                |watch: &&mut Watch| watch.view == id && same_place(node, view.node(watch.node));
             let watches = &mut watches[usize::from(node.table.0)];
             if let Some(watch) = watches.iter_mut().find(same_place) {
                 node.reads.iter().for_each(|&column| watch.reads.insert(column));
@@ -71,8 +69,9 @@ pub(super) fn watches(plan: &Plan) -> Vec<Vec<Watch>> {
     watches
 }
 
-fn same_edge(view: &View, node: NodeId, other: &crate::sql::plan::Node) -> bool {
-    match (&view.node(node).edge, &other.edge) {
+/// Whether the rows of two nodes of a view hang on the same rows by the same values.
+fn same_place(a: &Node, b: &Node) -> bool {
+    match (&a.edge, &b.edge) {
         (Some(a), Some(b)) => {
             a.parent == b.parent
                 && a.parent_columns == b.parent_columns

@@ -1,0 +1,171 @@
+//! Random schemas, random changes, every way of cutting batches.
+
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use viewtide::sql::plan::TableId;
+
+use super::driver::{Driver, Step};
+use super::shape::{KeyKind, Shape, TABLES, chain, plan, row, shapes};
+
+/// A change before the schema is known.
+#[derive(Clone, Debug)]
+struct Act {
+    table: usize,
+    key: u8,
+    numbers: [u8; 6],
+    what: What,
+    /// Whether the batch ends here, and how much backlog is worked off then.
+    cut: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Upsert,
+    Delete,
+    ChangeKey(u8),
+    Again,
+    Truncate,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let what = prop_oneof![
+        12 => Just(What::Upsert),
+        4 => Just(What::Delete),
+        2 => (0..6u8).prop_map(What::ChangeKey),
+        1 => Just(What::Again),
+        1 => Just(What::Truncate),
+    ];
+    let cut = prop_oneof![Just(None), (0..4usize).prop_map(Some)];
+    let act = (0..TABLES, 0..6u8, prop::array::uniform6(0..5u8), what, cut);
+    vec(
+        act.prop_map(|(table, key, numbers, what, cut)| Act { table, key, numbers, what, cut }),
+        1..60,
+    )
+}
+
+fn steps(shape: &Shape, acts: &[Act], spread: i64) -> Vec<(Vec<Step>, Option<usize>)> {
+    let mut last = Vec::new();
+    let step = |act: &Act| {
+        let table = TableId(act.table as u16);
+        let kind = shape.keys[act.table];
+        let upsert = |key| Step::Upsert(table, row(kind, key, act.numbers, spread));
+        let delete = Step::Delete(table, row(kind, act.key, act.numbers, spread));
+        last = match act.what {
+            What::Upsert => vec![upsert(act.key)],
+            What::Delete => vec![delete],
+            What::ChangeKey(to) => vec![delete, upsert(to)],
+            What::Again => last.clone(),
+            What::Truncate => vec![Step::Truncate(table)],
+        };
+        (last.clone(), act.cut)
+    };
+    acts.iter().map(step).collect()
+}
+
+fn spreads() -> impl Strategy<Value = i64> {
+    prop_oneof![Just(1), Just(1_000_003), Just(1 << 60)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Views live from some point on, batches cut anywhere, the backlog worked off in between.
+    #[test]
+    fn incremental_equals_recomputed(
+        shape in shapes(),
+        acts in acts(),
+        spread in spreads(),
+        fan_out_max in 1..4usize,
+        live_from in 0..20usize,
+        lost_at in 0..200usize,
+    ) {
+        let mut driver = Driver::new(Arc::new(plan(&shape)), fan_out_max);
+        let mut batch = Vec::new();
+        for (i, (steps, cut)) in steps(&shape, &acts, spread).into_iter().enumerate() {
+            if i == live_from {
+                driver.go_live();
+            }
+            if i == lost_at {
+                driver.lose_everything();
+            }
+            batch.extend(steps);
+            if let Some(chunks) = cut {
+                driver.apply(&batch);
+                batch.clear();
+                (0..chunks).for_each(|_| _ = driver.work_off());
+            }
+        }
+        driver.apply(&batch);
+        if acts.len() <= live_from {
+            driver.go_live();
+        }
+        driver.settle();
+        driver.repeat_everything();
+    }
+
+    /// Rows come, go and move to other parents while the fan-outs of those are worked off.
+    #[test]
+    fn fanouts_survive_changes(
+        acts in vec((0..10usize, 0..24u8, 0..2u8, 0..4u8, 0..3usize), 20..200),
+        live_from in 0..20usize,
+    ) {
+        let mut driver = Driver::new(Arc::new(plan(&chain())), 3);
+        for (i, (what, key, parent, w, chunks)) in acts.into_iter().enumerate() {
+            if i == live_from {
+                driver.go_live();
+            }
+            // A reference of n is to the key n - 1: of its two parents, or of none.
+            let row_of = |key| row(KeyKind::Signed, key, [parent + 1, 0, 0, 0, 0, w], 1);
+            let step = match what {
+                0..3 => Step::Upsert(TableId(0), row_of(key)),
+                3 => Step::Delete(TableId(0), row_of(key)),
+                4..7 => Step::Upsert(TableId(1), row_of(key)),
+                7 => Step::Delete(TableId(1), row_of(key)),
+                _ => Step::Upsert(TableId(2), row_of(key % 2)),
+            };
+            driver.apply(&[step]);
+            (0..chunks).for_each(|_| _ = driver.work_off());
+        }
+        driver.settle();
+    }
+
+    /// After every single change the documents are right.
+    #[test]
+    fn every_change_settles(
+        shape in shapes(),
+        acts in acts(),
+        spread in spreads(),
+        fan_out_max in prop_oneof![Just(2usize), Just(1000)],
+    ) {
+        let mut driver = Driver::new(Arc::new(plan(&shape)), fan_out_max);
+        driver.go_live();
+        for (steps, _) in steps(&shape, &acts, spread) {
+            driver.apply(&steps);
+            driver.settle();
+        }
+    }
+
+    /// The order between tables does not matter: each table's changes in their order, the tables
+    /// one after another in any order, end in the same documents.
+    #[test]
+    fn tables_may_arrive_in_any_order(
+        shape in shapes(),
+        acts in acts(),
+        order in Just([0, 1, 2, 3]).prop_shuffle(),
+        size in 1..9usize,
+    ) {
+        let mut driver = Driver::new(Arc::new(plan(&shape)), 3);
+        driver.go_live();
+        let steps: Vec<Step> =
+            steps(&shape, &acts, 1).into_iter().flat_map(|(steps, _)| steps).collect();
+        let table_of = |step: &Step| match step {
+            Step::Upsert(table, _) | Step::Delete(table, _) | Step::Truncate(table) => table.0,
+        };
+        let of_table = |table: u16| steps.iter().filter(move |step| table_of(step) == table);
+        let ordered: Vec<Step> = order.into_iter().flat_map(of_table).cloned().collect();
+        ordered.chunks(size).for_each(|batch| driver.apply(batch));
+        driver.settle();
+    }
+}

@@ -1,0 +1,293 @@
+//! What the documents must be: nested loops over sorted maps, from scratch, over the same plan.
+
+use std::cell::RefCell;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use viewtide::engine::Document;
+use viewtide::sql::expr::{Bindings, EvalError, Expr};
+use viewtide::sql::plan::*;
+use viewtide::value::{
+    Decimal, Key, Value, compare, write_json, write_json_element, write_json_string, write_text,
+};
+
+/// One row by its columns.
+pub(super) type Values = Vec<Value<'static>>;
+
+/// All rows of all tables, by table and primary key.
+#[derive(Clone, Debug)]
+pub(super) struct Rows {
+    tables: Vec<BTreeMap<Key, Values>>,
+}
+
+impl Rows {
+    pub(super) fn new(plan: &Plan) -> Rows {
+        Rows { tables: vec![BTreeMap::new(); plan.tables.len()] }
+    }
+
+    pub(super) fn upsert(&mut self, plan: &Plan, table: TableId, row: Values) {
+        self.tables[usize::from(table.0)].insert(key_of(plan.table(table), &row), row);
+    }
+
+    pub(super) fn delete(&mut self, table: TableId, key: &Key) {
+        self.tables[usize::from(table.0)].remove(key);
+    }
+
+    pub(super) fn truncate(&mut self, table: TableId) {
+        self.tables[usize::from(table.0)].clear();
+    }
+
+    /// Every row, table by table.
+    pub(super) fn all(&self) -> impl Iterator<Item = (TableId, &Values)> {
+        let tables = self.tables.iter().enumerate();
+        tables.flat_map(|(i, rows)| rows.values().map(move |row| (TableId(i as u16), row)))
+    }
+
+    /// The documents of a view.
+    pub(super) fn documents(&self, view: &View) -> BTreeMap<Key, Document> {
+        let scan = Scan { view, rows: self, bound: RefCell::new(BTreeMap::new()) };
+        let root = &self.tables[usize::from(view.nodes[0].table.0)];
+        let documents = root.iter().map(|(key, row)| (key.clone(), scan.document(row)));
+        documents.filter(|(_, document)| *document != Document::Absent).collect()
+    }
+}
+
+/// The primary key of a row.
+pub(super) fn key_of(table: &Table, row: &Values) -> Key {
+    let mut key = Key::new();
+    table.key.iter().for_each(|&column| key.push(&row[column]));
+    key
+}
+
+struct Scan<'a> {
+    view: &'a View,
+    rows: &'a Rows,
+    bound: RefCell<BTreeMap<NodeId, Option<&'a Values>>>,
+}
+
+/// What a scope yields: the rows bound when one of its rows counts.
+type Binding<'a> = BTreeMap<NodeId, Option<&'a Values>>;
+
+impl<'a> Scan<'a> {
+    fn document(&self, row: &'a Values) -> Document {
+        self.bound.borrow_mut().clear();
+        match self.admitted(&self.view.scope, row) {
+            Ok(Some(binding)) => *self.bound.borrow_mut() = binding,
+            Ok(None) => return Document::Absent,
+            Err(EvalError { code, message }) => {
+                return Document::Error { code, column: None, message };
+            }
+        }
+        let mut body = String::from("{");
+        let mut values = Vec::new();
+        for output in &self.view.outputs {
+            let value = match output.expr.eval(self) {
+                Ok(value) => value.into_owned(),
+                Err(EvalError { code, message }) => {
+                    return Document::Error { code, column: Some(output.name.clone()), message };
+                }
+            };
+            if body.len() > 1 {
+                body.push(',');
+            }
+            write_json_string(&mut body, &output.name);
+            body.push(':');
+            write_json(&mut body, &value, output.expr.ty);
+            values.push(value);
+        }
+        body.push('}');
+        let index_values = self.view.indexes.iter().map(|index| {
+            let mut key = Key::new();
+            index.columns.iter().for_each(|&column| key.push(&values[column]));
+            key
+        });
+        Document::Present { body, index_values: index_values.collect() }
+    }
+
+    /// The binding of a scope's row, on top of what is bound; `None` if the row does not count.
+    fn admitted(
+        &self,
+        scope: &'a Scope,
+        row: &'a Values,
+    ) -> Result<Option<Binding<'a>>, EvalError> {
+        let outside = self.bound.borrow().clone();
+        self.bound.borrow_mut().insert(scope.from, Some(row));
+        let mut counts = true;
+        for join in &scope.joins {
+            if counts {
+                counts = self.join(join)? || !join.required;
+            }
+        }
+        if counts && let Some(filter) = &scope.filter {
+            counts = self.is_true(filter)?;
+        }
+        let inside = std::mem::replace(&mut *self.bound.borrow_mut(), outside);
+        Ok(counts.then_some(inside))
+    }
+
+    fn join(&self, join: &'a Join) -> Result<bool, EvalError> {
+        match &join.kind {
+            JoinKind::Lookup { node, on } => {
+                let row = self.hanging(*node).into_iter().next();
+                self.bound.borrow_mut().insert(*node, row);
+                let holds = match (row, on) {
+                    (Some(_), Some(on)) => self.is_true(on)?,
+                    (row, _) => row.is_some(),
+                };
+                if !holds {
+                    self.bound.borrow_mut().insert(*node, None);
+                }
+                Ok(holds)
+            }
+            JoinKind::Pick { scope, order_by } => {
+                let first = self.sorted(scope, order_by)?.into_iter().next();
+                let found = first.is_some();
+                if let Some(binding) = first {
+                    *self.bound.borrow_mut() = binding;
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    /// Every row of a scope that counts, as a binding.
+    fn every(&self, scope: &'a Scope) -> Result<Vec<Binding<'a>>, EvalError> {
+        let mut bindings = Vec::new();
+        for row in self.hanging(scope.from) {
+            bindings.extend(self.admitted(scope, row)?);
+        }
+        Ok(bindings)
+    }
+
+    fn sorted(
+        &self,
+        scope: &'a Scope,
+        order_by: &'a [OrderBy],
+    ) -> Result<Vec<Binding<'a>>, EvalError> {
+        let mut keyed = Vec::new();
+        for binding in self.every(scope)? {
+            let terms = order_by.iter().map(|term| self.under(&binding, &term.expr));
+            keyed.push((terms.collect::<Result<Vec<_>, _>>()?, binding));
+        }
+        keyed.sort_by(|(a, _), (b, _)| {
+            let terms =
+                a.iter().zip(b).zip(order_by).map(|((a, b), term)| {
+                    if term.descending { compare(b, a) } else { compare(a, b) }
+                });
+            terms.fold(Ordering::Equal, Ordering::then)
+        });
+        Ok(keyed.into_iter().map(|(_, binding)| binding).collect())
+    }
+
+    /// The value of an expression under a binding.
+    fn under(&self, binding: &Binding<'a>, expr: &'a Expr) -> Result<Value<'static>, EvalError> {
+        let outside = self.bound.replace(binding.clone());
+        let value = expr.eval(self).map(Value::into_owned);
+        self.bound.replace(outside);
+        value
+    }
+
+    fn is_true(&self, condition: &'a Expr) -> Result<bool, EvalError> {
+        Ok(!matches!(condition.eval(self)?, Value::Null | Value::Int(0) | Value::UInt(0)))
+    }
+
+    /// The rows of a node whose edge matches the row bound to its parent.
+    fn hanging(&self, node: NodeId) -> Vec<&'a Values> {
+        let edge = self.view.node(node).edge.as_ref().unwrap();
+        let parent = self.bound.borrow().get(&edge.parent).copied().flatten();
+        let Some(parent) = parent else { return Vec::new() };
+        let table = usize::from(self.view.node(node).table.0);
+        let matches = |row: &&Values| {
+            let mut pairs = edge.parent_columns.iter().zip(&edge.child_columns);
+            pairs.all(|(&up, &down)| match (&parent[up], &row[down]) {
+                (Value::Null, _) | (_, Value::Null) => false,
+                (a, b) => compare(a, b).is_eq(),
+            })
+        };
+        self.rows.tables[table].values().filter(matches).collect()
+    }
+
+    fn aggregate(&self, collection: &'a Collection) -> Result<Value<'static>, EvalError> {
+        let scope = &collection.scope;
+        let values = |expr: &'a Expr| -> Result<Vec<Value<'static>>, EvalError> {
+            let all = self.every(scope)?.into_iter().map(|binding| self.under(&binding, expr));
+            all.filter(|value| !matches!(value, Ok(Value::Null))).collect()
+        };
+        let total = |values: &[Value<'static>]| {
+            values.iter().fold(Decimal::new(0, 2), |sum, value| match value {
+                Value::Decimal(value) => sum.checked_add(*value).unwrap(),
+                other => panic!("not a decimal: {other:?}"),
+            })
+        };
+        Ok(match &collection.aggregate {
+            Aggregate::CountRows => Value::Int(self.every(scope)?.len() as i64),
+            Aggregate::Count(expr) => Value::Int(values(expr)?.len() as i64),
+            Aggregate::Sum(expr) => match values(expr)?.as_slice() {
+                [] => Value::Null,
+                values => Value::Decimal(total(values)),
+            },
+            Aggregate::Avg(expr) => match values(expr)?.as_slice() {
+                [] => Value::Null,
+                values => {
+                    let count = Decimal::new(values.len() as u64, 0);
+                    Value::Decimal(total(values).checked_div(count, 6).unwrap())
+                }
+            },
+            Aggregate::Min(expr) => {
+                values(expr)?.into_iter().min_by(compare).unwrap_or(Value::Null)
+            }
+            Aggregate::Max(expr) => {
+                values(expr)?.into_iter().max_by(compare).unwrap_or(Value::Null)
+            }
+            Aggregate::First { value, order_by } => match self.sorted(scope, order_by)?.first() {
+                Some(binding) => self.under(binding, value)?,
+                None => Value::Null,
+            },
+            Aggregate::GroupConcat { value, order_by, separator } => {
+                let mut texts = Vec::new();
+                for binding in self.sorted(scope, order_by)? {
+                    let value_here = self.under(&binding, value)?;
+                    if !value_here.is_null() {
+                        let mut text = String::new();
+                        write_text(&mut text, &value_here, value.ty);
+                        texts.push(text);
+                    }
+                }
+                match texts.as_slice() {
+                    [] => Value::Null,
+                    texts => Value::Text(texts.join(separator).into()),
+                }
+            }
+            // Rows come out of the map in primary-key order.
+            Aggregate::JsonArray(expr) => {
+                let mut elements = Vec::new();
+                for binding in self.every(scope)? {
+                    let mut element = String::new();
+                    write_json_element(&mut element, &self.under(&binding, expr)?, expr.ty);
+                    elements.push(element);
+                }
+                match elements.as_slice() {
+                    [] => Value::Null,
+                    elements => Value::Json(format!("[{}]", elements.join(", ")).into()),
+                }
+            }
+        })
+    }
+}
+
+impl Bindings for Scan<'_> {
+    fn column(&self, node: NodeId, column: usize) -> Value<'_> {
+        match self.bound.borrow().get(&node).copied().flatten() {
+            Some(row) => row[column].clone(),
+            None => Value::Null,
+        }
+    }
+
+    fn is_present(&self, node: NodeId) -> bool {
+        self.bound.borrow().get(&node).copied().flatten().is_some()
+    }
+
+    fn collection(&self, collection: usize) -> Result<Value<'_>, EvalError> {
+        self.aggregate(&self.view.collections[collection])
+    }
+}

@@ -1,0 +1,386 @@
+//! Random schemas and views: a small description, and the plan it stands for.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use viewtide::sql::expr::{Expr, ExprKind};
+use viewtide::sql::plan::*;
+use viewtide::value::{Collation, RowLayout, Type, Value};
+
+/// Tables of every schema.
+pub(super) const TABLES: usize = 4;
+
+const BIGINT: Type = Type::Int { bytes: 8, unsigned: false };
+const UNSIGNED: Type = Type::Int { bytes: 8, unsigned: true };
+const TEXT: Type = Type::Text(Collation::Binary);
+const DECIMAL: Type = Type::Decimal { precision: 10, scale: 2 };
+
+/// The columns of every table: two that the key is made of, references, data.
+pub(super) const COLUMNS: [(&str, Type); 8] = [
+    ("k", BIGINT),
+    ("t", TEXT),
+    ("ref_int", BIGINT),
+    ("ref_unsigned", UNSIGNED),
+    ("ref_text", TEXT),
+    ("v", BIGINT),
+    ("d", DECIMAL),
+    ("w", TEXT),
+];
+const V: usize = 5;
+const D: usize = 6;
+const W: usize = 7;
+
+/// What a table's primary key is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum KeyKind {
+    Signed,
+    Unsigned,
+    Text,
+    Composite,
+}
+
+impl KeyKind {
+    /// The key's columns, in key order.
+    pub(super) fn columns(self) -> Vec<usize> {
+        match self {
+            KeyKind::Signed | KeyKind::Unsigned => vec![0],
+            KeyKind::Text => vec![1],
+            KeyKind::Composite => vec![1, 0],
+        }
+    }
+
+    /// Columns of another table that refer to such a key.
+    fn references(self, unsigned: bool) -> Vec<usize> {
+        let number = if unsigned { 3 } else { 2 };
+        match self {
+            KeyKind::Signed | KeyKind::Unsigned => vec![number],
+            KeyKind::Text => vec![4],
+            KeyKind::Composite => vec![4, number],
+        }
+    }
+}
+
+/// One table reference below another.
+#[derive(Clone, Debug)]
+pub(super) struct Branch {
+    parent: usize,
+    table: usize,
+    kind: Kind,
+    unsigned: bool,
+    by_columns: bool,
+    required: bool,
+    filtered: bool,
+    descending: bool,
+    inner: Vec<Branch>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Lookup,
+    Pick,
+    Collection(u8),
+}
+
+/// One view.
+#[derive(Clone, Debug)]
+pub(super) struct ViewShape {
+    root: usize,
+    filtered: bool,
+    branches: Vec<Branch>,
+}
+
+/// A whole schema.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    pub(super) keys: Vec<KeyKind>,
+    views: Vec<ViewShape>,
+}
+
+/// Random schemas with one or two views, nested up to depth three.
+pub(super) fn shapes() -> impl Strategy<Value = Shape> {
+    let key = prop_oneof![
+        Just(KeyKind::Signed),
+        Just(KeyKind::Unsigned),
+        Just(KeyKind::Text),
+        Just(KeyKind::Composite)
+    ];
+    let view = (0..TABLES, 0..4u8, vec(branches(), 0..4), 0..3u8);
+    let view = view.prop_map(|(root, filtered, mut branches, twin)| {
+        // The same rows hang there once more, for another purpose.
+        if let (0, Some(first)) = (twin, branches.first().cloned()) {
+            let inner = Vec::new();
+            branches.insert(0, Branch { kind: Kind::Collection(0), inner, ..first });
+        }
+        ViewShape { root, filtered: filtered == 0, branches }
+    });
+    (vec(key, TABLES), vec(view, 1..3)).prop_map(|(keys, views)| Shape { keys, views })
+}
+
+/// A chain of lookups: every row of table 0 has one of table 1, and that one of table 2.
+pub(super) fn chain() -> Shape {
+    let lookup = |parent| Branch {
+        parent,
+        table: parent + 1,
+        kind: Kind::Lookup,
+        unsigned: false,
+        by_columns: false,
+        required: true,
+        filtered: false,
+        descending: false,
+        inner: Vec::new(),
+    };
+    let view = ViewShape { root: 0, filtered: false, branches: vec![lookup(0), lookup(1)] };
+    Shape { keys: vec![KeyKind::Signed; TABLES], views: vec![view] }
+}
+
+fn branches() -> impl Strategy<Value = Branch> {
+    branch(Just(Vec::new())).prop_recursive(2, 6, 2, |inner| branch(vec(inner, 0..3)))
+}
+
+fn branch(inner: impl Strategy<Value = Vec<Branch>>) -> impl Strategy<Value = Branch> {
+    let kind =
+        prop_oneof![Just(Kind::Lookup), Just(Kind::Pick), (0..8u8).prop_map(Kind::Collection)];
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), 0..4u8, any::<bool>());
+    (0..4usize, 0..TABLES, kind, flags, inner).prop_map(|(parent, table, kind, flags, inner)| {
+        let (unsigned, by_columns, required, filtered, descending) = flags;
+        let filtered = filtered == 0;
+        Branch { parent, table, kind, unsigned, by_columns, required, filtered, descending, inner }
+    })
+}
+
+/// The plan that a shape stands for.
+pub(super) fn plan(shape: &Shape) -> Plan {
+    let mut tables: Vec<Table> = shape.keys.iter().enumerate().map(table).collect();
+    let views = shape.views.iter().enumerate().map(|(i, view)| {
+        let mut builder = Builder::new(&shape.keys, &mut tables);
+        builder.view(format!("view{i}"), view)
+    });
+    let views = views.collect();
+    Plan { tables, views }
+}
+
+fn table((i, key): (usize, &KeyKind)) -> Table {
+    let columns: Vec<Column> = COLUMNS
+        .iter()
+        .enumerate()
+        .map(|(column, (name, ty))| {
+            let unsigned = column == 0 && matches!(key, KeyKind::Unsigned);
+            let ty = if unsigned { UNSIGNED } else { *ty };
+            Column { name: (*name).to_owned(), ty, nullable: !key.columns().contains(&column) }
+        })
+        .collect();
+    let types: Vec<Type> = columns.iter().map(|column| column.ty).collect();
+    Table {
+        name: format!("table{i}"),
+        source: TableSource::Captured,
+        layout: RowLayout::new(&types),
+        columns,
+        key: key.columns(),
+        indexes: Vec::new(),
+    }
+}
+
+struct Builder<'a> {
+    keys: &'a [KeyKind],
+    tables: &'a mut [Table],
+    nodes: Vec<Node>,
+    collections: Vec<Collection>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(keys: &'a [KeyKind], tables: &'a mut [Table]) -> Builder<'a> {
+        Builder { keys, tables, nodes: Vec::new(), collections: Vec::new() }
+    }
+
+    fn view(&mut self, name: String, shape: &ViewShape) -> View {
+        let root = self.node(shape.root, None);
+        let key_columns = self.keys[shape.root].columns();
+        let mut outputs: Vec<Expr> = key_columns.iter().map(|&c| self.column(root, c)).collect();
+        let key = (0..outputs.len()).collect();
+        outputs.push(self.column(root, W));
+        let (scope, values) = self.scope(root, &shape.branches, shape.filtered);
+        outputs.extend(values);
+        let outputs: Vec<Output> = outputs
+            .into_iter()
+            .enumerate()
+            .map(|(i, expr)| Output { name: format!("c{i}"), expr })
+            .collect();
+        let indexes =
+            vec![ViewIndex { name: "by_last".to_owned(), columns: vec![outputs.len() - 1] }];
+        View {
+            name,
+            select: String::new(),
+            nodes: std::mem::take(&mut self.nodes),
+            scope,
+            collections: std::mem::take(&mut self.collections),
+            outputs,
+            key,
+            indexes,
+            fingerprint: String::new(),
+        }
+    }
+
+    /// A scope from a node with these branches, and the values that it offers.
+    fn scope(&mut self, from: NodeId, branches: &[Branch], filtered: bool) -> (Scope, Vec<Expr>) {
+        let mut joins = Vec::new();
+        let mut values = vec![];
+        let mut bound = vec![from];
+        for branch in branches {
+            let parent = bound[branch.parent % bound.len()];
+            match branch.kind {
+                Kind::Lookup => {
+                    let node = self.child(parent, branch, true);
+                    let on = branch.filtered.then(|| self.column(node, V));
+                    joins.push(Join {
+                        kind: JoinKind::Lookup { node, on },
+                        required: branch.required,
+                    });
+                    values.push(self.column(node, W));
+                    bound.push(node);
+                }
+                Kind::Pick => {
+                    let node = self.child(parent, branch, false);
+                    let (scope, inner) = self.scope(node, &branch.inner, branch.filtered);
+                    let order_by = self.order(node, branch.descending);
+                    joins.push(Join {
+                        kind: JoinKind::Pick { scope, order_by },
+                        required: branch.required,
+                    });
+                    let own = [self.column(node, W), self.column(node, D)];
+                    for expr in own.into_iter().chain(inner) {
+                        let ty = expr.ty;
+                        let kind = ExprKind::IfPresent(node, Box::new(expr));
+                        values.push(Expr { kind, ty, nullable: true });
+                    }
+                }
+                Kind::Collection(aggregate) => {
+                    let node = self.child(parent, branch, false);
+                    let (scope, inner) = self.scope(node, &branch.inner, branch.filtered);
+                    values.push(self.collection(scope, inner, branch.descending, aggregate));
+                }
+            }
+        }
+        let filter = filtered.then(|| self.column(from, V));
+        (Scope { from, joins, filter }, values)
+    }
+
+    fn collection(
+        &mut self,
+        scope: Scope,
+        inner: Vec<Expr>,
+        descending: bool,
+        aggregate: u8,
+    ) -> Expr {
+        let from = scope.from;
+        let average = Type::Decimal { precision: 14, scale: 6 };
+        let (aggregate, ty) = match aggregate {
+            0 => (Aggregate::CountRows, BIGINT),
+            1 => (Aggregate::Count(self.value(from, inner)), BIGINT),
+            2 => (Aggregate::Sum(self.column(from, D)), DECIMAL),
+            3 => (Aggregate::Avg(self.column(from, D)), average),
+            4 => (Aggregate::Min(self.column(from, V)), BIGINT),
+            5 => (Aggregate::JsonArray(self.value(from, inner)), Type::Json),
+            6 => {
+                let value = self.value(from, inner);
+                let ty = value.ty;
+                (Aggregate::First { value, order_by: self.order(from, descending) }, ty)
+            }
+            _ => {
+                let (value, order_by) = (self.value(from, inner), self.order(from, descending));
+                (Aggregate::GroupConcat { value, order_by, separator: " | ".to_owned() }, TEXT)
+            }
+        };
+        self.collections.push(Collection { scope, aggregate });
+        Expr { kind: ExprKind::Collection(self.collections.len() - 1), ty, nullable: true }
+    }
+
+    /// What a collection is made of: the last value offered inside, or a column.
+    fn value(&mut self, from: NodeId, inner: Vec<Expr>) -> Expr {
+        inner.into_iter().last().unwrap_or_else(|| self.column(from, W))
+    }
+
+    fn order(&mut self, node: NodeId, descending: bool) -> Vec<OrderBy> {
+        let table = usize::from(self.nodes[usize::from(node.0)].table.0);
+        let columns = [vec![V], self.keys[table].columns()].concat();
+        columns
+            .into_iter()
+            .map(|column| OrderBy { expr: self.column(node, column), descending })
+            .collect()
+    }
+
+    fn child(&mut self, parent: NodeId, branch: &Branch, lookup: bool) -> NodeId {
+        let parent_table = usize::from(self.nodes[usize::from(parent.0)].table.0);
+        let (parent_columns, child_columns) = if lookup {
+            let key = self.keys[branch.table];
+            (key.references(branch.unsigned), key.columns())
+        } else if branch.by_columns {
+            (vec![2], vec![if branch.unsigned { 3 } else { 2 }])
+        } else {
+            let key = self.keys[parent_table];
+            (key.columns(), key.references(branch.unsigned))
+        };
+        let edge = Edge {
+            parent,
+            down: self.access(branch.table, &child_columns),
+            up: self.access(parent_table, &parent_columns),
+            parent_columns,
+            child_columns,
+        };
+        self.read(parent, &edge.parent_columns);
+        self.node(branch.table, Some(edge))
+    }
+
+    fn node(&mut self, table: usize, edge: Option<Edge>) -> NodeId {
+        let node = NodeId(self.nodes.len() as u16);
+        let reads = edge.iter().flat_map(|edge| edge.child_columns.clone()).collect();
+        self.nodes.push(Node { table: TableId(table as u16), reads, edge });
+        node
+    }
+
+    fn access(&mut self, table: usize, columns: &[usize]) -> Access {
+        if self.keys[table].columns() == columns {
+            return Access::Primary;
+        }
+        let indexes = &mut self.tables[table].indexes;
+        let place = indexes.iter().position(|index| index == columns).unwrap_or_else(|| {
+            indexes.push(columns.to_vec());
+            indexes.len() - 1
+        });
+        Access::Index(place)
+    }
+
+    fn column(&mut self, node: NodeId, column: usize) -> Expr {
+        self.read(node, &[column]);
+        let table = usize::from(self.nodes[usize::from(node.0)].table.0);
+        let ty = self.tables[table].columns[column].ty;
+        Expr { kind: ExprKind::Column { node, column }, ty, nullable: true }
+    }
+
+    fn read(&mut self, node: NodeId, columns: &[usize]) {
+        let reads = &mut self.nodes[usize::from(node.0)].reads;
+        for column in columns {
+            if !reads.contains(column) {
+                reads.push(*column);
+            }
+        }
+    }
+}
+
+/// The values of a row from small numbers, so that rows meet. `spread` makes the integers sparse.
+pub(super) fn row(kind: KeyKind, key: u8, numbers: [u8; 6], spread: i64) -> Vec<Value<'static>> {
+    let int = |n: u8| Value::Int((i64::from(n) - 1) * spread);
+    let unsigned = |n: u8| Value::UInt(((i64::from(n) - 1) * spread) as u64);
+    let text =
+        |n: u8| Value::Text(["", "a", "ä", "a\0", "B|", "\"", "zz"][usize::from(n) % 7].into());
+    let [a, b, c, v, d, w] = numbers;
+    let or_null = |n: u8, value: Value<'static>| if n == 0 { Value::Null } else { value };
+    vec![
+        if matches!(kind, KeyKind::Unsigned) { unsigned(key) } else { int(key) },
+        text(if matches!(kind, KeyKind::Composite) { key / 2 } else { key }),
+        or_null(a, int(a - u8::from(a > 0))),
+        or_null(b, unsigned(b - u8::from(b > 0))),
+        or_null(c, text(c - u8::from(c > 0))),
+        or_null(v, Value::Int(i64::from(v) - 1)),
+        or_null(d, Value::Decimal(viewtide::value::Decimal::new(i64::from(d) * 105 - 300, 2))),
+        or_null(w, text(w - u8::from(w > 0))),
+    ]
+}
