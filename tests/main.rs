@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod engine;
+mod http_api;
+mod http_limits;
 mod redis_ranges;
 mod redis_sink;
 mod support;

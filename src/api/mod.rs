@@ -46,14 +46,19 @@ use crate::telemetry::{Metrics, Readiness};
 use budget::Budget;
 use handlers::Handlers;
 use reader::Reader;
+use server::Connections;
 use views::Views;
 
 pub use views::ApiError;
+
+/// HTTP connections at once; when they are taken, the one idle longest makes room for a new one.
+pub const CONNECTIONS_MAX: usize = 1024;
 
 /// The API of one pipeline.
 #[derive(Debug)]
 pub struct Api {
     handlers: Arc<Handlers>,
+    connections_max: usize,
 }
 
 impl Api {
@@ -76,13 +81,21 @@ impl Api {
             metrics,
             budget: Budget::new(),
         };
-        Ok(Api { handlers: Arc::new(handlers) })
+        Ok(Api { handlers: Arc::new(handlers), connections_max: CONNECTIONS_MAX })
+    }
+
+    /// Allows another number of connections at once than [`CONNECTIONS_MAX`]; at least 1. Each
+    /// takes a file handle and, at the very most, 80 KiB for a request's head.
+    pub fn with_connections_max(self, connections_max: usize) -> Api {
+        Api { connections_max: connections_max.max(1), ..self }
     }
 
     /// Serves until `shutdown`, then lets requests under way finish for at most 4 s.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let metrics = Arc::clone(&self.handlers.metrics);
-        server::serve(listener, warp::service(routes(self.handlers)), metrics, shutdown).await;
+        let connections = Connections::new(self.connections_max);
+        let service = warp::service(routes(self.handlers));
+        server::serve(listener, connections, service, metrics, shutdown).await;
     }
 }
 

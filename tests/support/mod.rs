@@ -1,5 +1,7 @@
 //! What tests start and build.
 
+pub(crate) mod http;
 pub(crate) mod plan;
 pub(crate) mod proxy;
 pub(crate) mod redis;
+pub(crate) mod service;

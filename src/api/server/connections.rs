@@ -8,9 +8,6 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
-/// Connections at once.
-pub(super) const PLACES: usize = 1024;
-
 /// How long a new connection waits for one to make room.
 const PLACE_WAIT: Duration = Duration::from_secs(2);
 
@@ -25,7 +22,7 @@ pub(super) enum Close {
 
 /// All open connections.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(in crate::api) struct Connections {
     places: Arc<Semaphore>,
     open: Arc<Mutex<Open>>,
     begun: Instant,
@@ -43,6 +40,8 @@ pub(super) struct Connection {
     begun: Instant,
     /// Milliseconds since the server began, plus 1; 0 while a request is being answered.
     idle_since: AtomicU64,
+    /// The client does not take what it is sent.
+    is_stalled: AtomicBool,
     conflicting_lengths: AtomicBool,
 }
 
@@ -57,9 +56,10 @@ pub(super) struct Place {
 }
 
 impl Connections {
-    pub(super) fn new() -> Connections {
+    /// With room for so many.
+    pub(in crate::api) fn new(connections_max: usize) -> Connections {
         Connections {
-            places: Arc::new(Semaphore::new(PLACES)),
+            places: Arc::new(Semaphore::new(connections_max)),
             open: Arc::default(),
             begun: Instant::now(),
         }
@@ -71,7 +71,7 @@ impl Connections {
         let permit = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                self.evict();
+                self.make_room();
                 let freed = Arc::clone(&self.places).acquire_owned();
                 timeout(PLACE_WAIT, freed).await.ok()?.ok()?
             }
@@ -79,6 +79,7 @@ impl Connections {
         let connection = Arc::new(Connection {
             begun: self.begun,
             idle_since: AtomicU64::new(0),
+            is_stalled: AtomicBool::new(false),
             conflicting_lengths: AtomicBool::new(false),
         });
         connection.idle();
@@ -98,7 +99,8 @@ impl Connections {
         }
     }
 
-    fn evict(&self) {
+    /// Asks the connection that has been idle longest to close.
+    pub(super) fn make_room(&self) {
         let open = lock(&self.open);
         let idle = open.by_number.values().filter_map(|(connection, ask)| {
             let since = connection.idle_since.load(Ordering::Relaxed);
@@ -120,6 +122,16 @@ impl Connection {
     pub(super) fn idle(&self) {
         let millis = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.idle_since.store(millis + 1, Ordering::Relaxed);
+    }
+
+    /// Whether a client could lose anything if the connection ended now.
+    pub(super) fn has_work(&self) -> bool {
+        self.idle_since.load(Ordering::Relaxed) == 0 || self.is_stalled.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last write had to wait.
+    pub(super) fn set_stalled(&self, is_stalled: bool) {
+        self.is_stalled.store(is_stalled, Ordering::Relaxed);
     }
 
     /// A request came with two lengths that can differ.

@@ -30,13 +30,14 @@ use warp::reply::Response;
 
 use super::reply;
 use crate::telemetry::Metrics;
-use connections::{Close, Connections, Place};
+pub(super) use connections::Connections;
+use connections::{Close, Place};
 use stream::GuardedStream;
 
 /// How long a request's head may take to arrive, and a connection be idle between requests.
 const HEAD_WAIT: Duration = Duration::from_secs(30);
 
-/// Most bytes of a request's head; with [`connections::PLACES`] that is 80 MiB at the very most.
+/// Most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 80 << 10;
 
 /// Most bytes of a path with its query.
@@ -61,6 +62,7 @@ const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: appl
 /// Serves until `shutdown`, then lets requests under way finish.
 pub(super) async fn serve<S>(
     listener: TcpListener,
+    connections: Connections,
     service: S,
     metrics: Arc<Metrics>,
     shutdown: impl Future<Output = ()>,
@@ -73,7 +75,6 @@ pub(super) async fn serve<S>(
     S::Future: Send,
 {
     let mut shutdown = pin!(shutdown);
-    let connections = Connections::new();
     let mut tasks = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -84,7 +85,9 @@ pub(super) async fn serve<S>(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
+                // File handles that run out come back when an idle connection goes.
                 warn!(%error, "cannot accept a connection");
+                connections.make_room();
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -153,7 +156,10 @@ where
         }
         close = place.asked_to_close() => Some(close),
     };
-    if let Some(close) = closing {
+    // hyper would wait for the rest of a head that has begun to arrive.
+    if let Some(close) = closing
+        && connection.has_work()
+    {
         serving.as_mut().graceful_shutdown();
         let wait = match close {
             Close::MakeRoom => EVICTION_WAIT,

@@ -42,12 +42,16 @@ impl GuardedStream {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.is_stalled = false;
+            if self.is_stalled {
+                self.is_stalled = false;
+                self.connection.set_stalled(false);
+            }
             return written;
         }
         let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(WRITE_WAIT)));
         if !self.is_stalled {
             self.is_stalled = true;
+            self.connection.set_stalled(true);
             stall.as_mut().reset(Instant::now() + WRITE_WAIT);
         }
         ready!(stall.as_mut().poll(cx));
