@@ -10,8 +10,10 @@ use figment::{Metadata, Profile, Provider};
 use super::ConfigError;
 
 const PREFIX: &str = "VIEWTIDE_";
-/// Variables of the binaries that are no settings.
+/// Variables that are no settings: those of the binaries, and all that begin with [`TEST_PREFIX`].
 const RESERVED: [&str; 3] = ["VIEWTIDE_CONFIG", "VIEWTIDE_LOG", "VIEWTIDE_LOG_FORMAT"];
+/// What tests tell each other.
+const TEST_PREFIX: &str = "VIEWTIDE_TEST_";
 /// Keys whose value can also be given by a file.
 const SECRETS: [&str; 2] = ["mysql.password", "redis.url"];
 
@@ -36,7 +38,7 @@ impl Environment {
             let Some(variable) = variable.to_str().filter(|v| v.starts_with(PREFIX)) else {
                 continue;
             };
-            if RESERVED.contains(&variable) {
+            if RESERVED.contains(&variable) || variable.starts_with(TEST_PREFIX) {
                 continue;
             }
             let name = variable[PREFIX.len()..].to_ascii_lowercase();

@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
-use redis::IntoConnectionInfo as _;
 use serde::Deserialize;
 
+use crate::dial::Dialer;
 use crate::sql::Definitions;
 use environment::Environment;
 pub use error::ConfigError;
@@ -96,7 +96,7 @@ pub struct Registry {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
-    /// `redis://[user[:password]@]host[:port][/database]`.
+    /// `redis://[user:password@]host[:port][/database]`.
     pub url: Secret,
 }
 
@@ -192,8 +192,8 @@ impl Config {
         require(is_topic(dead), "kafka.dead_letter_topic", dead, topic)?;
         let url = "`http://host[:port][/path]` without a slash at the end";
         require(is_http_url(&registry.url), "registry.url", &registry.url, url)?;
-        let url = "`redis://[user[:password]@]host[:port][/database]`";
-        let is_redis = redis.url.expose().into_connection_info().is_ok();
+        let url = "`redis://[user:password@]host[:port][/database]`";
+        let is_redis = Dialer::new(redis.url.expose()).is_ok();
         require(is_redis, "redis.url", Secret::SHOWN, url)?;
         require(!mysql.host.is_empty(), "mysql.host", "", "a host name or address")?;
         require(mysql.port != 0, "mysql.port", "0", "1 to 65535")?;
@@ -204,16 +204,10 @@ impl Config {
 }
 
 impl Redis {
-    /// Host, port and database without credentials, for messages.
+    /// Host and port without credentials, for messages.
     pub fn address(&self) -> String {
-        match self.url.expose().into_connection_info() {
-            Ok(info) => {
-                let database = info.redis_settings().db();
-                let tail = if database == 0 { String::new() } else { format!("/{database}") };
-                format!("{}{tail}", info.addr())
-            }
-            Err(_) => Secret::SHOWN.to_owned(),
-        }
+        let dialer = Dialer::new(self.url.expose());
+        dialer.map_or_else(|_| Secret::SHOWN.to_owned(), |dialer| dialer.address().to_owned())
     }
 }
 

@@ -81,6 +81,7 @@ fn the_environment_overrides_the_file() {
             ("VIEWTIDE_MYSQL_PASSWORD_FILE", secret.to_str().unwrap()),
             ("VIEWTIDE_LIMITS_FAN_OUT_MAX", "12"),
             ("VIEWTIDE_LOG", "debug"),
+            ("VIEWTIDE_TEST_STACK_DIR", "x"),
             ("OTHER", "x"),
         ],
     )
@@ -100,7 +101,7 @@ fn secrets_are_not_shown() {
     assert_eq!(config.redis.address(), "127.0.0.1:6379");
     for (from, to) in [
         ("password = \"hidden\"", "password = 4711"),
-        ("\"redis://:hidden@127.0.0.1:6379\"", "\"redis:4711\""),
+        ("\"redis://:hidden@127.0.0.1:6379\"", "\"rediss://:4711@h\""),
         ("\"redis://:hidden@127.0.0.1:6379\"", "4711"),
     ] {
         let text = message(&GOOD.replace(from, to), &[]);

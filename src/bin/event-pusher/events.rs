@@ -122,12 +122,23 @@ struct Deliveries {
 impl ClientContext for Deliveries {
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 
-    fn error(&self, error: KafkaError, _: &str) {
-        let text = error.to_string();
+    fn error(&self, error: KafkaError, reason: &str) {
+        // That all brokers are down follows from what was said about each.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.tell(reason);
+        }
+    }
+}
+
+impl Deliveries {
+    /// Says it once, not at every attempt.
+    fn tell(&self, reason: &str) {
+        // What follows differs from one attempt to the next.
+        let reason = reason.split(" (after").next().unwrap_or(reason);
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if *trouble != text {
-            eprintln!("event-pusher: kafka: {text}");
-            *trouble = text;
+        if *trouble != reason {
+            eprintln!("event-pusher: kafka: {reason}");
+            reason.clone_into(&mut trouble);
         }
     }
 }
@@ -139,7 +150,7 @@ impl ProducerContext for Deliveries {
         let counter = match result {
             Ok(_) => &self.tally.events_acknowledged,
             Err((error, _)) => {
-                self.error(error.clone(), "");
+                self.tell(&error.to_string());
                 &self.tally.events_failed
             }
         };
