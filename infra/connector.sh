@@ -81,7 +81,10 @@ running_or_failed() {
   ((SECONDS >= SETTLED)) && failed "$1"
 }
 
-show_trace() { jq -r '.connector, .tasks[] | select(.state == "FAILED") | .trace' <<<"$REPLY_BODY" >&2; }
+show_trace() {
+  request GET "/connectors/$1/status"
+  jq -r '.connector, .tasks[] | select(.state == "FAILED") | .trace' <<<"$REPLY_BODY" >&2 || say "$REPLY_BODY"
+}
 
 apply() {
   local config name
@@ -94,9 +97,9 @@ apply() {
   SETTLED=$((SECONDS + 8))
   if failed "$name"; then request POST "/connectors/$name/restart?includeTasks=true&onlyFailed=true"; fi
   wait_until "$APPLY_SECONDS" running_or_failed "$name" ||
-    die "$name is not running after $APPLY_SECONDS s: $REPLY_BODY"
+    die "$name is not running after $APPLY_SECONDS s: $(states "$name" | xargs)"
   if failed "$name"; then
-    show_trace
+    show_trace "$name"
     die "$name failed, see above"
   fi
   say "connector $name is running"
@@ -107,7 +110,7 @@ status() {
   [[ $REPLY_CODE == 200 ]] || die "$1: $REPLY_CODE $REPLY_BODY"
   jq -r '"\(.name) \(.connector.state)", (.tasks[] | "task \(.id) \(.state)")' <<<"$REPLY_BODY"
   all_running "$1" || {
-    show_trace
+    show_trace "$1"
     return 1
   }
 }

@@ -48,7 +48,12 @@ into() {
 
 # ---- through Maven ----
 
-maven() { mvn -q -B -Dstyle.color=never -f "$INFRA_DIR/maven/$1/pom.xml" "${@:2}" >&2 || die "maven could not fetch $1"; }
+maven() { # POM GOAL…
+  mvn -q -B -f "$INFRA_DIR/maven/$1/pom.xml" "${@:2}" >"$CACHE_DIR/maven.log" 2>&1 || {
+    cat "$CACHE_DIR/maven.log" >&2
+    die "maven could not fetch $1"
+  }
+}
 
 fetch_kafka() { maven kafka dependency:copy-dependencies -DoutputDirectory="$1"; }
 
