@@ -1,7 +1,51 @@
 //! A view's SELECT becomes a [`plan`].
+//!
+//! ```text
+//! CREATE TABLE … ─▶ ddl, stream ─▶ catalog ─┐
+//! CREATE VIEW …  ─▶ view_file ──────────────┴▶ tree, subquery ─▶ finish ─▶ plan
+//!                                              names, build, functions, typing ─▶ expr
+//! ```
+//!
+//! What the planner does not support it refuses, with the place, the construct and what to write
+//! instead: a view that is planned gives MySQL's own answer or no answer. Nothing here does I/O.
+//!
+//! Absent: views over views, GROUP BY, joins that multiply rows, collations other than
+//! `utf8mb4_0900_bin` in comparisons, window functions, and everything that changes without a row
+//! changing.
 
+mod build;
+mod calls;
+mod catalog;
+mod column_type;
+mod ddl;
+mod edges;
+mod error;
 pub mod expr;
+mod finish;
+mod functions;
+mod names;
 pub mod plan;
+mod select_text;
+mod stream;
+mod subquery;
+mod tokens;
+mod tree;
+mod typing;
+mod view_file;
+
+use sqlparser::ast::Spanned;
+use sqlparser::tokenizer::Location;
+
+pub use catalog::{Catalog, ColumnDefinition, TableDefinition, Unreadable};
+pub use error::PlanError;
+
+use error::{Refusal, Refused, did_you_mean, listed};
+use expr::ExprKind;
+use finish::DraftView;
+use plan::{NodeId, Output, Plan, View, ViewIndex};
+use subquery::{Item, plain_select};
+use tree::Planner;
+use view_file::ViewFile;
 
 /// All SQL that a pipeline is made of, as read from its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,4 +65,178 @@ pub struct SourceFile {
     pub path: String,
     /// Its content.
     pub text: String,
+}
+
+/// Changes when the same SQL over the same tables comes to other documents: then every view is
+/// filled again.
+const ENGINE_SEMANTICS: u32 = 1;
+
+/// Plans all views over the declared tables.
+///
+/// # Errors
+/// SQL that is not understood or not supported, with its place and the way out.
+pub fn plan_views(definitions: &Definitions) -> Result<Plan, PlanError> {
+    let catalog = read_catalog(definitions)?;
+    let start = Location { line: 1, column: 1 };
+    let mut files: Vec<(&SourceFile, ViewFile)> = Vec::new();
+    for file in &definitions.views {
+        let view = view_file::read(&file.text).map_err(|r| r.in_file(&file.path, start))?;
+        if let Some((other, _)) = files.iter().find(|(_, other)| other.name.value == view.name.value) {
+            let message = format!("view `{}` is declared in {} too: remove one", view.name.value, other.path);
+            return Err(Refusal::at(view.name.span.start, message).in_file(&file.path, start));
+        }
+        files.push((file, view));
+    }
+    let names: Vec<String> = files.iter().map(|(_, view)| view.name.value.clone()).collect();
+    let drafts = files.iter().map(|(file, view)| {
+        plan_view(&catalog, &names, view, &file.text)
+            .map_err(|refusal| refusal.in_file(&file.path, view.query.span().start))
+    });
+    let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
+    let mut plan = finish::plan(&catalog, drafts);
+    fingerprint(&mut plan);
+    Ok(plan)
+}
+
+/// All declared tables with all their columns, whether views read them or not.
+///
+/// # Errors
+/// SQL that is not understood, with its place and the way out.
+pub fn read_catalog(definitions: &Definitions) -> Result<Catalog, PlanError> {
+    let start = Location { line: 1, column: 1 };
+    let captured = definitions.tables.iter().map(|file| (file, false));
+    let streams = definitions.streams.iter().map(|file| (file, true));
+    let mut catalog = Catalog::default();
+    for (file, is_stream) in captured.chain(streams) {
+        let read = if is_stream { ddl::stream_tables } else { ddl::captured_tables };
+        for (at, table) in read(&file.text).map_err(|r| r.in_file(&file.path, start))? {
+            if catalog.table(&table.name).is_some() {
+                let message = format!("table `{}` is declared twice: remove one", table.name);
+                return Err(Refusal::at(at, message).in_file(&file.path, start));
+            }
+            catalog.tables.push(table);
+        }
+    }
+    Ok(catalog)
+}
+
+fn plan_view(
+    catalog: &Catalog,
+    views: &[String],
+    file: &ViewFile,
+    text: &str,
+) -> Refused<DraftView> {
+    let mut planner =
+        Planner { catalog, views, nodes: Vec::new(), collections: Vec::new(), edits: Vec::new() };
+    let select = plain_select(&file.query)?;
+    if let Some(order_by) = &file.query.order_by {
+        let message = "ORDER BY of a view: its documents come in key order, leave it out";
+        return Err(Refusal::on(order_by, message));
+    }
+    if let Some(limit) = &file.query.limit_clause {
+        let message = "LIMIT of a view: it holds a document for every key, leave it out and write a WHERE";
+        return Err(Refusal::on(limit, message));
+    }
+    let planned = planner.scope(select, None)?;
+    let items = planner.items(select, &planned.names)?;
+    let alias = planned.names.relations.first().map_or("", |root| root.alias.as_str()).to_owned();
+    let scope = planned.scope;
+    let key = document_key(&planner, &items, &alias, file)?;
+    let indexes = view_indexes(file, &items)?;
+    let lexemes = tokens::lexemes(text)?;
+    let begin = select.select_token.0.span.start;
+    let select_sql = select_text::normalized(text, &lexemes, begin, &planner.edits);
+    let view = View {
+        name: file.name.value.clone(),
+        select: select_sql,
+        nodes: Vec::new(),
+        scope,
+        collections: planner.collections,
+        outputs: items.into_iter().map(|item| Output { name: item.name, expr: item.value }).collect(),
+        key,
+        indexes,
+        fingerprint: String::new(),
+    };
+    Ok(DraftView { view, nodes: planner.nodes })
+}
+
+/// The outputs that are the root's primary key.
+fn document_key(
+    planner: &Planner<'_>,
+    items: &[Item],
+    alias: &str,
+    file: &ViewFile,
+) -> Refused<Vec<usize>> {
+    let root = planner.definition(NodeId(0));
+    let place_of = |wanted: usize| {
+        items.iter().position(|item| {
+            matches!(item.value.kind, ExprKind::Column { node: NodeId(0), column } if column == wanted)
+        })
+    };
+    root.key
+        .iter()
+        .map(|&column| {
+            place_of(column).ok_or_else(|| {
+                let missing: Vec<String> = root
+                    .key
+                    .iter()
+                    .filter(|column| place_of(**column).is_none())
+                    .map(|&column| format!("{alias}.{}", root.columns[column].name))
+                    .collect();
+                let message = format!(
+                    "view `{}` does not show the key of its documents: add {} to its columns",
+                    file.name.value,
+                    listed(missing.iter().map(String::as_str))
+                );
+                Refusal::at(file.name.span.start, message)
+            })
+        })
+        .collect()
+}
+
+fn view_indexes(file: &ViewFile, items: &[Item]) -> Refused<Vec<ViewIndex>> {
+    let mut indexes: Vec<ViewIndex> = Vec::new();
+    for index in &file.indexes {
+        if indexes.iter().any(|other| other.name == index.name.value) {
+            let message = format!("two indexes are called `{}`: give one another name", index.name.value);
+            return Err(Refusal::at(index.name.span.start, message));
+        }
+        let mut columns = Vec::new();
+        for name in &index.columns {
+            let lower = name.value.to_lowercase();
+            let place = items.iter().position(|item| item.name.to_lowercase() == lower);
+            let Some(place) = place else {
+                let known = items.iter().map(|item| item.name.as_str());
+                let hint = did_you_mean(&name.value, known);
+                let message = format!("view `{}` has no column `{}`{hint}", file.name.value, name.value);
+                return Err(Refusal::at(name.span.start, message));
+            };
+            if items[place].value.ty == crate::value::Type::Json {
+                let message = format!("an index on the JSON column `{}`: index a number or text", name.value);
+                return Err(Refusal::at(name.span.start, message));
+            }
+            columns.push(place);
+        }
+        indexes.push(ViewIndex { name: index.name.value.clone(), columns });
+    }
+    Ok(indexes)
+}
+
+/// Hashes everything that documents follow from: the SQL, the types, the engine's semantics.
+fn fingerprint(plan: &mut Plan) {
+    for view in &mut plan.views {
+        let mut text = format!("{ENGINE_SEMANTICS}\n{}\n", view.select);
+        for output in &view.outputs {
+            text.push_str(&format!("{} {:?}\n", output.name, output.expr.ty));
+        }
+        for node in &view.nodes {
+            let read = node.reads.iter().map(|&column| {
+                let column = &plan.tables[usize::from(node.table.0)].columns[column];
+                format!("{} {:?} {}", column.name, column.ty, column.nullable)
+            });
+            let table = &plan.tables[usize::from(node.table.0)];
+            text.push_str(&format!("{} {:?} {:?}\n", table.name, table.source, read.collect::<Vec<_>>()));
+        }
+        view.fingerprint = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()));
+    }
 }

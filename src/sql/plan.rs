@@ -99,7 +99,8 @@ pub struct Column {
 pub struct View {
     /// Its name, as in `CREATE VIEW`.
     pub name: String,
-    /// The SELECT in one normal form, as MySQL is asked by `verify`.
+    /// The SELECT in one normal form, as MySQL is asked by `verify`: blanks and comments aside,
+    /// `*` written out, event topics by their tables' names.
     pub select: String,
     /// Every table reference; `nodes[0]` is the root.
     pub nodes: Vec<Node>,

@@ -37,6 +37,18 @@ impl Decimal {
         self.unscaled < I256::ZERO
     }
 
+    /// How many digits the number has without the point; 0 for zero.
+    pub fn digits(self) -> u32 {
+        let mut rest = self.unscaled.unsigned_abs();
+        let mut digits = 0;
+        // Most numbers fit a machine word.
+        while rest > u128::from(u64::MAX) {
+            rest /= 10u128;
+            digits += 1;
+        }
+        digits + rest.as_u64().checked_ilog10().map_or(0, |log| log + 1)
+    }
+
     /// Reads a two's-complement big-endian integer (Avro's `decimal`); `None` above 32 bytes.
     pub fn from_be_bytes(bytes: &[u8], scale: u8) -> Option<Decimal> {
         if bytes.len() <= 8 {
@@ -129,16 +141,27 @@ impl Decimal {
     /// Quotient with `scale` digits after the point, rounded half away from zero; `None` when the
     /// divisor is zero or the numerator overflows.
     pub fn checked_div(self, other: Decimal, scale: u8) -> Option<Decimal> {
+        let (numerator, denominator) = self.fraction(other, scale)?;
+        Some(Decimal { unscaled: divide_rounding(numerator, denominator), scale })
+    }
+
+    /// Quotient cut off behind `scale` digits; `None` as with [`Decimal::checked_div`].
+    pub fn checked_div_cut(self, other: Decimal, scale: u8) -> Option<Decimal> {
+        let (numerator, denominator) = self.fraction(other, scale)?;
+        Some(Decimal { unscaled: numerator / denominator, scale })
+    }
+
+    /// Whole numbers whose quotient is that of the decimals, times `10^scale`.
+    fn fraction(self, other: Decimal, scale: u8) -> Option<(I256, I256)> {
         if other.unscaled == I256::ZERO {
             return None;
         }
         let shift = i32::from(scale) + i32::from(other.scale) - i32::from(self.scale);
-        let (numerator, denominator) = if shift >= 0 {
+        Some(if shift >= 0 {
             (self.unscaled.checked_mul(checked_power(shift.unsigned_abs())?)?, other.unscaled)
         } else {
             (self.unscaled, other.unscaled.checked_mul(checked_power(shift.unsigned_abs())?)?)
-        };
-        Some(Decimal { unscaled: divide_rounding(numerator, denominator), scale })
+        })
     }
 
     fn aligned(self, other: Decimal) -> Option<(Decimal, Decimal)> {

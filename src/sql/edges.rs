@@ -1,0 +1,83 @@
+//! Which equalities of columns an edge is made of.
+
+use super::plan::NodeId;
+use super::typing::{COLLATION_WAY_OUT, type_name};
+use crate::value::{Collation, Type};
+
+/// One equality between a column of a node and one of another.
+#[derive(Clone, Debug)]
+pub(super) struct Pair {
+    /// Place of the condition that says so.
+    pub(super) condition: usize,
+    pub(super) parent: NodeId,
+    pub(super) parent_column: usize,
+    pub(super) child_column: usize,
+    /// Why rows cannot be found by it.
+    pub(super) obstacle: Option<String>,
+}
+
+/// Why rows cannot be found by the equality of two types: they have to be equal exactly when their
+/// bytes are.
+pub(super) fn obstacle(a: Type, b: Type) -> Option<String> {
+    match (a, b) {
+        (Type::Text(Collation::Other), Type::Text(_)) | (Type::Text(_), Type::Text(Collation::Other)) => {
+            Some(format!("compares text whose {COLLATION_WAY_OUT}"))
+        }
+        (Type::Float | Type::Double | Type::Json, _) | (_, Type::Float | Type::Double | Type::Json) => {
+            Some(format!("compares {} with {}: tie it by columns that are exact", type_name(a), type_name(b)))
+        }
+        _ if a == b => None,
+        (Type::Int { .. }, Type::Int { .. }) => None,
+        _ => Some(format!(
+            "compares {} with {}: tie it by columns of one type",
+            type_name(a),
+            type_name(b)
+        )),
+    }
+}
+
+/// One equality per column of the child's key, in key order, all with one parent.
+pub(super) fn covering<'p>(pairs: &'p [Pair], key: &[usize]) -> Option<Vec<&'p Pair>> {
+    pairs.iter().map(|pair| pair.parent).find_map(|parent| {
+        key.iter()
+            .map(|column| {
+                pairs.iter().find(|pair| {
+                    pair.parent == parent
+                        && pair.child_column == *column
+                        && pair.obstacle.is_none()
+                })
+            })
+            .collect()
+    })
+}
+
+/// The equalities to hang a node on its parent by, all of one parent: those with the child's key if they
+/// hold it, else those with the parent's key, else all; each column once.
+pub(super) fn tying<'p>(pairs: &'p [Pair], parent_key: &[usize], child_key: &[usize]) -> Vec<&'p Pair> {
+    if let Some(by_key) = covering(pairs, child_key) {
+        return by_key;
+    }
+    let by_parent: Option<Vec<&Pair>> = parent_key
+        .iter()
+        .map(|column| pairs.iter().find(|pair| pair.parent_column == *column))
+        .collect();
+    let distinct = |chosen: &[&Pair]| {
+        chosen.iter().enumerate().all(|(i, pair)| {
+            chosen[..i].iter().all(|other| other.child_column != pair.child_column)
+        })
+    };
+    if let Some(by_parent) = by_parent.filter(|chosen| distinct(chosen)) {
+        return by_parent;
+    }
+    let mut chosen: Vec<&Pair> = Vec::new();
+    for pair in pairs {
+        let taken = chosen.iter().any(|other| {
+            other.child_column == pair.child_column || other.parent_column == pair.parent_column
+        });
+        if !taken {
+            chosen.push(pair);
+        }
+    }
+    chosen.sort_by_key(|pair| pair.child_column);
+    chosen
+}

@@ -1,0 +1,147 @@
+//! `+ - * / DIV %` with MySQL's ranges and scales.
+
+use ethnum::I256;
+
+use super::convert::{as_decimal, as_double};
+use super::{Arithmetic, ArithmeticOp, Bindings, EvalError};
+use crate::value::{Decimal, Type, Value};
+
+/// Digits that a division adds after the point: `div_precision_increment`.
+const DIVISION_SCALE_ADDED: u8 = 4;
+/// MySQL calculates decimals in words of this many digits, and a division stops at a whole word.
+const DIGITS_PER_WORD: u8 = 9;
+/// Words that a calculated decimal may have.
+const WORDS_MAX: u32 = 9;
+
+impl Arithmetic {
+    /// The result in the expression's type; NULL if a side is, or for a division by zero.
+    pub(super) fn eval<B: Bindings>(
+        &self,
+        bindings: &B,
+        ty: Type,
+    ) -> Result<Value<'static>, EvalError> {
+        let left = self.left.eval(bindings)?;
+        let right = self.right.eval(bindings)?;
+        if left.is_null() || right.is_null() {
+            return Ok(Value::Null);
+        }
+        let result = match ty {
+            Type::Double => self.double(&left, &right)?,
+            Type::Decimal { scale, .. } => self.decimal(&left, &right, scale)?,
+            Type::Int { unsigned, .. } => self.whole(&left, &right, unsigned)?,
+            _ => None,
+        };
+        Ok(result.unwrap_or(Value::Null))
+    }
+
+    fn double(
+        &self,
+        left: &Value<'_>,
+        right: &Value<'_>,
+    ) -> Result<Option<Value<'static>>, EvalError> {
+        let (Some(a), Some(b)) = (as_double(left), as_double(right)) else { return Ok(None) };
+        let result = match self.op {
+            ArithmeticOp::Add => a + b,
+            ArithmeticOp::Subtract => a - b,
+            ArithmeticOp::Multiply => a * b,
+            ArithmeticOp::Divide | ArithmeticOp::Remainder | ArithmeticOp::DivideWhole
+                if b == 0.0 =>
+            {
+                return Ok(None);
+            }
+            ArithmeticOp::Divide | ArithmeticOp::DivideWhole => a / b,
+            ArithmeticOp::Remainder => a % b,
+        };
+        if result.is_finite() {
+            Ok(Some(Value::Double(result)))
+        } else {
+            Err(EvalError::out_of_range("DOUBLE", &self.sql))
+        }
+    }
+
+    fn decimal(
+        &self,
+        left: &Value<'_>,
+        right: &Value<'_>,
+        scale: u8,
+    ) -> Result<Option<Value<'static>>, EvalError> {
+        let (Some(a), Some(b)) = (as_decimal(left), as_decimal(right)) else { return Ok(None) };
+        let by_zero = b == Decimal::new(0, 0);
+        let result = match self.op {
+            ArithmeticOp::Add => a.checked_add(b),
+            ArithmeticOp::Subtract => a.checked_sub(b),
+            ArithmeticOp::Multiply => a.checked_mul(b),
+            _ if by_zero => return Ok(None),
+            ArithmeticOp::Divide | ArithmeticOp::DivideWhole => {
+                let quotient = divide(a, b, DIVISION_SCALE_ADDED);
+                quotient.and_then(|quotient| quotient.rescale(scale))
+            }
+            ArithmeticOp::Remainder => remainder(a, b),
+        };
+        result
+            .filter(|result| words(*result) <= WORDS_MAX)
+            .map(|result| Some(Value::Decimal(result)))
+            .ok_or_else(|| EvalError::out_of_range("DECIMAL", &self.sql))
+    }
+
+    /// Whole numbers: signed or unsigned by the expression's type. DIV takes DECIMALs too.
+    fn whole(
+        &self,
+        left: &Value<'_>,
+        right: &Value<'_>,
+        unsigned: bool,
+    ) -> Result<Option<Value<'static>>, EvalError> {
+        let (Some(a), Some(b)) = (as_decimal(left), as_decimal(right)) else { return Ok(None) };
+        let (exact_a, exact_b) = (a, b);
+        let (a, b) = (a.unscaled(), b.unscaled());
+        let result = match self.op {
+            ArithmeticOp::Add => a.checked_add(b),
+            ArithmeticOp::Subtract => a.checked_sub(b),
+            ArithmeticOp::Multiply => a.checked_mul(b),
+            _ if b == I256::ZERO => return Ok(None),
+            ArithmeticOp::Divide | ArithmeticOp::DivideWhole => whole_quotient(exact_a, exact_b),
+            ArithmeticOp::Remainder => a.checked_rem(b),
+        };
+        let fitting = result.and_then(|result| {
+            if unsigned {
+                u64::try_from(result).ok().map(Value::UInt)
+            } else {
+                i64::try_from(result).ok().map(Value::Int)
+            }
+        });
+        let kind = if unsigned { "BIGINT UNSIGNED" } else { "BIGINT" };
+        fitting.map(Some).ok_or_else(|| EvalError::out_of_range(kind, &self.sql))
+    }
+}
+
+/// The quotient as MySQL's decimals have it: cut, not rounded, behind the last whole word of
+/// digits. `2.00000 / 3` is `0.666666666`.
+///
+/// `None` by zero or on overflow.
+pub fn divide(a: Decimal, b: Decimal, scale_added: u8) -> Option<Decimal> {
+    let padded = |scale: u8| scale.div_ceil(DIGITS_PER_WORD) * DIGITS_PER_WORD;
+    let (padded_a, padded_b) = (padded(a.scale()), padded(b.scale()));
+    let padding = (padded_a - a.scale()) + (padded_b - b.scale());
+    let digits = padded_a + padded_b + scale_added.saturating_sub(padding);
+    a.checked_div_cut(b, padded(digits))
+}
+
+/// The remainder with the larger scale; the sign is the left number's.
+fn remainder(a: Decimal, b: Decimal) -> Option<Decimal> {
+    let scale = a.scale().max(b.scale());
+    let (a, b) = (a.rescale(scale)?, b.rescale(scale)?);
+    Some(Decimal::new(a.unscaled().checked_rem(b.unscaled())?, scale))
+}
+
+fn whole_quotient(a: Decimal, b: Decimal) -> Option<I256> {
+    let scale = a.scale().max(b.scale());
+    a.rescale(scale)?.unscaled().checked_div(b.rescale(scale)?.unscaled())
+}
+
+/// Words of digits that a decimal takes, those before and after the point apart.
+fn words(value: Decimal) -> u32 {
+    let scale = u32::from(value.scale());
+    let digits = value.digits();
+    let per_word = u32::from(DIGITS_PER_WORD);
+    digits.saturating_sub(scale).div_ceil(per_word) + scale.div_ceil(per_word)
+}

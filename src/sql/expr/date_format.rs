@@ -1,0 +1,169 @@
+//! DATE_FORMAT.
+
+use std::fmt::Write as _;
+
+use jiff::civil::{Date, Weekday};
+
+use crate::value::{MICROS_PER_DAY, MICROS_PER_SECOND, Value};
+
+/// A format read once, when the view is planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DateFormat(Vec<Part>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Field(char),
+}
+
+const MONTHS: [&str; 12] = [
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+];
+const DAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+
+impl DateFormat {
+    /// Reads MySQL's format; every specifier has its place, and `%x` of another letter is `x`.
+    pub(in crate::sql) fn parse(format: &str) -> DateFormat {
+        let mut parts = Vec::new();
+        let mut text = String::new();
+        let mut chars = format.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '%' => match chars.next() {
+                    Some(field) if "abcDdefHhIijklMmprSsTUuVvWwXxYy".contains(field) => {
+                        if !text.is_empty() {
+                            parts.push(Part::Text(std::mem::take(&mut text)));
+                        }
+                        parts.push(Part::Field(field));
+                    }
+                    Some(other) => text.push(other),
+                    None => text.push('%'),
+                },
+                c => text.push(c),
+            }
+        }
+        if !text.is_empty() {
+            parts.push(Part::Text(text));
+        }
+        DateFormat(parts)
+    }
+
+    /// Appends an instant or a date; `false` for NULL.
+    pub(super) fn append(&self, value: &Value<'_>, out: &mut String) -> bool {
+        let (days, micros) = match value {
+            Value::Date(days) => (*days, 0),
+            Value::DateTime(v) | Value::Timestamp(v) => {
+                (v.div_euclid(MICROS_PER_DAY) as i32, v.rem_euclid(MICROS_PER_DAY))
+            }
+            _ => return false,
+        };
+        let epoch = Date::constant(1970, 1, 1);
+        let Ok(date) = epoch.checked_add(jiff::Span::new().days(days)) else { return false };
+        let moment = Moment { date, micros };
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                // Writing to a String cannot fail.
+                Part::Field(field) => drop(moment.write(*field, out)),
+            }
+        }
+        true
+    }
+}
+
+struct Moment {
+    date: Date,
+    /// Since midnight.
+    micros: i64,
+}
+
+impl Moment {
+    fn write(&self, field: char, out: &mut String) -> std::fmt::Result {
+        let date = self.date;
+        let seconds = self.micros / MICROS_PER_SECOND;
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let hour12 = (hour + 11) % 12 + 1;
+        let half = if hour < 12 { "AM" } else { "PM" };
+        let month = MONTHS[(date.month() - 1) as usize];
+        let weekday = date.weekday().to_sunday_zero_offset() as usize;
+        match field {
+            'a' => out.push_str(&DAYS[weekday][..3]),
+            'b' => out.push_str(&month[..3]),
+            'c' => write!(out, "{}", date.month())?,
+            'D' => write!(out, "{}{}", date.day(), ordinal(date.day()))?,
+            'd' => write!(out, "{:02}", date.day())?,
+            'e' => write!(out, "{}", date.day())?,
+            'f' => write!(out, "{:06}", self.micros % MICROS_PER_SECOND)?,
+            'H' => write!(out, "{hour:02}")?,
+            'h' | 'I' => write!(out, "{hour12:02}")?,
+            'i' => write!(out, "{minute:02}")?,
+            'j' => write!(out, "{:03}", date.day_of_year())?,
+            'k' => write!(out, "{hour}")?,
+            'l' => write!(out, "{hour12}")?,
+            'M' => out.push_str(month),
+            'm' => write!(out, "{:02}", date.month())?,
+            'p' => out.push_str(half),
+            'r' => write!(out, "{hour12:02}:{minute:02}:{second:02} {half}")?,
+            'S' | 's' => write!(out, "{second:02}")?,
+            'T' => write!(out, "{hour:02}:{minute:02}:{second:02}")?,
+            'U' => write!(out, "{:02}", week_from_zero(date, Weekday::Sunday))?,
+            'u' => write!(out, "{:02}", week_from_zero(date, Weekday::Monday))?,
+            'V' => write!(out, "{:02}", week_of_year(date, Weekday::Sunday).1)?,
+            'v' => write!(out, "{:02}", week_of_year(date, Weekday::Monday).1)?,
+            'W' => out.push_str(DAYS[weekday]),
+            'w' => write!(out, "{weekday}")?,
+            'X' => write!(out, "{:04}", week_of_year(date, Weekday::Sunday).0)?,
+            'x' => write!(out, "{:04}", week_of_year(date, Weekday::Monday).0)?,
+            'Y' => write!(out, "{:04}", date.year())?,
+            _ => write!(out, "{:02}", date.year() % 100)?,
+        }
+        Ok(())
+    }
+}
+
+fn ordinal(day: i8) -> &'static str {
+    match day {
+        11..=13 => "th",
+        _ => match day % 10 {
+            1 => "st",
+            2 => "nd",
+            3 => "rd",
+            _ => "th",
+        },
+    }
+}
+
+/// The first day of week 1. Weeks that begin on Sunday count from the year's first Sunday, those
+/// that begin on Monday from the week that has four days in the year.
+fn first_week(year: i16, first_day: Weekday) -> i64 {
+    let new_year = Date::new(year, 1, 1).unwrap_or(Date::ZERO);
+    let offset = i64::from(new_year.weekday().since(first_day));
+    let start = ordinal_day(new_year) - offset;
+    let belongs = match first_day {
+        Weekday::Sunday => offset == 0,
+        _ => offset <= 3,
+    };
+    if belongs { start } else { start + 7 }
+}
+
+/// Week of the year; days before week 1 are in week 0.
+fn week_from_zero(date: Date, first_day: Weekday) -> i64 {
+    (ordinal_day(date) - first_week(date.year(), first_day)).div_euclid(7) + 1
+}
+
+/// Year and week; days before week 1 are in the last week of the year before.
+fn week_of_year(date: Date, first_day: Weekday) -> (i16, i64) {
+    let mut year = date.year();
+    if first_day == Weekday::Monday && ordinal_day(date) >= first_week(year + 1, first_day) {
+        year += 1;
+    } else if ordinal_day(date) < first_week(year, first_day) {
+        year -= 1;
+    }
+    (year, (ordinal_day(date) - first_week(year, first_day)) / 7 + 1)
+}
+
+fn ordinal_day(date: Date) -> i64 {
+    i64::from((date - Date::constant(1970, 1, 1)).get_days())
+}

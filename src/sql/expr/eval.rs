@@ -1,0 +1,343 @@
+//! Evaluates expressions.
+
+use std::borrow::Cow;
+
+use super::convert::{cast, number_as, truth};
+use super::{Bindings, CompareOp, Comparison, EvalError, Expr, ExprKind};
+use crate::value::{
+    Type, Value, compare, write_json, write_json_element, write_text,
+};
+
+impl Expr {
+    /// The value for the rows bound now. DECIMALs have the scale that MySQL calculates with, which
+    /// may differ from the type's.
+    ///
+    /// # Errors
+    /// Where MySQL raises one.
+    pub fn eval<'a, B: Bindings>(&'a self, bindings: &'a B) -> Result<Value<'a>, EvalError> {
+        Ok(match &self.kind {
+            ExprKind::Column { node, column } => bindings.column(*node, *column),
+            ExprKind::Literal(value) => value.borrowed(),
+            ExprKind::Boolean(value) => Value::Int(i64::from(*value)),
+            ExprKind::Collection(i) => bindings.collection(*i)?,
+            ExprKind::IfPresent(node, inner) if bindings.is_present(*node) => inner.eval(bindings)?,
+            ExprKind::IfPresent(..) => Value::Null,
+            ExprKind::Cast(inner) => cast(inner.eval(bindings)?, self.ty),
+            ExprKind::Text(..)
+            | ExprKind::Concat(_)
+            | ExprKind::ConcatSeparated(_)
+            | ExprKind::DateFormat(..) => self.eval_text(bindings)?,
+            ExprKind::JsonObject(_) | ExprKind::JsonArray(_) => {
+                let mut out = String::new();
+                self.append_element(bindings, &mut out)?;
+                Value::Json(Cow::Owned(out))
+            }
+            ExprKind::Arithmetic(arithmetic) => arithmetic.eval(bindings, self.ty)?,
+            ExprKind::Compare(comparison) => boolean(comparison.eval(bindings)?),
+            ExprKind::IsNull(inner) => boolean(Some(inner.eval(bindings)?.is_null())),
+            ExprKind::IsTrue(inner) => boolean(Some(inner.truth(bindings)? == Some(true))),
+            ExprKind::Not(inner) => boolean(inner.truth(bindings)?.map(|truth| !truth)),
+            ExprKind::And(parts) => boolean(junction(parts, bindings, false)?),
+            ExprKind::Or(parts) => boolean(junction(parts, bindings, true)?),
+            ExprKind::Case { .. } => match self.branch(bindings)? {
+                Some(result) => result.eval_as(bindings, self.ty)?,
+                None => Value::Null,
+            },
+            ExprKind::Coalesce(parts) => {
+                for part in parts {
+                    let value = part.eval_as(bindings, self.ty)?;
+                    if !value.is_null() {
+                        return Ok(value);
+                    }
+                }
+                Value::Null
+            }
+            ExprKind::Call(kernel, arguments) => kernel.call(arguments, bindings, self.ty)?,
+        })
+    }
+
+    /// Whether the value is true; `None` for NULL.
+    ///
+    /// # Errors
+    /// Where MySQL raises one.
+    pub fn truth<B: Bindings>(&self, bindings: &B) -> Result<Option<bool>, EvalError> {
+        match &self.kind {
+            ExprKind::Compare(comparison) => comparison.eval(bindings),
+            ExprKind::And(parts) => junction(parts, bindings, false),
+            ExprKind::Or(parts) => junction(parts, bindings, true),
+            _ => Ok(truth(&self.eval(bindings)?)),
+        }
+    }
+
+    /// The value as a column of the expression's type holds it: DECIMALs have the type's scale.
+    ///
+    /// # Errors
+    /// Where MySQL raises one.
+    pub fn eval_stored<'a, B: Bindings>(&'a self, bindings: &'a B) -> Result<Value<'a>, EvalError> {
+        let value = self.eval(bindings)?;
+        Ok(match (&value, self.ty) {
+            (Value::Decimal(decimal), Type::Decimal { scale, .. }) if decimal.scale() != scale => {
+                cast(value, self.ty)
+            }
+            _ => value,
+        })
+    }
+
+    /// Appends the value as text, as CONCAT and GROUP_CONCAT see it; `false`, and nothing
+    /// appended, if it is NULL.
+    ///
+    /// # Errors
+    /// Where MySQL raises one; what was appended then means nothing.
+    pub fn append_text<B: Bindings>(
+        &self,
+        bindings: &B,
+        out: &mut String,
+    ) -> Result<bool, EvalError> {
+        match &self.kind {
+            ExprKind::Concat(parts) => {
+                let start = out.len();
+                for part in parts {
+                    if !part.append_text(bindings, out)? {
+                        out.truncate(start);
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            ExprKind::ConcatSeparated(parts) => concat_separated(parts, bindings, out),
+            ExprKind::Text(inner, limit) => {
+                let start = out.len();
+                let present = inner.append_text(bindings, out)?;
+                if let Some(limit) = *limit {
+                    let end = out[start..].char_indices().nth(limit).map(|(at, _)| start + at);
+                    out.truncate(end.unwrap_or(out.len()));
+                }
+                Ok(present)
+            }
+            ExprKind::DateFormat(inner, format) => {
+                let value = inner.eval(bindings)?;
+                Ok(format.append(&value, out))
+            }
+            ExprKind::IfPresent(node, inner) => {
+                Ok(bindings.is_present(*node) && inner.append_text(bindings, out)?)
+            }
+            ExprKind::Case { .. } if !is_temporal(self.ty) => match self.branch(bindings)? {
+                Some(result) => result.append_text(bindings, out),
+                None => Ok(false),
+            },
+            ExprKind::Coalesce(parts) if matches!(self.ty, Type::Text(_)) => {
+                for part in parts {
+                    if part.append_text(bindings, out)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            _ => {
+                let value = self.eval_stored(bindings)?;
+                write_text(out, &value, self.ty);
+                Ok(!value.is_null())
+            }
+        }
+    }
+
+    /// Appends the value as JSON as it stands in a document.
+    ///
+    /// # Errors
+    /// Where MySQL raises one; what was appended then means nothing.
+    pub fn append_document<B: Bindings>(
+        &self,
+        bindings: &B,
+        out: &mut String,
+    ) -> Result<(), EvalError> {
+        match (&self.kind, self.ty) {
+            // A branch's DECIMAL shows as it is, not with the scale of all branches.
+            (ExprKind::Case { .. }, Type::Decimal { .. }) => {
+                let start = out.len();
+                out.push('"');
+                if self.append_text(bindings, out)? {
+                    out.push('"');
+                } else {
+                    out.truncate(start);
+                    out.push_str("null");
+                }
+            }
+            (ExprKind::JsonObject(_) | ExprKind::JsonArray(_), _) => {
+                self.append_element(bindings, out)?;
+            }
+            _ => write_json(out, &self.eval_stored(bindings)?, self.ty),
+        }
+        Ok(())
+    }
+
+    /// Appends the value as JSON as it stands inside of MySQL's JSON functions: DECIMALs are
+    /// numbers, comparisons are `true` and `false`, instants have six fractional digits.
+    ///
+    /// # Errors
+    /// Where MySQL raises one; what was appended then means nothing.
+    pub fn append_element<B: Bindings>(
+        &self,
+        bindings: &B,
+        out: &mut String,
+    ) -> Result<(), EvalError> {
+        match &self.kind {
+            ExprKind::JsonObject(members) => {
+                out.push('{');
+                for (i, (name, member)) in members.iter().enumerate() {
+                    if i > 0 {
+                        out.push_str(", ");
+                    }
+                    out.push_str(name);
+                    out.push_str(": ");
+                    member.append_element(bindings, out)?;
+                }
+                out.push('}');
+            }
+            ExprKind::JsonArray(parts) => {
+                out.push('[');
+                for (i, part) in parts.iter().enumerate() {
+                    if i > 0 {
+                        out.push_str(", ");
+                    }
+                    part.append_element(bindings, out)?;
+                }
+                out.push(']');
+            }
+            _ if self.is_boolean() => out.push_str(match self.truth(bindings)? {
+                Some(true) => "true",
+                Some(false) => "false",
+                None => "null",
+            }),
+            _ => write_json_element(out, &self.eval(bindings)?, self.ty),
+        }
+        Ok(())
+    }
+
+    /// The value converted to the type of a CASE or COALESCE around it.
+    fn eval_as<'a, B: Bindings>(
+        &'a self,
+        bindings: &'a B,
+        ty: Type,
+    ) -> Result<Value<'a>, EvalError> {
+        match (ty, self.ty) {
+            (Type::Text(_), Type::Text(_)) => self.eval(bindings),
+            (Type::Text(_), _) => self.eval_text(bindings),
+            _ => Ok(number_as(self.eval(bindings)?, ty)),
+        }
+    }
+
+    fn eval_text<'a, B: Bindings>(&'a self, bindings: &'a B) -> Result<Value<'a>, EvalError> {
+        let mut out = String::new();
+        let present = self.append_text(bindings, &mut out)?;
+        Ok(if present { Value::Text(Cow::Owned(out)) } else { Value::Null })
+    }
+
+    /// The result that a CASE comes to.
+    fn branch<B: Bindings>(&self, bindings: &B) -> Result<Option<&Expr>, EvalError> {
+        let ExprKind::Case { branches, otherwise } = &self.kind else { return Ok(None) };
+        for (condition, result) in branches {
+            if condition.truth(bindings)? == Some(true) {
+                return Ok(Some(result));
+            }
+        }
+        Ok(otherwise.as_deref())
+    }
+}
+
+impl Comparison {
+    fn eval<B: Bindings>(&self, bindings: &B) -> Result<Option<bool>, EvalError> {
+        let left = self.left.eval(bindings)?;
+        if left.is_null() && self.op != CompareOp::NullSafeEqual {
+            return Ok(None);
+        }
+        let right = self.right.eval(bindings)?;
+        if self.op == CompareOp::NullSafeEqual && (left.is_null() || right.is_null()) {
+            return Ok(Some(left.is_null() && right.is_null()));
+        }
+        if right.is_null() {
+            return Ok(None);
+        }
+        let order = if self.as_double {
+            compare(&number_as(left, Type::Double), &number_as(right, Type::Double))
+        } else {
+            compare(&comparable(left), &comparable(right))
+        };
+        Ok(Some(match self.op {
+            CompareOp::Equal | CompareOp::NullSafeEqual => order.is_eq(),
+            CompareOp::NotEqual => order.is_ne(),
+            CompareOp::Less => order.is_lt(),
+            CompareOp::LessOrEqual => order.is_le(),
+            CompareOp::Greater => order.is_gt(),
+            CompareOp::GreaterOrEqual => order.is_ge(),
+        }))
+    }
+}
+
+/// Dates compare with instants as their midnights.
+fn comparable(value: Value<'_>) -> Value<'_> {
+    match value {
+        Value::Date(_) => number_as(value, Type::DateTime { fsp: 0 }),
+        value => value,
+    }
+}
+
+fn boolean(truth: Option<bool>) -> Value<'static> {
+    truth.map_or(Value::Null, |truth| Value::Int(i64::from(truth)))
+}
+
+/// AND (`decisive` is false) or OR (true): decided by the first decisive part, else unknown if any
+/// part is.
+fn junction<B: Bindings>(
+    parts: &[Expr],
+    bindings: &B,
+    decisive: bool,
+) -> Result<Option<bool>, EvalError> {
+    let mut result = Some(!decisive);
+    for part in parts {
+        match part.truth(bindings)? {
+            Some(truth) if truth == decisive => return Ok(Some(decisive)),
+            Some(_) => {}
+            None => result = None,
+        }
+    }
+    Ok(result)
+}
+
+fn concat_separated<B: Bindings>(
+    parts: &[Expr],
+    bindings: &B,
+    out: &mut String,
+) -> Result<bool, EvalError> {
+    let Some((separator, parts)) = parts.split_first() else { return Ok(false) };
+    let separator = match &separator.kind {
+        ExprKind::Literal(Value::Text(text)) => Cow::Borrowed(text.as_ref()),
+        _ => {
+            let mut text = String::new();
+            if !separator.append_text(bindings, &mut text)? {
+                return Ok(false);
+            }
+            Cow::Owned(text)
+        }
+    };
+    let mut first = true;
+    for part in parts {
+        let start = out.len();
+        if !first {
+            out.push_str(&separator);
+        }
+        if part.append_text(bindings, out)? {
+            first = false;
+        } else {
+            out.truncate(start);
+        }
+    }
+    Ok(true)
+}
+
+fn is_temporal(ty: Type) -> bool {
+    matches!(
+        ty,
+        Type::Date | Type::Time { .. } | Type::DateTime { .. } | Type::Timestamp { .. }
+    )
+}
+

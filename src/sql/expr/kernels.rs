@@ -1,0 +1,161 @@
+//! Functions that need the values of their arguments and nothing else. To add one: a function
+//! here, and a row with its arity and type in `sql/functions.rs`.
+
+use smallvec::SmallVec;
+
+use super::convert::{as_double, number_as};
+use super::{Bindings, EvalError, Expr};
+use crate::value::{Decimal, Type, Value, compare};
+
+/// Computes a function's value from those of its arguments, none of which is NULL.
+pub type Compute = for<'v> fn(&[Value<'v>], Type) -> Result<Value<'v>, EvalError>;
+
+/// A function that is NULL when an argument is.
+#[derive(Clone, Copy)]
+pub struct Kernel {
+    /// As in SQL.
+    pub name: &'static str,
+    /// Its value in the expression's type.
+    pub compute: Compute,
+}
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Kernel {
+    pub(super) fn call<'a, B: Bindings>(
+        &self,
+        arguments: &'a [Expr],
+        bindings: &'a B,
+        ty: Type,
+    ) -> Result<Value<'a>, EvalError> {
+        let mut values: SmallVec<[Value<'a>; 4]> = SmallVec::new();
+        for argument in arguments {
+            let value = argument.eval(bindings)?;
+            if value.is_null() {
+                return Ok(Value::Null);
+            }
+            values.push(value);
+        }
+        (self.compute)(&values, ty)
+    }
+}
+
+/// ABS.
+pub(in crate::sql) fn absolute<'v>(values: &[Value<'v>], _: Type) -> Result<Value<'v>, EvalError> {
+    Ok(match &values[0] {
+        Value::Int(v) => {
+            let positive = v.checked_abs();
+            Value::Int(positive.ok_or_else(|| EvalError::out_of_range("BIGINT", "abs"))?)
+        }
+        Value::Decimal(v) if v.is_negative() => {
+            Value::Decimal(Decimal::new(-v.unscaled(), v.scale()))
+        }
+        Value::Double(v) => Value::Double(v.abs()),
+        value => value.clone(),
+    })
+}
+
+/// FLOOR.
+pub(in crate::sql) fn floor<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<'v>, EvalError> {
+    Ok(match &values[0] {
+        Value::Decimal(v) => decimal_in(whole_part(*v, v.is_negative(), -1), ty),
+        Value::Double(v) => Value::Double(v.floor()),
+        value => value.clone(),
+    })
+}
+
+/// CEIL.
+pub(in crate::sql) fn ceiling<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<'v>, EvalError> {
+    Ok(match &values[0] {
+        Value::Decimal(v) => decimal_in(whole_part(*v, !v.is_negative(), 1), ty),
+        Value::Double(v) => Value::Double(v.ceil()),
+        value => value.clone(),
+    })
+}
+
+/// ROUND with a constant number of digits (the second argument; 0 without one), half away from
+/// zero.
+pub(in crate::sql) fn round<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<'v>, EvalError> {
+    let digits = match values.get(1) {
+        Some(Value::Int(v)) => *v,
+        Some(Value::UInt(v)) => i64::try_from(*v).unwrap_or(i64::MAX),
+        _ => 0,
+    };
+    let (exact, whole) = match &values[0] {
+        Value::Int(v) => (Decimal::new(*v, 0), true),
+        Value::UInt(v) => (Decimal::new(*v, 0), true),
+        Value::Decimal(v) => (*v, false),
+        value => return Ok(value.clone()),
+    };
+    let rounded = if digits >= 0 {
+        let digits = u8::try_from(digits).unwrap_or(u8::MAX);
+        if digits < exact.scale() { exact.rescale(digits) } else { Some(exact) }
+    } else {
+        round_before_point(exact, digits.unsigned_abs())
+    };
+    let overflow = || EvalError::out_of_range(if whole { "BIGINT" } else { "DECIMAL" }, "round");
+    let rounded = rounded.ok_or_else(overflow)?;
+    match ty {
+        Type::Int { unsigned: false, .. } => {
+            i64::try_from(rounded.unscaled()).map(Value::Int).map_err(|_| overflow())
+        }
+        Type::Int { unsigned: true, .. } => {
+            u64::try_from(rounded.unscaled()).map(Value::UInt).map_err(|_| overflow())
+        }
+        _ => Ok(Value::Decimal(rounded)),
+    }
+}
+
+/// GREATEST.
+pub(in crate::sql) fn greatest<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<'v>, EvalError> {
+    Ok(extreme(values, ty, std::cmp::Ordering::Greater))
+}
+
+/// LEAST.
+pub(in crate::sql) fn least<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<'v>, EvalError> {
+    Ok(extreme(values, ty, std::cmp::Ordering::Less))
+}
+
+fn extreme<'v>(values: &[Value<'v>], ty: Type, wanted: std::cmp::Ordering) -> Value<'v> {
+    let mut best: Option<Value<'v>> = None;
+    for value in values {
+        let value = number_as(value.clone(), ty);
+        if best.as_ref().is_none_or(|best| compare(&value, best) == wanted) {
+            best = Some(value);
+        }
+    }
+    best.unwrap_or(Value::Null)
+}
+
+/// The part before the point, one further in `direction` if there was a fraction and `moves`.
+fn whole_part(value: Decimal, moves: bool, direction: i64) -> Decimal {
+    let power = Decimal::new(1, 0).rescale(value.scale()).unwrap_or(value).unscaled();
+    let (whole, rest) = (value.unscaled() / power, value.unscaled() % power);
+    let step = if moves && rest != 0 { direction } else { 0 };
+    Decimal::new(whole + ethnum::I256::from(step), 0)
+}
+
+fn round_before_point(value: Decimal, digits: u64) -> Option<Decimal> {
+    if digits > 66 {
+        return Some(Decimal::new(0, 0));
+    }
+    let power = ethnum::I256::new(10).checked_pow(digits as u32)?;
+    let tens = value.checked_div(Decimal::new(power, 0), 0)?;
+    tens.checked_mul(Decimal::new(power, 0))
+}
+
+/// A whole decimal as the expression's type has it.
+fn decimal_in(value: Decimal, ty: Type) -> Value<'static> {
+    match ty {
+        Type::Int { .. } => match i64::try_from(value.unscaled()) {
+            Ok(v) => Value::Int(v),
+            Err(_) => Value::Null,
+        },
+        Type::Double => as_double(&Value::Decimal(value)).map_or(Value::Null, Value::Double),
+        _ => Value::Decimal(value),
+    }
+}

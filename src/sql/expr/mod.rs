@@ -1,0 +1,279 @@
+//! Scalar expressions: typed when the view is planned, evaluated once per document.
+//!
+//! An [`Expr`] knows its MySQL result type, so evaluation decides nothing but the value. What an
+//! expression reads comes through [`Bindings`], which the engine implements over its tables.
+//!
+//! MySQL has one value in several forms, and they differ: `COALESCE(n, 2.50)` for `n` = 1 is `1` as
+//! a number (arithmetic, JSON) and `1.00` as text (documents, CONCAT), but `IF(true, 1, 2.50)` is
+//! `1` as text too. Hence the ways to evaluate: [`Expr::eval`] as a number, [`Expr::append_text`] as
+//! text, [`Expr::append_document`] and [`Expr::append_element`] as JSON outside and inside of
+//! MySQL's JSON functions, [`Expr::eval_stored`] as a column of its type would hold it.
+
+mod arithmetic;
+mod convert;
+mod date_format;
+mod eval;
+mod kernels;
+
+pub use arithmetic::divide;
+pub use date_format::DateFormat;
+pub use kernels::{Compute, Kernel};
+
+pub(super) mod functions {
+    //! What [`super::ExprKind::Call`] computes.
+    pub(in crate::sql) use super::kernels::{absolute, ceiling, floor, greatest, least, round};
+}
+
+use super::plan::NodeId;
+use crate::value::{Type, Value};
+
+/// A typed expression.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    /// What is computed.
+    pub kind: ExprKind,
+    /// MySQL's type of the result.
+    pub ty: Type,
+    /// Whether the result can be NULL.
+    pub nullable: bool,
+}
+
+/// What an expression computes.
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    /// A column of a node's row; NULL while the node has none.
+    Column {
+        /// The node.
+        node: NodeId,
+        /// Place in the columns of its table.
+        column: usize,
+    },
+    /// A constant.
+    Literal(Value<'static>),
+    /// TRUE or FALSE, which JSON functions tell from 1 and 0.
+    Boolean(bool),
+    /// The value of `View::collections[i]`.
+    Collection(usize),
+    /// The inner expression if the node has a row, else NULL: an output column of a pick.
+    IfPresent(NodeId, Box<Expr>),
+    /// The value converted to the expression's type: CAST, and what a pick hands out.
+    Cast(Box<Expr>),
+    /// The value as text, cut to a number of characters: CAST(… AS CHAR(n)).
+    Text(Box<Expr>, Option<usize>),
+    /// `left op right` on numbers.
+    Arithmetic(Box<Arithmetic>),
+    /// `left op right`.
+    Compare(Box<Comparison>),
+    /// Whether the value is NULL; never NULL itself.
+    IsNull(Box<Expr>),
+    /// Whether the value is true; never NULL itself.
+    IsTrue(Box<Expr>),
+    /// NOT.
+    Not(Box<Expr>),
+    /// AND of all.
+    And(Vec<Expr>),
+    /// OR of all.
+    Or(Vec<Expr>),
+    /// The result of the first branch whose condition is true.
+    Case {
+        /// Conditions and results.
+        branches: Vec<(Expr, Expr)>,
+        /// ELSE; NULL without one.
+        otherwise: Option<Box<Expr>>,
+    },
+    /// The first that is not NULL.
+    Coalesce(Vec<Expr>),
+    /// CONCAT: NULL if any part is.
+    Concat(Vec<Expr>),
+    /// CONCAT_WS: the first stands between the others that are not NULL; NULL if it is.
+    ConcatSeparated(Vec<Expr>),
+    /// JSON_OBJECT, its members in MySQL's order; each name as JSON.
+    JsonObject(Vec<(String, Expr)>),
+    /// JSON_ARRAY.
+    JsonArray(Vec<Expr>),
+    /// DATE_FORMAT.
+    DateFormat(Box<Expr>, DateFormat),
+    /// A function of the values of its arguments.
+    Call(Kernel, Vec<Expr>),
+}
+
+/// A calculation with two numbers; the expression's type says with which kind of numbers.
+#[derive(Clone, Debug)]
+pub struct Arithmetic {
+    /// What is done.
+    pub op: ArithmeticOp,
+    /// Left of the operator.
+    pub left: Expr,
+    /// Right of the operator.
+    pub right: Expr,
+    /// The calculation as written, for messages.
+    pub sql: String,
+}
+
+/// An operator on numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArithmeticOp {
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`, NULL by zero.
+    Divide,
+    /// `DIV`, NULL by zero.
+    DivideWhole,
+    /// `%`, NULL by zero; the sign is the left number's.
+    Remainder,
+}
+
+/// A comparison; NULL if either side is, but for `<=>`.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// What is asked.
+    pub op: CompareOp,
+    /// Left of the operator.
+    pub left: Expr,
+    /// Right of the operator.
+    pub right: Expr,
+    /// Both sides compare as DOUBLE.
+    pub as_double: bool,
+}
+
+/// A comparison operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompareOp {
+    /// `=`
+    Equal,
+    /// `<=>`: NULLs are equal.
+    NullSafeEqual,
+    /// `<>`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+/// What expressions read.
+pub trait Bindings {
+    /// A column of a node's row; NULL while the node has none.
+    fn column(&self, node: NodeId, column: usize) -> Value<'_>;
+    /// Whether a node has a row.
+    fn is_present(&self, node: NodeId) -> bool;
+    /// The value of a collection for the rows bound now.
+    ///
+    /// # Errors
+    /// Where MySQL raises an error for one of its rows.
+    fn collection(&self, collection: usize) -> Result<Value<'_>, EvalError>;
+}
+
+/// An error that MySQL itself raises for a row; the document becomes an error document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("MySQL error {code}: {message}")]
+pub struct EvalError {
+    /// MySQL's error number, as 1690 for a value out of range.
+    pub code: u16,
+    /// What happened.
+    pub message: String,
+}
+
+impl EvalError {
+    /// MySQL's error 1690: `kind` as in `BIGINT UNSIGNED`, `sql` the expression.
+    pub fn out_of_range(kind: &str, sql: &str) -> EvalError {
+        EvalError { code: 1690, message: format!("{kind} value is out of range in '{sql}'") }
+    }
+}
+
+impl Expr {
+    pub(super) fn new(kind: ExprKind, ty: Type, nullable: bool) -> Expr {
+        Expr { kind, ty, nullable }
+    }
+
+    /// Whether JSON functions make `true` and `false` of the result.
+    pub(super) fn is_boolean(&self) -> bool {
+        matches!(
+            self.kind,
+            ExprKind::Boolean(_)
+                | ExprKind::Compare(_)
+                | ExprKind::IsNull(_)
+                | ExprKind::IsTrue(_)
+                | ExprKind::Not(_)
+                | ExprKind::And(_)
+                | ExprKind::Or(_)
+        )
+    }
+
+    /// Whether this is the constant NULL.
+    pub(super) fn is_null_literal(&self) -> bool {
+        matches!(self.kind, ExprKind::Literal(Value::Null))
+    }
+
+    /// The expressions directly inside of this one.
+    pub(super) fn children(&self) -> Vec<&Expr> {
+        match &self.kind {
+            ExprKind::Column { .. }
+            | ExprKind::Literal(_)
+            | ExprKind::Boolean(_)
+            | ExprKind::Collection(_) => Vec::new(),
+            ExprKind::IfPresent(_, inner)
+            | ExprKind::Cast(inner)
+            | ExprKind::Text(inner, _)
+            | ExprKind::IsNull(inner)
+            | ExprKind::IsTrue(inner)
+            | ExprKind::Not(inner)
+            | ExprKind::DateFormat(inner, _) => vec![inner],
+            ExprKind::Arithmetic(arithmetic) => vec![&arithmetic.left, &arithmetic.right],
+            ExprKind::Compare(comparison) => vec![&comparison.left, &comparison.right],
+            ExprKind::Case { branches, otherwise } => branches
+                .iter()
+                .flat_map(|(condition, result)| [condition, result])
+                .chain(otherwise.as_deref())
+                .collect(),
+            ExprKind::JsonObject(members) => members.iter().map(|(_, member)| member).collect(),
+            ExprKind::And(parts)
+            | ExprKind::Or(parts)
+            | ExprKind::Coalesce(parts)
+            | ExprKind::Concat(parts)
+            | ExprKind::ConcatSeparated(parts)
+            | ExprKind::JsonArray(parts)
+            | ExprKind::Call(_, parts) => parts.iter().collect(),
+        }
+    }
+
+    /// Like [`Expr::children`], to change them.
+    pub(super) fn children_mut(&mut self) -> Vec<&mut Expr> {
+        match &mut self.kind {
+            ExprKind::Column { .. }
+            | ExprKind::Literal(_)
+            | ExprKind::Boolean(_)
+            | ExprKind::Collection(_) => Vec::new(),
+            ExprKind::IfPresent(_, inner)
+            | ExprKind::Cast(inner)
+            | ExprKind::Text(inner, _)
+            | ExprKind::IsNull(inner)
+            | ExprKind::IsTrue(inner)
+            | ExprKind::Not(inner)
+            | ExprKind::DateFormat(inner, _) => vec![inner],
+            ExprKind::Arithmetic(arithmetic) => vec![&mut arithmetic.left, &mut arithmetic.right],
+            ExprKind::Compare(comparison) => vec![&mut comparison.left, &mut comparison.right],
+            ExprKind::Case { branches, otherwise } => branches
+                .iter_mut()
+                .flat_map(|(condition, result)| [condition, result])
+                .chain(otherwise.as_deref_mut())
+                .collect(),
+            ExprKind::JsonObject(members) => members.iter_mut().map(|(_, m)| m).collect(),
+            ExprKind::And(parts)
+            | ExprKind::Or(parts)
+            | ExprKind::Coalesce(parts)
+            | ExprKind::Concat(parts)
+            | ExprKind::ConcatSeparated(parts)
+            | ExprKind::JsonArray(parts)
+            | ExprKind::Call(_, parts) => parts.iter_mut().collect(),
+        }
+    }
+}

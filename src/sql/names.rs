@@ -1,0 +1,109 @@
+//! Which column a name means.
+
+use sqlparser::ast::{Ident, Select};
+
+use super::error::{Refusal, Refused, did_you_mean, listed};
+use super::expr::Expr;
+
+/// The names that one SELECT sees: its own tables, then those of the SELECTs around it.
+pub(super) struct Names<'o> {
+    pub(super) relations: Vec<Relation>,
+    pub(super) outer: Option<&'o Names<'o>>,
+    /// The SELECT whose aggregates are being planned; its own columns are then visible only
+    /// inside of them.
+    pub(super) aggregated: Option<&'o Select>,
+}
+
+/// A table or pick in a FROM.
+pub(super) struct Relation {
+    /// What its columns are qualified by.
+    pub(super) alias: String,
+    pub(super) columns: Vec<NamedColumn>,
+}
+
+/// A column of a relation.
+pub(super) struct NamedColumn {
+    pub(super) name: String,
+    pub(super) value: Result<Expr, String>,
+    /// Left out of `SELECT *`.
+    pub(super) hidden: bool,
+    /// Printed with leading zeros.
+    pub(super) zerofill: bool,
+}
+
+impl<'o> Names<'o> {
+    pub(super) fn inside(outer: Option<&'o Names<'o>>) -> Names<'o> {
+        Names { relations: Vec::new(), outer, aggregated: None }
+    }
+
+    /// Adds a table or pick; its alias must be new in this SELECT.
+    pub(super) fn add(&mut self, alias: &Ident, columns: Vec<NamedColumn>) -> Refused<()> {
+        if self.relations.iter().any(|relation| relation.alias == alias.value) {
+            let message = format!("two tables are called `{0}` here: give one an alias, as `{0} AS {0}2`", alias.value);
+            return Err(Refusal::at(alias.span.start, message));
+        }
+        self.relations.push(Relation { alias: alias.value.clone(), columns });
+        Ok(())
+    }
+
+    /// The column that `name` or `qualifier.name` means, in the innermost SELECT that has it.
+    pub(super) fn column(&self, qualifier: Option<&Ident>, name: &Ident) -> Refused<&NamedColumn> {
+        let wanted = name.value.to_lowercase();
+        let mut scope = Some(self);
+        let mut known_qualifier = None;
+        while let Some(names) = scope {
+            let relations = names
+                .relations
+                .iter()
+                .filter(|relation| qualifier.is_none_or(|q| q.value == relation.alias));
+            let mut found = Vec::new();
+            for relation in relations {
+                known_qualifier = known_qualifier.or(qualifier.map(|_| relation));
+                let same = relation.columns.iter().filter(|c| c.name.to_lowercase() == wanted);
+                found.extend(same.map(|column| (relation, column)));
+            }
+            match found.as_slice() {
+                [] => scope = names.outer,
+                [(_, column)] => return Ok(column),
+                several => {
+                    let full: Vec<String> =
+                        several.iter().map(|(relation, c)| format!("{}.{}", relation.alias, c.name)).collect();
+                    let message = format!(
+                        "column `{}` is ambiguous: write {}",
+                        name.value,
+                        listed(full.iter().map(String::as_str)).replace(" and ", " or ")
+                    );
+                    return Err(Refusal::at(name.span.start, message));
+                }
+            }
+        }
+        Err(self.unknown(qualifier, name, known_qualifier))
+    }
+
+    fn unknown(&self, qualifier: Option<&Ident>, name: &Ident, relation: Option<&Relation>) -> Refusal {
+        let at = qualifier.unwrap_or(name).span.start;
+        if let (Some(qualifier), Some(relation)) = (qualifier, relation) {
+            let hint = did_you_mean(&name.value, relation.columns.iter().map(|c| c.name.as_str()));
+            return Refusal::at(at, format!("unknown column `{}.{}`{hint}", qualifier.value, name.value));
+        }
+        if let Some(qualifier) = qualifier {
+            let hint = did_you_mean(&qualifier.value, self.all().map(|r| r.alias.as_str()));
+            let known = listed(self.all().map(|r| r.alias.as_str()));
+            return Refusal::at(at, format!("unknown table `{}`{hint} (known here: {known})", qualifier.value));
+        }
+        let columns = self.all().flat_map(|r| r.columns.iter().map(|c| c.name.as_str()));
+        let hint = did_you_mean(&name.value, columns);
+        let inside = if self.aggregated.is_some() {
+            "; beside an aggregate, columns of its own tables stand inside the aggregate"
+        } else {
+            ""
+        };
+        Refusal::at(at, format!("unknown column `{}`{hint}{inside}", name.value))
+    }
+
+    /// The relations of this SELECT and those around it.
+    fn all(&self) -> impl Iterator<Item = &Relation> {
+        let scopes = std::iter::successors(Some(self), |names| names.outer);
+        scopes.flat_map(|names| names.relations.iter())
+    }
+}

@@ -1,0 +1,166 @@
+//! A file of SQL as tokens that know their place in the text.
+
+use std::ops::Range;
+
+use sqlparser::dialect::MySqlDialect;
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
+
+use super::error::{Refusal, Refused};
+
+/// One token that is neither blank nor comment.
+#[derive(Clone, Debug)]
+pub(super) struct Lexeme {
+    pub(super) token: Token,
+    pub(super) start: Location,
+    /// Its bytes in the file.
+    pub(super) bytes: Range<usize>,
+    /// Whether blanks or comments stand before it.
+    pub(super) spaced: bool,
+}
+
+impl Lexeme {
+    /// An unquoted word, in upper case.
+    pub(super) fn word(&self) -> Option<String> {
+        match &self.token {
+            Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_uppercase()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_word(&self, expected: &str) -> bool {
+        match &self.token {
+            Token::Word(word) => {
+                word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected)
+            }
+            _ => false,
+        }
+    }
+
+    /// A name, quoted or not.
+    pub(super) fn name(&self) -> Option<&str> {
+        match &self.token {
+            Token::Word(word) => Some(&word.value),
+            _ => None,
+        }
+    }
+
+    /// A string constant.
+    pub(super) fn string(&self) -> Option<String> {
+        match &self.token {
+            Token::SingleQuotedString(raw) => Some(unquote(raw, '\'')),
+            Token::DoubleQuotedString(raw) => Some(unquote(raw, '"')),
+            _ => None,
+        }
+    }
+
+    /// How deep the parentheses are nested behind this token, if they are `depth` before it.
+    pub(super) fn depth_after(&self, depth: usize) -> usize {
+        match self.token {
+            Token::LParen => depth + 1,
+            Token::RParen => depth.saturating_sub(1),
+            _ => depth,
+        }
+    }
+}
+
+/// The tokens of a file. Strings stay as written; [`unquote`] reads them.
+pub(super) fn tokenize(text: &str) -> Refused<Vec<TokenWithSpan>> {
+    Tokenizer::new(&MySqlDialect {}, text)
+        .with_unescape(false)
+        .tokenize_with_location()
+        .map_err(|error| Refusal::at(error.location, error.message.to_lowercase()))
+}
+
+/// The tokens of a file without blanks and comments.
+pub(super) fn lexemes(text: &str) -> Refused<Vec<Lexeme>> {
+    let places = Places::new(text);
+    let mut spaced = false;
+    let mut lexemes = Vec::new();
+    for TokenWithSpan { token, span } in tokenize(text)? {
+        if matches!(token, Token::Whitespace(_)) {
+            spaced |= !matches!(token, Token::Whitespace(Whitespace::MultiLineComment(ref c)) if c.starts_with('!'));
+            continue;
+        }
+        let bytes = places.byte(span.start)..places.byte(span.end);
+        lexemes.push(Lexeme { token, start: span.start, bytes, spaced });
+        spaced = false;
+    }
+    Ok(lexemes)
+}
+
+/// Translates lines and characters to bytes.
+pub(super) struct Places<'t> {
+    text: &'t str,
+    lines: Vec<usize>,
+}
+
+impl<'t> Places<'t> {
+    pub(super) fn new(text: &'t str) -> Places<'t> {
+        let after = text.match_indices('\n').map(|(at, _)| at + 1);
+        Places { text, lines: std::iter::once(0).chain(after).collect() }
+    }
+
+    pub(super) fn byte(&self, at: Location) -> usize {
+        let line = (at.line.max(1) - 1) as usize;
+        let Some(&start) = self.lines.get(line) else { return self.text.len() };
+        let column = (at.column.max(1) - 1) as usize;
+        let rest = &self.text[start..];
+        rest.char_indices().nth(column).map_or(self.text.len(), |(i, _)| start + i)
+    }
+}
+
+/// What a string constant written in these quotes stands for, by MySQL's escapes.
+pub(super) fn unquote(raw: &str, quote: char) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut chars = raw.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('0') => out.push('\0'),
+                Some('b') => out.push('\u{8}'),
+                Some('n') => out.push('\n'),
+                Some('r') => out.push('\r'),
+                Some('t') => out.push('\t'),
+                Some('Z') => out.push('\u{1A}'),
+                // Outside patterns these two keep their backslash.
+                Some(c @ ('%' | '_')) => out.extend(['\\', c]),
+                Some(c) => out.push(c),
+                None => out.push('\\'),
+            },
+            c if c == quote && chars.peek() == Some(&quote) => {
+                chars.next();
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_know_their_bytes() {
+        let text = "-- é\nSELECT 'ü',`x`  /* y */ FROM t";
+        let found: Vec<_> = lexemes(text).unwrap();
+        let slices: Vec<_> = found.iter().map(|l| (&text[l.bytes.clone()], l.spaced)).collect();
+        let want = [
+            ("SELECT", true),
+            ("'ü'", true),
+            (",", false),
+            ("`x`", false),
+            ("FROM", true),
+            ("t", true),
+        ];
+        assert_eq!(slices, want);
+    }
+
+    #[test]
+    fn strings_read_by_mysqls_escapes() {
+        for (raw, want) in [("it''s", "it's"), (r"a\'\n\\", "a'\n\\"), (r"5\%", r"5\%")] {
+            assert_eq!(unquote(raw, '\''), want);
+        }
+    }
+}

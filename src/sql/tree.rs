@@ -1,0 +1,416 @@
+//! FROM, JOIN and WHERE become a tree of nodes, one per table reference, each hanging on another
+//! by an equality of columns.
+
+use sqlparser::ast::{
+    self, BinaryOperator, Ident, JoinConstraint, JoinOperator, ObjectName, Select, TableAlias,
+    TableFactor, TableWithJoins,
+};
+
+use super::build::{column, junction};
+use super::catalog::{Catalog, TableDefinition};
+use super::edges::{self, Pair};
+use super::error::{Refusal, Refused, did_you_mean, listed};
+use super::expr::{Expr, ExprKind};
+use super::names::{NamedColumn, Names};
+use super::plan::{Collection, Join, JoinKind, NodeId, Scope};
+use super::select_text::Edit;
+
+/// Plans one view.
+pub(super) struct Planner<'c> {
+    pub(super) catalog: &'c Catalog,
+    /// Names of all views, for messages.
+    pub(super) views: &'c [String],
+    pub(super) nodes: Vec<DraftNode>,
+    pub(super) collections: Vec<Collection>,
+    /// What of the SELECT's text is to be rewritten before MySQL runs it.
+    pub(super) edits: Vec<Edit>,
+}
+
+/// A node whose columns are still places in its table's definition.
+pub(super) struct DraftNode {
+    /// Place in [`Catalog::tables`].
+    pub(super) table: usize,
+    pub(super) edge: Option<DraftEdge>,
+}
+
+/// `child = parent`, pairwise.
+pub(super) struct DraftEdge {
+    pub(super) parent: NodeId,
+    pub(super) parent_columns: Vec<usize>,
+    pub(super) child_columns: Vec<usize>,
+}
+
+/// A SELECT's FROM and WHERE, and what its columns are called.
+pub(super) struct PlannedScope<'n> {
+    pub(super) scope: Scope,
+    pub(super) names: Names<'n>,
+}
+
+impl Planner<'_> {
+    /// Plans FROM and WHERE of a SELECT; one inside of another hangs on it by its WHERE.
+    pub(super) fn scope<'n>(
+        &mut self,
+        select: &Select,
+        outer: Option<&'n Names<'n>>,
+    ) -> Refused<PlannedScope<'n>> {
+        let [TableWithJoins { relation, joins }] = select.from.as_slice() else {
+            return Err(match select.from.get(1) {
+                Some(second) => Refusal::on(&second.relation, "a comma between tables: write JOIN … ON …"),
+                None => Refusal::on(&select.select_token.0, "a SELECT without FROM: write the value itself"),
+            });
+        };
+        let first_node = self.nodes.len();
+        let mut names = Names::inside(outer);
+        let (from, alias) = match relation {
+            TableFactor::Table { .. } => self.table(relation)?,
+            TableFactor::Derived { .. } => {
+                let message = "a subquery as the first table: start FROM the table that gives the rows";
+                return Err(Refusal::on(relation, message));
+            }
+            other => return Err(not_a_table(other)),
+        };
+        names.add(&alias, self.columns_of(from, false))?;
+        let joins = joins
+            .iter()
+            .map(|join| self.join(join, &mut names))
+            .collect::<Refused<Vec<_>>>()?;
+        let mut conditions = Vec::new();
+        if let Some(selection) = &select.selection {
+            conjuncts(selection, &mut conditions);
+        }
+        if outer.is_some() {
+            self.tie(from, &alias, first_node, &mut conditions, &names)?;
+        }
+        let filter = self.all_of(&conditions, &names)?;
+        Ok(PlannedScope { scope: Scope { from, joins, filter }, names })
+    }
+
+    /// The definition of a node's table.
+    pub(super) fn definition(&self, node: NodeId) -> &TableDefinition {
+        &self.catalog.tables[self.nodes[usize::from(node.0)].table]
+    }
+
+    /// A new node for a table reference, and the name that qualifies its columns.
+    fn table(&mut self, factor: &TableFactor) -> Refused<(NodeId, Ident)> {
+        let TableFactor::Table { name, alias, args, with_hints, partitions, index_hints, .. } = factor else {
+            return Err(not_a_table(factor));
+        };
+        if args.is_some() || !with_hints.is_empty() {
+            return Err(not_a_table(factor));
+        }
+        if !partitions.is_empty() || !index_hints.is_empty() {
+            let message = "a PARTITION or INDEX hint on a table: leave it out";
+            return Err(Refusal::on(name, message));
+        }
+        let ident = self.table_name(name)?;
+        let table = self.catalog.tables.iter().position(|table| table.name == ident.value);
+        let table = table.ok_or_else(|| self.unknown_table(&ident))?;
+        if self.catalog.tables[table].key.is_empty() {
+            let message = format!(
+                "table `{}` has no primary key: add one, for without it its rows cannot be told apart",
+                ident.value
+            );
+            return Err(Refusal::at(ident.span.start, message));
+        }
+        let alias = alias_of(alias.as_ref(), &ident)?;
+        let Ok(id) = u16::try_from(self.nodes.len()) else {
+            return Err(Refusal::on(name, "more than 65535 tables in one view: split it"));
+        };
+        self.nodes.push(DraftNode { table, edge: None });
+        Ok((NodeId(id), alias))
+    }
+
+    fn table_name(&self, name: &ObjectName) -> Refused<Ident> {
+        match name.0.as_slice() {
+            [part] => part.as_ident().cloned(),
+            _ => {
+                let message = format!("`{name}` names a database: write the table's name alone");
+                return Err(Refusal::on(name, message));
+            }
+        }
+        .ok_or_else(|| Refusal::on(name, "a table's name is missing here"))
+    }
+
+    fn unknown_table(&self, name: &Ident) -> Refusal {
+        if self.views.contains(&name.value) {
+            let message = format!(
+                "`{}` is a view, and views over views come later: write its tables instead",
+                name.value
+            );
+            return Refusal::at(name.span.start, message);
+        }
+        let tables = self.catalog.tables.iter().map(|table| table.name.as_str());
+        let hint = did_you_mean(&name.value, tables.clone());
+        let message = format!("unknown table `{}`{hint} (declared: {})", name.value, listed(tables));
+        Refusal::at(name.span.start, message)
+    }
+
+    /// The columns that a node gives to its SELECT.
+    fn columns_of(&self, node: NodeId, optional: bool) -> Vec<NamedColumn> {
+        let definition = self.definition(node);
+        let columns = definition.columns.iter().enumerate().map(|(place, column)| NamedColumn {
+            name: column.name.clone(),
+            value: match column.ty {
+                Ok(ty) => Ok(Expr::new(
+                    ExprKind::Column { node, column: place },
+                    ty,
+                    column.nullable || optional,
+                )),
+                Err(unreadable) => Err(unreadable.to_string()),
+            },
+            hidden: column.invisible,
+            zerofill: column.zerofill,
+        });
+        columns.collect()
+    }
+
+    fn join(&mut self, join: &ast::Join, names: &mut Names<'_>) -> Refused<Join> {
+        let (required, constraint) = match &join.join_operator {
+            JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (true, constraint),
+            JoinOperator::CrossJoin(constraint) => (true, constraint),
+            JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => {
+                (false, constraint)
+            }
+            JoinOperator::Right(_) | JoinOperator::RightOuter(_) => {
+                let message = "RIGHT JOIN: start FROM the other table and write LEFT JOIN";
+                return Err(Refusal::on(&join.relation, message));
+            }
+            _ => return Err(Refusal::on(&join.relation, "this kind of join: write JOIN or LEFT JOIN")),
+        };
+        let on = match constraint {
+            JoinConstraint::On(on) => Some(on),
+            JoinConstraint::None => None,
+            JoinConstraint::Using(_) => {
+                return Err(Refusal::on(&join.relation, "JOIN … USING: write ON with both columns"));
+            }
+            JoinConstraint::Natural => {
+                return Err(Refusal::on(&join.relation, "NATURAL JOIN: write ON with both columns"));
+            }
+        };
+        let kind = match &join.relation {
+            TableFactor::Table { .. } => self.lookup(&join.relation, required, on, names)?,
+            TableFactor::Derived { lateral: true, subquery, alias, .. } => {
+                if on.is_some_and(|on| !is_true(on)) {
+                    let message = "a condition on JOIN LATERAL: move it into the WHERE inside, and write ON TRUE";
+                    return Err(on.map_or_else(|| Refusal::on(subquery.as_ref(), message), |on| Refusal::on(on, message)));
+                }
+                let Some(alias) = alias else {
+                    return Err(Refusal::on(subquery.as_ref(), "a subquery without a name: write AS name behind it"));
+                };
+                self.pick(subquery, alias, required, names)?
+            }
+            TableFactor::Derived { subquery, .. } => {
+                let message = "a subquery in FROM that is not LATERAL: write JOIN LATERAL (… WHERE … ORDER BY … LIMIT 1) AS name ON TRUE";
+                return Err(Refusal::on(subquery.as_ref(), message));
+            }
+            other => return Err(not_a_table(other)),
+        };
+        Ok(Join { kind, required })
+    }
+
+    /// A join on the full primary key of the joined table.
+    fn lookup(
+        &mut self,
+        factor: &TableFactor,
+        required: bool,
+        on: Option<&ast::Expr>,
+        names: &mut Names<'_>,
+    ) -> Refused<JoinKind> {
+        let (node, alias) = self.table(factor)?;
+        names.add(&alias, self.columns_of(node, !required))?;
+        let mut conditions = Vec::new();
+        if let Some(on) = on {
+            conjuncts(on, &mut conditions);
+        }
+        let pairs = self.pairs(node, &conditions, names, |other| other != node);
+        let definition = self.definition(node);
+        let Some(chosen) = edges::covering(&pairs, &definition.key) else {
+            return Err(self.no_lookup(node, factor, &alias, &pairs));
+        };
+        let used: Vec<usize> = chosen.iter().map(|pair| pair.condition).collect();
+        let edge = DraftEdge {
+            parent: chosen[0].parent,
+            parent_columns: chosen.iter().map(|pair| pair.parent_column).collect(),
+            child_columns: chosen.iter().map(|pair| pair.child_column).collect(),
+        };
+        self.nodes[usize::from(node.0)].edge = Some(edge);
+        let rest: Vec<&ast::Expr> = conditions
+            .iter()
+            .enumerate()
+            .filter(|(i, condition)| !used.contains(i) && !is_true(condition))
+            .map(|(_, condition)| *condition)
+            .collect();
+        let on = self.all_of(&rest, names)?;
+        Ok(JoinKind::Lookup { node, on })
+    }
+
+    /// Why a join is no lookup.
+    fn no_lookup(
+        &self,
+        node: NodeId,
+        factor: &TableFactor,
+        alias: &Ident,
+        pairs: &[Pair],
+    ) -> Refusal {
+        let definition = self.definition(node);
+        let key: Vec<&str> =
+            definition.key.iter().map(|&place| definition.columns[place].name.as_str()).collect();
+        let unusable = pairs
+            .iter()
+            .filter(|pair| definition.key.contains(&pair.child_column))
+            .find_map(|pair| pair.obstacle.as_ref());
+        if let Some(why) = unusable {
+            return Refusal::on(factor, format!("the join of `{}` {why}", alias.value));
+        }
+        let conditions: Vec<String> =
+            key.iter().map(|column| format!("{}.{column} = …", alias.value)).collect();
+        let message = format!(
+            "the join of `{}` may find several rows: join on its primary key (ON {}), or take one row by \
+             JOIN LATERAL (SELECT … ORDER BY … LIMIT 1), or all of them by a subquery such as \
+             (SELECT JSON_ARRAYAGG(…) FROM {} …)",
+            alias.value,
+            conditions.join(" AND "),
+            definition.name,
+        );
+        Refusal::on(factor, message)
+    }
+
+    /// Hangs the first table of an inner SELECT on a table outside, and takes the conditions that
+    /// say so out of its WHERE.
+    fn tie(
+        &mut self,
+        from: NodeId,
+        alias: &Ident,
+        first_node: usize,
+        conditions: &mut Vec<&ast::Expr>,
+        names: &Names<'_>,
+    ) -> Refused<()> {
+        let pairs = self.pairs(from, conditions, names, |other| usize::from(other.0) < first_node);
+        let Some(parent) = pairs.iter().find(|pair| pair.obstacle.is_none()).map(|pair| pair.parent)
+        else {
+            let name = &alias.value;
+            let why = pairs.iter().find_map(|pair| pair.obstacle.as_ref());
+            let message = match why {
+                Some(why) => format!("the subquery over `{name}` {why}"),
+                None => format!(
+                    "the subquery over `{name}` is not tied to a table outside of it: write \
+                     WHERE {name}.column = outside.column, starting FROM the table that holds the reference"
+                ),
+            };
+            return Err(Refusal::at(alias.span.start, message));
+        };
+        let pairs: Vec<Pair> = pairs
+            .into_iter()
+            .filter(|pair| pair.parent == parent && pair.obstacle.is_none())
+            .collect();
+        let (parent_key, child_key) = (&self.definition(parent).key, &self.definition(from).key);
+        let chosen = edges::tying(&pairs, parent_key, child_key);
+        let used: Vec<usize> = chosen.iter().map(|pair| pair.condition).collect();
+        let edge = DraftEdge {
+            parent,
+            parent_columns: chosen.iter().map(|pair| pair.parent_column).collect(),
+            child_columns: chosen.iter().map(|pair| pair.child_column).collect(),
+        };
+        self.nodes[usize::from(from.0)].edge = Some(edge);
+        let mut place = 0;
+        conditions.retain(|_| {
+            place += 1;
+            !used.contains(&(place - 1))
+        });
+        Ok(())
+    }
+
+    /// The conditions that set a column of `child` equal to one of a node that `parent` accepts.
+    fn pairs(
+        &self,
+        child: NodeId,
+        conditions: &[&ast::Expr],
+        names: &Names<'_>,
+        parent: impl Fn(NodeId) -> bool,
+    ) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        for (condition, sql) in conditions.iter().enumerate() {
+            let ast::Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = unnested(sql) else {
+                continue;
+            };
+            let plain = |side: &ast::Expr| {
+                column(unnested(side), names).ok().and_then(|column| column.value.clone().ok())
+            };
+            let (Some(left), Some(right)) = (plain(left), plain(right)) else { continue };
+            for (here, there) in [(&left, &right), (&right, &left)] {
+                let (
+                    ExprKind::Column { node, column: child_column },
+                    ExprKind::Column { node: other, column: parent_column },
+                ) = (&here.kind, &there.kind)
+                else {
+                    continue;
+                };
+                if *node == child && parent(*other) {
+                    pairs.push(Pair {
+                        condition,
+                        parent: *other,
+                        parent_column: *parent_column,
+                        child_column: *child_column,
+                        obstacle: edges::obstacle(here.ty, there.ty),
+                    });
+                }
+            }
+        }
+        pairs
+    }
+
+    /// AND of all; `None` of none.
+    fn all_of(&mut self, conditions: &[&ast::Expr], names: &Names<'_>) -> Refused<Option<Expr>> {
+        let mut parts = conditions
+            .iter()
+            .map(|condition| self.condition(condition, names))
+            .collect::<Refused<Vec<_>>>()?;
+        Ok(match parts.len() {
+            0 | 1 => parts.pop(),
+            _ => Some(junction(ExprKind::And, parts)),
+        })
+    }
+}
+
+/// The name that qualifies a table's columns.
+fn alias_of(alias: Option<&TableAlias>, name: &Ident) -> Refused<Ident> {
+    match alias {
+        None => Ok(name.clone()),
+        Some(alias) => match alias.columns.first() {
+            None => Ok(alias.name.clone()),
+            Some(column) => Err(Refusal::at(
+                column.name.span.start,
+                "column names behind a table's alias: name the columns in the SELECT",
+            )),
+        },
+    }
+}
+
+/// The conditions that AND joins.
+fn conjuncts<'a>(sql: &'a ast::Expr, out: &mut Vec<&'a ast::Expr>) {
+    match sql {
+        ast::Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            conjuncts(left, out);
+            conjuncts(right, out);
+        }
+        ast::Expr::Nested(inner) if matches!(unnested(inner), ast::Expr::BinaryOp { .. }) => {
+            conjuncts(inner, out);
+        }
+        other => out.push(other),
+    }
+}
+
+fn unnested(sql: &ast::Expr) -> &ast::Expr {
+    match sql {
+        ast::Expr::Nested(inner) => unnested(inner),
+        other => other,
+    }
+}
+
+fn is_true(sql: &ast::Expr) -> bool {
+    matches!(unnested(sql), ast::Expr::Value(value) if value.value == ast::Value::Boolean(true))
+}
+
+fn not_a_table(factor: &TableFactor) -> Refusal {
+    Refusal::on(factor, format!("`{factor}` is no table: write the name of a declared table"))
+}
