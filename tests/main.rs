@@ -5,6 +5,7 @@
 mod engine;
 mod http_api;
 mod http_limits;
+mod planning;
 mod redis_ranges;
 mod redis_sink;
 mod support;

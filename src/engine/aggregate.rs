@@ -4,13 +4,12 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::frame::{Frame, OrderValues, compare_by};
-use crate::sql::expr::{EvalError, Expr};
+use crate::sql::expr::{EvalError, Expr, divide};
 use crate::sql::plan::{Aggregate, Collection, OrderBy, Scope};
-use crate::value::{Decimal, Type, Value, compare, write_json_element};
+use crate::value::{Decimal, Type, Value, compare};
 
-/// Digits that AVG adds after the point (`div_precision_increment`), and the most there can be.
+/// Digits that AVG adds after the point: `div_precision_increment`.
 const AVG_SCALE_ADDED: u8 = 4;
-const SCALE_MAX: u8 = 30;
 
 impl<'e> Frame<'e> {
     /// The value of a collection for the rows bound now.
@@ -77,10 +76,11 @@ impl<'e> Frame<'e> {
         })
     }
 
-    /// The sum and how many values it has; NULL of none.
+    /// The sum and how many values it has; NULL of none. It has the scale of its largest term, as in
+    /// MySQL: the scale of its type comes when it is shown.
     fn sum(&self, scope: &'e Scope, expr: &'e Expr) -> Result<(Value<'_>, u64), EvalError> {
         let mut count = 0;
-        let mut exact = Decimal::new(0, scale_of(expr.ty));
+        let mut exact = Decimal::new(0, 0);
         let mut floating = 0.0;
         self.each_value(scope, expr, |value| {
             count += 1;
@@ -106,8 +106,7 @@ impl<'e> Frame<'e> {
         let (sum, count) = self.sum(scope, expr)?;
         Ok(match sum {
             Value::Decimal(sum) => {
-                let scale = scale_of(expr.ty).saturating_add(AVG_SCALE_ADDED).min(SCALE_MAX);
-                let average = sum.checked_div(Decimal::new(count, 0), scale);
+                let average = divide(sum, Decimal::new(count, 0), AVG_SCALE_ADDED);
                 Value::Decimal(average.ok_or_else(out_of_range)?)
             }
             Value::Double(sum) => Value::Double(sum / count as f64),
@@ -161,7 +160,7 @@ impl<'e> Frame<'e> {
         let mut parts: Vec<(&'e [u8], Range<usize>)> = Vec::new();
         self.each(scope, |row| {
             let start = texts.len();
-            write_json_element(&mut texts, &expr.eval(self)?, expr.ty);
+            expr.append_element(self, &mut texts)?;
             parts.push((row, start..texts.len()));
             Ok(())
         })?;
@@ -185,13 +184,6 @@ fn join(out: &mut String, texts: &str, separator: &str, parts: impl Iterator<Ite
             out.push_str(separator);
         }
         out.push_str(&texts[range]);
-    }
-}
-
-fn scale_of(ty: Type) -> u8 {
-    match ty {
-        Type::Decimal { scale, .. } => scale,
-        _ => 0,
     }
 }
 

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::frame::Frame;
 use crate::sql::expr::EvalError;
 use crate::sql::plan::{NodeId, Output, View, ViewId};
-use crate::value::{Key, write_json, write_json_string};
+use crate::value::{Key, write_json_string};
 
 /// A document as it stands now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,18 +124,17 @@ impl Writer {
         if !frame.admit(&view.scope, root).map_err(|error| (error, None))? {
             return Ok(false);
         }
-        let value = |column: usize| {
-            view.outputs[column].expr.eval(frame).map_err(|error| (error, Some(column)))
-        };
         for (column, name) in self.names.iter().enumerate() {
             self.body.push_str(name);
-            write_json(&mut self.body, &value(column)?, view.outputs[column].expr.ty);
+            let shown = view.outputs[column].expr.append_document(frame, &mut self.body);
+            shown.map_err(|error| (error, Some(column)))?;
         }
         self.body.push('}');
         for index in &view.indexes {
             let mut key = Key::new();
             for &column in &index.columns {
-                key.push(&value(column)?);
+                let value = view.outputs[column].expr.eval_stored(frame);
+                key.push(&value.map_err(|error| (error, Some(column)))?);
             }
             self.index_values.push(key);
         }

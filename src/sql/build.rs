@@ -35,7 +35,9 @@ impl Planner<'_> {
             ast::Expr::Nested(inner) => self.expr(inner, names),
             ast::Expr::Value(value) => literal(value),
             ast::Expr::TypedString(typed) => typed_literal(&typed.data_type, &typed.value),
-            ast::Expr::Prefixed { prefix, value } if prefix.value.eq_ignore_ascii_case("_utf8mb4") => {
+            ast::Expr::Prefixed { prefix, value }
+                if prefix.value.eq_ignore_ascii_case("_utf8mb4") =>
+            {
                 self.expr(value, names)
             }
             ast::Expr::UnaryOp { op, expr } => self.unary(sql, *op, expr, names),
@@ -123,14 +125,17 @@ impl Planner<'_> {
                     let ty = refused(sql, negated(&value))?;
                     let nullable = value.nullable;
                     let zero = Expr::new(ExprKind::Literal(Value::Int(0)), BIGINT, false);
-                    let difference = calculate(ArithmeticOp::Subtract, zero, value, sql.to_string());
+                    let difference =
+                        calculate(ArithmeticOp::Subtract, zero, value, sql.to_string());
                     let difference = refused(sql, difference)?;
                     Ok(Expr { ty, nullable, ..difference })
                 }
             },
             other => Err(Refusal::on(
                 inner,
-                format!("the operator `{other}` is not supported: write NOT for `!`, or leave it out"),
+                format!(
+                    "the operator `{other}` is not supported: write NOT for `!`, or leave it out"
+                ),
             )),
         }
     }
@@ -169,13 +174,18 @@ impl Planner<'_> {
         };
         if comparison.is_none() && arithmetic.is_none() {
             let way_out = match op {
-                BinaryOperator::StringConcat => "MySQL reads it as OR: write OR, or CONCAT(…) for text",
+                BinaryOperator::StringConcat => {
+                    "MySQL reads it as OR: write OR, or CONCAT(…) for text"
+                }
                 BinaryOperator::Arrow | BinaryOperator::LongArrow => {
                     "taking JSON apart comes later: store what is needed in a column of its own"
                 }
                 _ => "there are + - * / DIV % = <=> <> < <= > >= AND OR NOT",
             };
-            return Err(Refusal::on(sql, format!("the operator `{op}` is not supported: {way_out}")));
+            return Err(Refusal::on(
+                sql,
+                format!("the operator `{op}` is not supported: {way_out}"),
+            ));
         }
         let (left, right) = (self.expr(left, names)?, self.expr(right, names)?);
         match (comparison, arithmetic) {
@@ -241,7 +251,10 @@ pub(super) fn column<'n>(sql: &ast::Expr, names: &'n Names<'_>) -> Refused<&'n N
     match sql {
         ast::Expr::Identifier(name) if name.value.starts_with('@') => Err(Refusal::on(
             sql,
-            format!("the variable `{}` changes without any row changing: write a constant or a column", name.value),
+            format!(
+                "the variable `{}` changes without any row changing: write a constant or a column",
+                name.value
+            ),
         )),
         ast::Expr::Identifier(name) => names.column(None, name),
         ast::Expr::CompoundIdentifier(parts) => match parts.as_slice() {
@@ -279,20 +292,20 @@ fn not_if(negated: bool, value: Expr) -> Expr {
 /// `a = b IN (…)` groups differently in MySQL than it reads here.
 fn operand_is_plain(operand: &ast::Expr) -> Refused<()> {
     match operand {
-        ast::Expr::BinaryOp { op, .. }
-            if matches!(
-                op,
+        ast::Expr::BinaryOp {
+            op:
                 BinaryOperator::Eq
-                    | BinaryOperator::Spaceship
-                    | BinaryOperator::NotEq
-                    | BinaryOperator::Lt
-                    | BinaryOperator::LtEq
-                    | BinaryOperator::Gt
-                    | BinaryOperator::GtEq
-            ) =>
-        {
-            Err(Refusal::on(operand, "a comparison before IN or BETWEEN: put parentheses around what belongs together"))
-        }
+                | BinaryOperator::Spaceship
+                | BinaryOperator::NotEq
+                | BinaryOperator::Lt
+                | BinaryOperator::LtEq
+                | BinaryOperator::Gt
+                | BinaryOperator::GtEq,
+            ..
+        } => Err(Refusal::on(
+            operand,
+            "a comparison before IN or BETWEEN: put parentheses around what belongs together",
+        )),
         _ => Ok(()),
     }
 }
@@ -369,7 +382,9 @@ fn typed_literal(data_type: &DataType, value: &ValueWithSpan) -> Refused<Expr> {
         DataType::Time(..) => Type::Time { fsp },
         DataType::Timestamp(..) | DataType::Datetime(_) => Type::DateTime { fsp },
         other => {
-            let message = format!("the constant {other} '{text}' is not supported: there are DATE, TIME and TIMESTAMP");
+            let message = format!(
+                "the constant {other} '{text}' is not supported: there are DATE, TIME and TIMESTAMP"
+            );
             return Err(Refusal::at(value.span.start, message));
         }
     };
@@ -393,8 +408,12 @@ fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
             has_text(&value)?;
             let limit = match length {
                 None => None,
-                Some(CharacterLength::IntegerLength { length, .. }) => usize::try_from(*length).ok(),
-                Some(CharacterLength::Max) => return Err("CHAR(MAX) is not MySQL: write CHAR".to_owned()),
+                Some(CharacterLength::IntegerLength { length, .. }) => {
+                    usize::try_from(*length).ok()
+                }
+                Some(CharacterLength::Max) => {
+                    return Err("CHAR(MAX) is not MySQL: write CHAR".to_owned());
+                }
             };
             let collation = text_collation(&[&value]);
             let kind = ExprKind::Text(Box::new(value), limit);
@@ -402,21 +421,26 @@ fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
         }
         DataType::Signed | DataType::SignedInteger => (BIGINT, numeric),
         DataType::Unsigned | DataType::UnsignedInteger => (BIGINT_UNSIGNED, numeric),
-        DataType::Decimal(info) => (decimal_type(info)?, numeric && !matches!(value.ty, Type::Float | Type::Double)),
-        DataType::Double(ExactNumberInfo::None) | DataType::Real => (Type::Double, numeric),
-        DataType::Datetime(fsp) => {
-            (Type::DateTime { fsp: fsp.unwrap_or(0).min(6) as u8 }, dated)
+        DataType::Decimal(info) => {
+            (decimal_type(info)?, numeric && !matches!(value.ty, Type::Float | Type::Double))
         }
+        DataType::Double(ExactNumberInfo::None) | DataType::Real => (Type::Double, numeric),
+        DataType::Datetime(fsp) => (Type::DateTime { fsp: fsp.unwrap_or(0).min(6) as u8 }, dated),
         DataType::Timestamp(fsp, TimezoneInfo::None) => {
             (Type::DateTime { fsp: fsp.unwrap_or(0).min(6) as u8 }, dated)
         }
         DataType::Date => (Type::Date, dated),
         other => {
-            return Err(format!("CAST to {other} is not supported: there are CHAR, SIGNED, UNSIGNED, DECIMAL(p,s), DOUBLE, DATE and DATETIME"));
+            return Err(format!(
+                "CAST to {other} is not supported: there are CHAR, SIGNED, UNSIGNED, DECIMAL(p,s), DOUBLE, DATE and DATETIME"
+            ));
         }
     };
     if !fits {
-        return Err(format!("CAST of {from} to {} is not supported: cast a value that is closer to it", type_name(ty)));
+        return Err(format!(
+            "CAST of {from} to {} is not supported: cast a value that is closer to it",
+            type_name(ty)
+        ));
     }
     Ok(Expr::new(ExprKind::Cast(Box::new(value)), ty, nullable))
 }
@@ -431,7 +455,9 @@ fn decimal_type(info: &ExactNumberInfo) -> Result<Type, String> {
         (Ok(precision @ 1..=65), Ok(scale @ 0..=30)) if scale <= precision => {
             Ok(Type::Decimal { precision, scale })
         }
-        _ => Err(format!("DECIMAL({precision},{scale}) is none of MySQL's: at most 65 digits, at most 30 after the point")),
+        _ => Err(format!(
+            "DECIMAL({precision},{scale}) is none of MySQL's: at most 65 digits, at most 30 after the point"
+        )),
     }
 }
 
@@ -441,7 +467,9 @@ fn collated(value: Expr, collation: &str) -> Result<Expr, String> {
         return Err(format!("COLLATE on {}: leave it out", type_name(value.ty)));
     }
     if !collation.trim_matches('`').eq_ignore_ascii_case("utf8mb4_0900_bin") {
-        return Err(format!("COLLATE {collation} is not exact here yet: write COLLATE utf8mb4_0900_bin"));
+        return Err(format!(
+            "COLLATE {collation} is not exact here yet: write COLLATE utf8mb4_0900_bin"
+        ));
     }
     let nullable = value.nullable;
     let ty = Type::Text(Collation::Binary);

@@ -12,17 +12,52 @@ use super::tree::Planner;
 
 /// Functions whose value changes without any row changing.
 const VOLATILE: [&str; 29] = [
-    "BENCHMARK", "CONNECTION_ID", "CURDATE", "CURRENT_DATE", "CURRENT_ROLE", "CURRENT_TIME",
-    "CURRENT_TIMESTAMP", "CURRENT_USER", "CURTIME", "DATABASE", "FOUND_ROWS", "GET_LOCK",
-    "LAST_INSERT_ID", "LOCALTIME", "LOCALTIMESTAMP", "NOW", "RAND", "RANDOM_BYTES", "ROW_COUNT",
-    "SCHEMA", "SESSION_USER", "SLEEP", "SYSDATE", "SYSTEM_USER", "USER", "UTC_DATE", "UTC_TIME",
-    "UTC_TIMESTAMP", "UUID",
+    "BENCHMARK",
+    "CONNECTION_ID",
+    "CURDATE",
+    "CURRENT_DATE",
+    "CURRENT_ROLE",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "CURRENT_USER",
+    "CURTIME",
+    "DATABASE",
+    "FOUND_ROWS",
+    "GET_LOCK",
+    "LAST_INSERT_ID",
+    "LOCALTIME",
+    "LOCALTIMESTAMP",
+    "NOW",
+    "RAND",
+    "RANDOM_BYTES",
+    "ROW_COUNT",
+    "SCHEMA",
+    "SESSION_USER",
+    "SLEEP",
+    "SYSDATE",
+    "SYSTEM_USER",
+    "USER",
+    "UTC_DATE",
+    "UTC_TIME",
+    "UTC_TIMESTAMP",
+    "UUID",
 ];
 
 /// Aggregates that MySQL has and views cannot use.
 const OTHER_AGGREGATES: [&str; 13] = [
-    "ANY_VALUE", "BIT_AND", "BIT_OR", "BIT_XOR", "JSON_OBJECTAGG", "STD", "STDDEV", "STDDEV_POP",
-    "STDDEV_SAMP", "ST_COLLECT", "VARIANCE", "VAR_POP", "VAR_SAMP",
+    "ANY_VALUE",
+    "BIT_AND",
+    "BIT_OR",
+    "BIT_XOR",
+    "JSON_OBJECTAGG",
+    "STD",
+    "STDDEV",
+    "STDDEV_POP",
+    "STDDEV_SAMP",
+    "ST_COLLECT",
+    "VARIANCE",
+    "VAR_POP",
+    "VAR_SAMP",
 ];
 
 impl Planner<'_> {
@@ -35,19 +70,29 @@ impl Planner<'_> {
     ) -> Refused<Expr> {
         let name = call.name.to_string().trim_matches('`').to_uppercase();
         if call.over.is_some() {
-            let message = format!("the window function {name} … OVER: number and rank rows where they are read, or take one row by JOIN LATERAL (… ORDER BY … LIMIT 1)");
+            let message = format!(
+                "the window function {name} … OVER: number and rank rows where they are read, or take one row by JOIN LATERAL (… ORDER BY … LIMIT 1)"
+            );
             return Err(Refusal::on(sql, message));
         }
         if VOLATILE.contains(&name.as_str()) {
-            let message = format!("{name}() changes without any row changing, so a document could not stay true: compare instants where the document is read");
+            let message = format!(
+                "{name}() changes without any row changing, so a document could not stay true: compare instants where the document is read"
+            );
             return Err(Refusal::on(sql, message));
         }
         if OTHER_AGGREGATES.contains(&name.as_str()) {
-            let message = format!("the aggregate {name} is not supported: there are {}", AGGREGATES.join(", "));
+            let message = format!(
+                "the aggregate {name} is not supported: there are {}",
+                AGGREGATES.join(", ")
+            );
             return Err(Refusal::on(sql, message));
         }
         if call.filter.is_some() || !call.within_group.is_empty() || call.null_treatment.is_some() {
-            return Err(Refusal::on(sql, format!("a clause behind {name}(…) that is not MySQL: leave it out")));
+            return Err(Refusal::on(
+                sql,
+                format!("a clause behind {name}(…) that is not MySQL: leave it out"),
+            ));
         }
         if AGGREGATES.contains(&name.as_str()) {
             return self.aggregate(sql, &name, call, names);
@@ -77,7 +122,11 @@ impl Planner<'_> {
         let Some(Function { arity, build, .. }) = function(name) else {
             let known: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
             let hint = did_you_mean(name, known.iter().copied());
-            let message = format!("the function {name} is not supported{hint}: there are {}, CASE, CAST and the aggregates {}", known.join(", "), AGGREGATES.join(", "));
+            let message = format!(
+                "the function {name} is not supported{hint}: there are {}, CASE, CAST and the aggregates {}",
+                known.join(", "),
+                AGGREGATES.join(", ")
+            );
             return Err(Refusal::on(sql, message));
         };
         if !arity.contains(&arguments.len()) {

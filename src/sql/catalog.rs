@@ -47,10 +47,14 @@ pub enum Unreadable {
     #[error("has a type that documents have no form for: leave it out of the view")]
     NoForm,
     /// FLOAT(m,d), DOUBLE(m,d).
-    #[error("rounds to a fixed number of digits when printed: declare it DECIMAL, or without digits")]
+    #[error(
+        "rounds to a fixed number of digits when printed: declare it DECIMAL, or without digits"
+    )]
     FixedDigits,
     /// A VIRTUAL generated column, which no change event carries.
-    #[error("is computed on reading, and change events do not carry it: declare it STORED, or write its expression in the view")]
+    #[error(
+        "is computed on reading, and change events do not carry it: declare it STORED, or write its expression in the view"
+    )]
     Virtual,
 }
 

@@ -15,9 +15,8 @@ use super::tokens::{Lexeme, lexemes};
 use crate::value::Type;
 
 /// Words that open an element of CREATE TABLE that is no column.
-const NO_COLUMN: [&str; 9] = [
-    "PRIMARY", "UNIQUE", "KEY", "INDEX", "FULLTEXT", "SPATIAL", "CONSTRAINT", "FOREIGN", "CHECK",
-];
+const NO_COLUMN: [&str; 9] =
+    ["PRIMARY", "UNIQUE", "KEY", "INDEX", "FULLTEXT", "SPATIAL", "CONSTRAINT", "FOREIGN", "CHECK"];
 
 /// The tables of a file of captured tables.
 pub(super) fn captured_tables(text: &str) -> Refused<Vec<(Location, TableDefinition)>> {
@@ -31,9 +30,10 @@ pub(super) fn stream_tables(text: &str) -> Refused<Vec<(Location, TableDefinitio
         .into_iter()
         .map(|mut table| {
             let comment = table.comment.as_deref();
-            let instants = table.columns.iter().any(|c| {
-                matches!(c.ty.kind, Ok(Type::Timestamp { .. } | Type::DateTime { .. }))
-            });
+            let instants = table
+                .columns
+                .iter()
+                .any(|c| matches!(c.ty.kind, Ok(Type::Timestamp { .. } | Type::DateTime { .. })));
             let stream = stream::options(comment, instants, &table.name)
                 .map_err(|message| Refusal::at(table.comment_at.unwrap_or(table.at), message))?;
             let keyed_by_place = table.key.is_empty();
@@ -194,7 +194,8 @@ impl CreateTable {
         let Some(first) = element.first() else { return Ok(()) };
         let word = first.word();
         if word.as_deref().is_some_and(|word| NO_COLUMN.contains(&word)) {
-            let primary = element.windows(2).position(|w| w[0].is_word("PRIMARY") && w[1].is_word("KEY"));
+            let primary =
+                element.windows(2).position(|w| w[0].is_word("PRIMARY") && w[1].is_word("KEY"));
             if let Some(primary) = primary.filter(|at| *at <= 2) {
                 let mut reader = Reader { rest: &element[primary + 2..] };
                 while !reader.rest.is_empty() && reader.rest[0].token != Token::LParen {
@@ -271,11 +272,12 @@ impl Column {
             }
             match reader.next().and_then(Lexeme::word).as_deref() {
                 Some("COLLATE") => column.collation = Some(reader.name()?.0),
-                Some("SET") if column.collation.is_none() => {
-                    // `CHARACTER SET x`; the type SET is followed by a parenthesis.
-                    if reader.rest.first().is_some_and(|next| next.token != Token::LParen) {
-                        column.collation = Some(default_collation(&reader.name()?.0));
-                    }
+                // `CHARACTER SET x`; the type SET is followed by a parenthesis.
+                Some("SET")
+                    if column.collation.is_none()
+                        && reader.rest.first().is_some_and(|next| next.token != Token::LParen) =>
+                {
+                    column.collation = Some(default_collation(&reader.name()?.0));
                 }
                 Some("CHARSET") if column.collation.is_none() => {
                     column.collation = Some(default_collation(&reader.name()?.0));

@@ -20,12 +20,16 @@ pub(super) struct Pair {
 /// bytes are.
 pub(super) fn obstacle(a: Type, b: Type) -> Option<String> {
     match (a, b) {
-        (Type::Text(Collation::Other), Type::Text(_)) | (Type::Text(_), Type::Text(Collation::Other)) => {
+        (Type::Text(Collation::Other), Type::Text(_))
+        | (Type::Text(_), Type::Text(Collation::Other)) => {
             Some(format!("compares text whose {COLLATION_WAY_OUT}"))
         }
-        (Type::Float | Type::Double | Type::Json, _) | (_, Type::Float | Type::Double | Type::Json) => {
-            Some(format!("compares {} with {}: tie it by columns that are exact", type_name(a), type_name(b)))
-        }
+        (Type::Float | Type::Double | Type::Json, _)
+        | (_, Type::Float | Type::Double | Type::Json) => Some(format!(
+            "compares {} with {}: tie it by columns that are exact",
+            type_name(a),
+            type_name(b)
+        )),
         _ if a == b => None,
         (Type::Int { .. }, Type::Int { .. }) => None,
         _ => Some(format!(
@@ -42,9 +46,7 @@ pub(super) fn covering<'p>(pairs: &'p [Pair], key: &[usize]) -> Option<Vec<&'p P
         key.iter()
             .map(|column| {
                 pairs.iter().find(|pair| {
-                    pair.parent == parent
-                        && pair.child_column == *column
-                        && pair.obstacle.is_none()
+                    pair.parent == parent && pair.child_column == *column && pair.obstacle.is_none()
                 })
             })
             .collect()
@@ -53,7 +55,11 @@ pub(super) fn covering<'p>(pairs: &'p [Pair], key: &[usize]) -> Option<Vec<&'p P
 
 /// The equalities to hang a node on its parent by, all of one parent: those with the child's key if they
 /// hold it, else those with the parent's key, else all; each column once.
-pub(super) fn tying<'p>(pairs: &'p [Pair], parent_key: &[usize], child_key: &[usize]) -> Vec<&'p Pair> {
+pub(super) fn tying<'p>(
+    pairs: &'p [Pair],
+    parent_key: &[usize],
+    child_key: &[usize],
+) -> Vec<&'p Pair> {
     if let Some(by_key) = covering(pairs, child_key) {
         return by_key;
     }

@@ -165,7 +165,8 @@ fn each_expr_mut(view: &mut View, each: &mut impl FnMut(&mut Expr)) {
             | Aggregate::Min(value)
             | Aggregate::Max(value)
             | Aggregate::JsonArray(value) => walk(value, each),
-            Aggregate::GroupConcat { value, order_by, .. } | Aggregate::First { value, order_by } => {
+            Aggregate::GroupConcat { value, order_by, .. }
+            | Aggregate::First { value, order_by } => {
                 walk(value, each);
                 order_by.iter_mut().for_each(|OrderBy { expr, .. }| walk(expr, each));
             }

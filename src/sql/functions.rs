@@ -7,8 +7,8 @@ use super::expr::{
     Arithmetic, ArithmeticOp, CompareOp, Comparison, DateFormat, Expr, ExprKind, Kernel, functions,
 };
 use super::typing::{
-    BIGINT, BOOLEAN, arithmetic, comparable, digits, has_element, has_text, is_condition,
-    is_dated, is_numeric, is_unsigned, merged, orderable, text_collation, type_name,
+    BIGINT, BOOLEAN, arithmetic, comparable, digits, has_element, has_text, is_condition, is_dated,
+    is_numeric, is_unsigned, merged, orderable, text_collation, type_name,
 };
 use crate::value::{Collation, Type, Value, write_json_string};
 
@@ -85,10 +85,8 @@ pub(super) fn calculate(
     sql: String,
 ) -> Result<Expr, String> {
     let ty = arithmetic(op, &left, &right)?;
-    let divides = matches!(
-        op,
-        ArithmeticOp::Divide | ArithmeticOp::DivideWhole | ArithmeticOp::Remainder
-    );
+    let divides =
+        matches!(op, ArithmeticOp::Divide | ArithmeticOp::DivideWhole | ArithmeticOp::Remainder);
     let nullable = divides || left.nullable || right.nullable;
     let arithmetic = Arithmetic { op, left, right, sql };
     Ok(Expr::new(ExprKind::Arithmetic(Box::new(arithmetic)), ty, nullable))
@@ -155,7 +153,10 @@ fn whole_type(arguments: &[Expr]) -> Result<Type, String> {
     let Type::Decimal { .. } = ty else { return Ok(widened(ty)) };
     let (precision, scale) = digits(&arguments[0]);
     if precision - scale > 18 {
-        return Err("takes a DECIMAL of more than 18 digits before the point: CAST it to a smaller one".to_owned());
+        return Err(
+            "takes a DECIMAL of more than 18 digits before the point: CAST it to a smaller one"
+                .to_owned(),
+        );
     }
     Ok(BIGINT)
 }
@@ -164,7 +165,11 @@ fn round(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
     let places = match arguments.get(1).map(|places| &places.kind) {
         None => 0,
         Some(ExprKind::Literal(Value::Int(places))) => (*places).clamp(-100, 100),
-        Some(_) => return Err("rounds to a number of digits that is no constant: write ROUND(x, 2)".to_owned()),
+        Some(_) => {
+            return Err(
+                "rounds to a number of digits that is no constant: write ROUND(x, 2)".to_owned()
+            );
+        }
     };
     let ty = match number(&arguments)? {
         Type::Double => return Err("rounds FLOAT or DOUBLE: CAST to DECIMAL first".to_owned()),
@@ -263,7 +268,10 @@ pub(super) fn joined_text(parts: &[Expr]) -> Result<Type, String> {
 fn date(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
     let argument = arguments.remove(0);
     if !is_dated(argument.ty) {
-        return Err(format!("takes the date of {}: write a DATE, DATETIME or TIMESTAMP", type_name(argument.ty)));
+        return Err(format!(
+            "takes the date of {}: write a DATE, DATETIME or TIMESTAMP",
+            type_name(argument.ty)
+        ));
     }
     let nullable = argument.nullable;
     Ok(Expr::new(ExprKind::Cast(Box::new(argument)), Type::Date, nullable))
@@ -278,7 +286,10 @@ fn date_format(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
         return Err("has a format that is no constant: write it as '%Y-%m-%d'".to_owned());
     };
     if !is_dated(value.ty) {
-        return Err(format!("formats {}: write a DATE, DATETIME or TIMESTAMP", type_name(value.ty)));
+        return Err(format!(
+            "formats {}: write a DATE, DATETIME or TIMESTAMP",
+            type_name(value.ty)
+        ));
     }
     let nullable = value.nullable;
     let kind = ExprKind::DateFormat(Box::new(value), DateFormat::parse(format));

@@ -81,8 +81,11 @@ pub fn plan_views(definitions: &Definitions) -> Result<Plan, PlanError> {
     let mut files: Vec<(&SourceFile, ViewFile)> = Vec::new();
     for file in &definitions.views {
         let view = view_file::read(&file.text).map_err(|r| r.in_file(&file.path, start))?;
-        if let Some((other, _)) = files.iter().find(|(_, other)| other.name.value == view.name.value) {
-            let message = format!("view `{}` is declared in {} too: remove one", view.name.value, other.path);
+        if let Some((other, _)) =
+            files.iter().find(|(_, other)| other.name.value == view.name.value)
+        {
+            let message =
+                format!("view `{}` is declared in {} too: remove one", view.name.value, other.path);
             return Err(Refusal::at(view.name.span.start, message).in_file(&file.path, start));
         }
         files.push((file, view));
@@ -134,7 +137,8 @@ fn plan_view(
         return Err(Refusal::on(order_by, message));
     }
     if let Some(limit) = &file.query.limit_clause {
-        let message = "LIMIT of a view: it holds a document for every key, leave it out and write a WHERE";
+        let message =
+            "LIMIT of a view: it holds a document for every key, leave it out and write a WHERE";
         return Err(Refusal::on(limit, message));
     }
     let planned = planner.scope(select, None)?;
@@ -152,7 +156,10 @@ fn plan_view(
         nodes: Vec::new(),
         scope,
         collections: planner.collections,
-        outputs: items.into_iter().map(|item| Output { name: item.name, expr: item.value }).collect(),
+        outputs: items
+            .into_iter()
+            .map(|item| Output { name: item.name, expr: item.value })
+            .collect(),
         key,
         indexes,
         fingerprint: String::new(),
@@ -198,7 +205,8 @@ fn view_indexes(file: &ViewFile, items: &[Item]) -> Refused<Vec<ViewIndex>> {
     let mut indexes: Vec<ViewIndex> = Vec::new();
     for index in &file.indexes {
         if indexes.iter().any(|other| other.name == index.name.value) {
-            let message = format!("two indexes are called `{}`: give one another name", index.name.value);
+            let message =
+                format!("two indexes are called `{}`: give one another name", index.name.value);
             return Err(Refusal::at(index.name.span.start, message));
         }
         let mut columns = Vec::new();
@@ -208,11 +216,13 @@ fn view_indexes(file: &ViewFile, items: &[Item]) -> Refused<Vec<ViewIndex>> {
             let Some(place) = place else {
                 let known = items.iter().map(|item| item.name.as_str());
                 let hint = did_you_mean(&name.value, known);
-                let message = format!("view `{}` has no column `{}`{hint}", file.name.value, name.value);
+                let message =
+                    format!("view `{}` has no column `{}`{hint}", file.name.value, name.value);
                 return Err(Refusal::at(name.span.start, message));
             };
             if items[place].value.ty == crate::value::Type::Json {
-                let message = format!("an index on the JSON column `{}`: index a number or text", name.value);
+                let message =
+                    format!("an index on the JSON column `{}`: index a number or text", name.value);
                 return Err(Refusal::at(name.span.start, message));
             }
             columns.push(place);
@@ -235,7 +245,12 @@ fn fingerprint(plan: &mut Plan) {
                 format!("{} {:?} {}", column.name, column.ty, column.nullable)
             });
             let table = &plan.tables[usize::from(node.table.0)];
-            text.push_str(&format!("{} {:?} {:?}\n", table.name, table.source, read.collect::<Vec<_>>()));
+            text.push_str(&format!(
+                "{} {:?} {:?}\n",
+                table.name,
+                table.source,
+                read.collect::<Vec<_>>()
+            ));
         }
         view.fingerprint = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()));
     }

@@ -39,7 +39,10 @@ impl<'o> Names<'o> {
     /// Adds a table or pick; its alias must be new in this SELECT.
     pub(super) fn add(&mut self, alias: &Ident, columns: Vec<NamedColumn>) -> Refused<()> {
         if self.relations.iter().any(|relation| relation.alias == alias.value) {
-            let message = format!("two tables are called `{0}` here: give one an alias, as `{0} AS {0}2`", alias.value);
+            let message = format!(
+                "two tables are called `{0}` here: give one an alias, as `{0} AS {0}2`",
+                alias.value
+            );
             return Err(Refusal::at(alias.span.start, message));
         }
         self.relations.push(Relation { alias: alias.value.clone(), columns });
@@ -66,8 +69,10 @@ impl<'o> Names<'o> {
                 [] => scope = names.outer,
                 [(_, column)] => return Ok(column),
                 several => {
-                    let full: Vec<String> =
-                        several.iter().map(|(relation, c)| format!("{}.{}", relation.alias, c.name)).collect();
+                    let full: Vec<String> = several
+                        .iter()
+                        .map(|(relation, c)| format!("{}.{}", relation.alias, c.name))
+                        .collect();
                     let message = format!(
                         "column `{}` is ambiguous: write {}",
                         name.value,
@@ -80,16 +85,27 @@ impl<'o> Names<'o> {
         Err(self.unknown(qualifier, name, known_qualifier))
     }
 
-    fn unknown(&self, qualifier: Option<&Ident>, name: &Ident, relation: Option<&Relation>) -> Refusal {
+    fn unknown(
+        &self,
+        qualifier: Option<&Ident>,
+        name: &Ident,
+        relation: Option<&Relation>,
+    ) -> Refusal {
         let at = qualifier.unwrap_or(name).span.start;
         if let (Some(qualifier), Some(relation)) = (qualifier, relation) {
             let hint = did_you_mean(&name.value, relation.columns.iter().map(|c| c.name.as_str()));
-            return Refusal::at(at, format!("unknown column `{}.{}`{hint}", qualifier.value, name.value));
+            return Refusal::at(
+                at,
+                format!("unknown column `{}.{}`{hint}", qualifier.value, name.value),
+            );
         }
         if let Some(qualifier) = qualifier {
             let hint = did_you_mean(&qualifier.value, self.all().map(|r| r.alias.as_str()));
             let known = listed(self.all().map(|r| r.alias.as_str()));
-            return Refusal::at(at, format!("unknown table `{}`{hint} (known here: {known})", qualifier.value));
+            return Refusal::at(
+                at,
+                format!("unknown table `{}`{hint} (known here: {known})", qualifier.value),
+            );
         }
         let columns = self.all().flat_map(|r| r.columns.iter().map(|c| c.name.as_str()));
         let hint = did_you_mean(&name.value, columns);

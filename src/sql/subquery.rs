@@ -10,8 +10,8 @@ use super::error::{Refusal, Refused, listed};
 use super::expr::{Expr, ExprKind};
 use super::functions::joined_text;
 use super::names::{NamedColumn, Names};
-use super::select_text::Edit;
 use super::plan::{Aggregate, Collection, JoinKind, NodeId, OrderBy, Scope};
+use super::select_text::Edit;
 use super::tree::Planner;
 use super::typing::{BIGINT, average, extreme, has_element, orderable, sum};
 use crate::value::Type;
@@ -38,10 +38,13 @@ impl Planner<'_> {
     ) -> Refused<JoinKind> {
         let select = plain_select(query)?;
         if !alias.columns.is_empty() {
-            let message = "column names behind the subquery's alias: name the columns in its SELECT";
+            let message =
+                "column names behind the subquery's alias: name the columns in its SELECT";
             return Err(Refusal::at(alias.name.span.start, message));
         }
-        if let Some(call) = select.projection.iter().find_map(|item| item_expr(item).and_then(aggregate_in)) {
+        if let Some(call) =
+            select.projection.iter().find_map(|item| item_expr(item).and_then(aggregate_in))
+        {
             let message = "an aggregate in JOIN LATERAL: write it as a subquery in the SELECT list, (SELECT … FROM …) AS name";
             return Err(Refusal::on(call, message));
         }
@@ -54,7 +57,12 @@ impl Planner<'_> {
         let from = scope.from;
         let columns = items.into_iter().map(|item| {
             let value = handed_out(item.value, from, required);
-            NamedColumn { name: item.name, value: Ok(value), hidden: false, zerofill: item.zerofill }
+            NamedColumn {
+                name: item.name,
+                value: Ok(value),
+                hidden: false,
+                zerofill: item.zerofill,
+            }
         });
         let columns: Vec<NamedColumn> = columns.collect();
         names.add(&alias.name, columns)?;
@@ -65,7 +73,10 @@ impl Planner<'_> {
     pub(super) fn scalar_subquery(&mut self, query: &Query, names: &Names<'_>) -> Refused<Expr> {
         let select = plain_select(query)?;
         let [item] = select.projection.as_slice() else {
-            return Err(Refusal::on(&select.projection[1], "a subquery with several columns: write one subquery per column, or JSON_OBJECT(…)"));
+            return Err(Refusal::on(
+                &select.projection[1],
+                "a subquery with several columns: write one subquery per column, or JSON_OBJECT(…)",
+            ));
         };
         let Some(sql) = item_expr(item) else {
             return Err(Refusal::on(item, "`*` in a subquery: name the column"));
@@ -86,7 +97,8 @@ impl Planner<'_> {
             Ok(named) if !named.zerofill => value_of(sql, named)?,
             _ => self.expr(sql, &planned.names)?,
         };
-        let items = vec![Item { name: item_name(item).unwrap_or_default(), value, zerofill: false }];
+        let items =
+            vec![Item { name: item_name(item).unwrap_or_default(), value, zerofill: false }];
         let order_by = self.first_row(query, select, &planned.scope, &planned.names, &items)?;
         let scope = planned.scope;
         let value = items.into_iter().map(|item| item.value).next();
@@ -109,7 +121,10 @@ impl Planner<'_> {
                     let alias = alias.trim_end_matches(".*").trim_matches('`');
                     let known = names.relations.iter().map(|relation| relation.alias.as_str());
                     if !names.relations.iter().any(|relation| relation.alias == alias) {
-                        let message = format!("unknown table `{alias}` before `.*` (known here: {})", listed(known));
+                        let message = format!(
+                            "unknown table `{alias}` before `.*` (known here: {})",
+                            listed(known)
+                        );
                         return Err(Refusal::on(item, message));
                     }
                     let span = item.span().union(&options.wildcard_token.0.span);
@@ -117,7 +132,10 @@ impl Planner<'_> {
                 }
                 SelectItem::UnnamedExpr(sql) | SelectItem::ExprWithAlias { expr: sql, .. } => {
                     let name = item_name(item).ok_or_else(|| {
-                        Refusal::on(item, format!("`{sql}` has no name of its own: write AS name behind it"))
+                        Refusal::on(
+                            item,
+                            format!("`{sql}` has no name of its own: write AS name behind it"),
+                        )
                     })?;
                     // A column by itself is shown as it is, whatever calculating with it means.
                     let (value, zerofill) = match column(sql, names) {
@@ -133,7 +151,10 @@ impl Planner<'_> {
             for new in new {
                 let lower = new.name.to_lowercase();
                 if items.iter().any(|other| other.name.to_lowercase() == lower) {
-                    let message = format!("two columns are called `{0}`: give one another name, as AS other_{0}", new.name);
+                    let message = format!(
+                        "two columns are called `{0}`: give one another name, as AS other_{0}",
+                        new.name
+                    );
                     return Err(Refusal::on(item, message));
                 }
                 items.push(new);
@@ -181,7 +202,10 @@ impl Planner<'_> {
             if single {
                 return Ok(Vec::new());
             }
-            let message = format!("LIMIT 1 without ORDER BY takes any row: write ORDER BY …, ending in {}", self.key_text(scope.from, names));
+            let message = format!(
+                "LIMIT 1 without ORDER BY takes any row: write ORDER BY …, ending in {}",
+                self.key_text(scope.from, names)
+            );
             return Err(Refusal::on(&select.select_token.0, message));
         };
         let OrderByKind::Expressions(terms) = &order_by.kind else {
@@ -205,12 +229,17 @@ impl Planner<'_> {
                 return Err(Refusal::on(&term.expr, "ORDER BY a position: name the column"));
             }
             if term.options.nulls_first.is_some() {
-                return Err(Refusal::on(&term.expr, "NULLS FIRST and NULLS LAST are not MySQL: leave it out"));
+                return Err(Refusal::on(
+                    &term.expr,
+                    "NULLS FIRST and NULLS LAST are not MySQL: leave it out",
+                ));
             }
             let descending = match &term.options.sort {
                 None | Some(OrderBySort::Asc) => false,
                 Some(OrderBySort::Desc) => true,
-                Some(_) => return Err(Refusal::on(&term.expr, "ORDER BY … USING: write ASC or DESC")),
+                Some(_) => {
+                    return Err(Refusal::on(&term.expr, "ORDER BY … USING: write ASC or DESC"));
+                }
             };
             // An output column's name comes first, as MySQL has it.
             let own = match &term.expr {
@@ -235,7 +264,10 @@ impl Planner<'_> {
         if self.rest_of_key(from).iter().all(ordered) {
             return Ok(order_by);
         }
-        let message = format!("{what} leaves open which of equal rows comes first: end it in {}", self.key_text(from, names));
+        let message = format!(
+            "{what} leaves open which of equal rows comes first: end it in {}",
+            self.key_text(from, names)
+        );
         Err(terms.last().map_or_else(
             || Refusal::at(sqlparser::tokenizer::Span::empty().start, message.clone()),
             |last| Refusal::on(&last.expr, message.clone()),
@@ -268,14 +300,18 @@ impl Planner<'_> {
         names: &Names<'_>,
     ) -> Refused<Expr> {
         let Some(select) = names.aggregated else {
-            let message = format!("{name} outside of a subquery: write (SELECT {name}(…) FROM … WHERE …), a document is one row");
+            let message = format!(
+                "{name} outside of a subquery: write (SELECT {name}(…) FROM … WHERE …), a document is one row"
+            );
             return Err(Refusal::on(sql, message));
         };
         let FunctionArguments::List(list) = &call.args else {
             return Err(Refusal::on(sql, format!("{name} without arguments: write {name}(…)")));
         };
         if list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct) {
-            let message = format!("{name}(DISTINCT …) is not supported: aggregate a table that has each value once");
+            let message = format!(
+                "{name}(DISTINCT …) is not supported: aggregate a table that has each value once"
+            );
             return Err(Refusal::on(sql, message));
         }
         let planned = self.scope(select, names.outer)?;
@@ -287,7 +323,12 @@ impl Planner<'_> {
                     values.push(self.expr(argument, names)?);
                 }
                 FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if name == "COUNT" => {}
-                _ => return Err(Refusal::on(sql, format!("this argument of {name}: write an expression"))),
+                _ => {
+                    return Err(Refusal::on(
+                        sql,
+                        format!("this argument of {name}: write an expression"),
+                    ));
+                }
             }
         }
         if name == "GROUP_CONCAT" {
@@ -302,10 +343,15 @@ impl Planner<'_> {
             let (terms, separator) = group_concat_clauses(sql, list)?;
             let from = planned.scope.from;
             let order_by = match terms {
-                Some(terms) => self.order(terms, from, names, &[], "the ORDER BY of GROUP_CONCAT")?,
+                Some(terms) => {
+                    self.order(terms, from, names, &[], "the ORDER BY of GROUP_CONCAT")?
+                }
                 None if self.rest_of_key(from).is_empty() => Vec::new(),
                 None => {
-                    let message = format!("GROUP_CONCAT without ORDER BY comes in any order: write GROUP_CONCAT(… ORDER BY {})", self.key_text(from, names).trim_matches('`'));
+                    let message = format!(
+                        "GROUP_CONCAT without ORDER BY comes in any order: write GROUP_CONCAT(… ORDER BY {})",
+                        self.key_text(from, names).trim_matches('`')
+                    );
                     return Err(Refusal::on(sql, message));
                 }
             };
@@ -319,7 +365,10 @@ impl Planner<'_> {
             return Ok(self.collect(planned.scope, Aggregate::CountRows, BIGINT, false));
         }
         if values.len() != 1 {
-            return Err(Refusal::on(sql, format!("{name} takes one argument, not {}", values.len())));
+            return Err(Refusal::on(
+                sql,
+                format!("{name} takes one argument, not {}", values.len()),
+            ));
         }
         let value = values.remove(0);
         let (aggregate, ty) = refused(sql, aggregate_of(name, value))?;
@@ -365,11 +414,23 @@ fn group_concat_clauses<'a>(
         match clause {
             FunctionArgumentClause::OrderBy(order_by) => terms = Some(order_by.as_slice()),
             FunctionArgumentClause::Separator(value) => match &value.value {
-                ast::Value::SingleQuotedString(raw) => separator = super::tokens::unquote(raw, '\''),
+                ast::Value::SingleQuotedString(raw) => {
+                    separator = super::tokens::unquote(raw, '\'')
+                }
                 ast::Value::DoubleQuotedString(raw) => separator = super::tokens::unquote(raw, '"'),
-                other => return Err(Refusal::on(sql, format!("the separator `{other}`: write a 'string'"))),
+                other => {
+                    return Err(Refusal::on(
+                        sql,
+                        format!("the separator `{other}`: write a 'string'"),
+                    ));
+                }
             },
-            other => return Err(Refusal::on(sql, format!("`{other}` inside of GROUP_CONCAT: leave it out"))),
+            other => {
+                return Err(Refusal::on(
+                    sql,
+                    format!("`{other}` inside of GROUP_CONCAT: leave it out"),
+                ));
+            }
         }
     }
     Ok((terms, separator))
@@ -426,7 +487,9 @@ pub(super) fn plain_select(query: &Query) -> Refused<&Select> {
 fn supported_clauses(select: &Select) -> Refused<()> {
     let refuse = |message: &str| Err(Refusal::on(&select.select_token.0, message));
     if select.distinct.is_some() {
-        return refuse("SELECT DISTINCT: a document is one row per key of the first table, leave it out");
+        return refuse(
+            "SELECT DISTINCT: a document is one row per key of the first table, leave it out",
+        );
     }
     if let GroupByExpr::Expressions(terms, modifiers) = &select.group_by {
         if let Some(term) = terms.first() {
@@ -443,10 +506,15 @@ fn supported_clauses(select: &Select) -> Refused<()> {
         return Err(Refusal::on(having, "HAVING: write the condition in WHERE"));
     }
     if let Some(window) = select.named_window.first() {
-        return Err(Refusal::at(window.0.span.start, "WINDOW: number and rank rows where they are read"));
+        return Err(Refusal::at(
+            window.0.span.start,
+            "WINDOW: number and rank rows where they are read",
+        ));
     }
     if select.into.is_some() || select.top.is_some() || select.qualify.is_some() {
-        return refuse("this SELECT has a clause that is not supported: keep SELECT, FROM, JOIN and WHERE");
+        return refuse(
+            "this SELECT has a clause that is not supported: keep SELECT, FROM, JOIN and WHERE",
+        );
     }
     if select.select_modifiers.is_some() || !select.optimizer_hints.is_empty() {
         return refuse("a SELECT modifier or optimizer hint: leave it out");
@@ -458,9 +526,17 @@ fn supported_clauses(select: &Select) -> Refused<()> {
 fn limit_one(query: &Query, required: bool) -> Refused<()> {
     let one = |limit: &ast::Expr| matches!(limit, ast::Expr::Value(value) if matches!(&value.value, ast::Value::Number(digits, _) if digits == "1"));
     match &query.limit_clause {
-        Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, .. }) if one(limit) => Ok(()),
-        Some(limit) => Err(Refusal::on(limit, "a LIMIT other than LIMIT 1: write LIMIT 1, or collect all rows with JSON_ARRAYAGG or GROUP_CONCAT")),
-        None if required => Err(Refusal::on(query, "a subquery that may have several rows: write ORDER BY … LIMIT 1, or an aggregate such as JSON_ARRAYAGG")),
+        Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, .. }) if one(limit) => {
+            Ok(())
+        }
+        Some(limit) => Err(Refusal::on(
+            limit,
+            "a LIMIT other than LIMIT 1: write LIMIT 1, or collect all rows with JSON_ARRAYAGG or GROUP_CONCAT",
+        )),
+        None if required => Err(Refusal::on(
+            query,
+            "a subquery that may have several rows: write ORDER BY … LIMIT 1, or an aggregate such as JSON_ARRAYAGG",
+        )),
         None => Ok(()),
     }
 }
@@ -499,7 +575,9 @@ fn aggregate_in(sql: &ast::Expr) -> Option<&ast::Expr> {
                 _ => None,
             })
         }
-        ast::Expr::BinaryOp { left, right, .. } => aggregate_in(left).or_else(|| aggregate_in(right)),
+        ast::Expr::BinaryOp { left, right, .. } => {
+            aggregate_in(left).or_else(|| aggregate_in(right))
+        }
         ast::Expr::Between { expr, low, high, .. } => {
             aggregate_in(expr).or_else(|| aggregate_in(low)).or_else(|| aggregate_in(high))
         }
@@ -510,9 +588,9 @@ fn aggregate_in(sql: &ast::Expr) -> Option<&ast::Expr> {
             .as_deref()
             .and_then(aggregate_in)
             .or_else(|| {
-                conditions
-                    .iter()
-                    .find_map(|when| aggregate_in(&when.condition).or_else(|| aggregate_in(&when.result)))
+                conditions.iter().find_map(|when| {
+                    aggregate_in(&when.condition).or_else(|| aggregate_in(&when.result))
+                })
             })
             .or_else(|| else_result.as_deref().and_then(aggregate_in)),
         ast::Expr::Nested(inner)

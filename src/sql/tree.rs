@@ -55,8 +55,13 @@ impl Planner<'_> {
     ) -> Refused<PlannedScope<'n>> {
         let [TableWithJoins { relation, joins }] = select.from.as_slice() else {
             return Err(match select.from.get(1) {
-                Some(second) => Refusal::on(&second.relation, "a comma between tables: write JOIN … ON …"),
-                None => Refusal::on(&select.select_token.0, "a SELECT without FROM: write the value itself"),
+                Some(second) => {
+                    Refusal::on(&second.relation, "a comma between tables: write JOIN … ON …")
+                }
+                None => Refusal::on(
+                    &select.select_token.0,
+                    "a SELECT without FROM: write the value itself",
+                ),
             });
         };
         let first_node = self.nodes.len();
@@ -64,16 +69,15 @@ impl Planner<'_> {
         let (from, alias) = match relation {
             TableFactor::Table { .. } => self.table(relation)?,
             TableFactor::Derived { .. } => {
-                let message = "a subquery as the first table: start FROM the table that gives the rows";
+                let message =
+                    "a subquery as the first table: start FROM the table that gives the rows";
                 return Err(Refusal::on(relation, message));
             }
             other => return Err(not_a_table(other)),
         };
         names.add(&alias, self.columns_of(from, false))?;
-        let joins = joins
-            .iter()
-            .map(|join| self.join(join, &mut names))
-            .collect::<Refused<Vec<_>>>()?;
+        let joins =
+            joins.iter().map(|join| self.join(join, &mut names)).collect::<Refused<Vec<_>>>()?;
         let mut conditions = Vec::new();
         if let Some(selection) = &select.selection {
             conjuncts(selection, &mut conditions);
@@ -92,7 +96,9 @@ impl Planner<'_> {
 
     /// A new node for a table reference, and the name that qualifies its columns.
     fn table(&mut self, factor: &TableFactor) -> Refused<(NodeId, Ident)> {
-        let TableFactor::Table { name, alias, args, with_hints, partitions, index_hints, .. } = factor else {
+        let TableFactor::Table { name, alias, args, with_hints, partitions, index_hints, .. } =
+            factor
+        else {
             return Err(not_a_table(factor));
         };
         if args.is_some() || !with_hints.is_empty() {
@@ -141,7 +147,8 @@ impl Planner<'_> {
         }
         let tables = self.catalog.tables.iter().map(|table| table.name.as_str());
         let hint = did_you_mean(&name.value, tables.clone());
-        let message = format!("unknown table `{}`{hint} (declared: {})", name.value, listed(tables));
+        let message =
+            format!("unknown table `{}`{hint} (declared: {})", name.value, listed(tables));
         Refusal::at(name.span.start, message)
     }
 
@@ -175,16 +182,27 @@ impl Planner<'_> {
                 let message = "RIGHT JOIN: start FROM the other table and write LEFT JOIN";
                 return Err(Refusal::on(&join.relation, message));
             }
-            _ => return Err(Refusal::on(&join.relation, "this kind of join: write JOIN or LEFT JOIN")),
+            _ => {
+                return Err(Refusal::on(
+                    &join.relation,
+                    "this kind of join: write JOIN or LEFT JOIN",
+                ));
+            }
         };
         let on = match constraint {
             JoinConstraint::On(on) => Some(on),
             JoinConstraint::None => None,
             JoinConstraint::Using(_) => {
-                return Err(Refusal::on(&join.relation, "JOIN … USING: write ON with both columns"));
+                return Err(Refusal::on(
+                    &join.relation,
+                    "JOIN … USING: write ON with both columns",
+                ));
             }
             JoinConstraint::Natural => {
-                return Err(Refusal::on(&join.relation, "NATURAL JOIN: write ON with both columns"));
+                return Err(Refusal::on(
+                    &join.relation,
+                    "NATURAL JOIN: write ON with both columns",
+                ));
             }
         };
         let kind = match &join.relation {
@@ -192,10 +210,16 @@ impl Planner<'_> {
             TableFactor::Derived { lateral: true, subquery, alias, .. } => {
                 if on.is_some_and(|on| !is_true(on)) {
                     let message = "a condition on JOIN LATERAL: move it into the WHERE inside, and write ON TRUE";
-                    return Err(on.map_or_else(|| Refusal::on(subquery.as_ref(), message), |on| Refusal::on(on, message)));
+                    return Err(on.map_or_else(
+                        || Refusal::on(subquery.as_ref(), message),
+                        |on| Refusal::on(on, message),
+                    ));
                 }
                 let Some(alias) = alias else {
-                    return Err(Refusal::on(subquery.as_ref(), "a subquery without a name: write AS name behind it"));
+                    return Err(Refusal::on(
+                        subquery.as_ref(),
+                        "a subquery without a name: write AS name behind it",
+                    ));
                 };
                 self.pick(subquery, alias, required, names)?
             }
@@ -286,7 +310,8 @@ impl Planner<'_> {
         names: &Names<'_>,
     ) -> Refused<()> {
         let pairs = self.pairs(from, conditions, names, |other| usize::from(other.0) < first_node);
-        let Some(parent) = pairs.iter().find(|pair| pair.obstacle.is_none()).map(|pair| pair.parent)
+        let Some(parent) =
+            pairs.iter().find(|pair| pair.obstacle.is_none()).map(|pair| pair.parent)
         else {
             let name = &alias.value;
             let why = pairs.iter().find_map(|pair| pair.obstacle.as_ref());

@@ -119,7 +119,11 @@ pub(super) fn arithmetic(op: ArithmeticOp, left: &Expr, right: &Expr) -> Result<
             decimal(p1.saturating_add(s2).saturating_add(DIVISION_SCALE_ADDED), scale)
         }
         ArithmeticOp::Remainder if whole => {
-            if is_unsigned(left.ty) { BIGINT_UNSIGNED } else { BIGINT }
+            if is_unsigned(left.ty) {
+                BIGINT_UNSIGNED
+            } else {
+                BIGINT
+            }
         }
         _ if whole => {
             let unsigned = is_unsigned(left.ty) || is_unsigned(right.ty);
@@ -128,7 +132,9 @@ pub(super) fn arithmetic(op: ArithmeticOp, left: &Expr, right: &Expr) -> Result<
         ArithmeticOp::Multiply => {
             let scale = s1 + s2;
             if scale > SCALE_MAX {
-                return Err(format!("has {scale} digits after the point, more than {SCALE_MAX}: ROUND its parts first"));
+                return Err(format!(
+                    "has {scale} digits after the point, more than {SCALE_MAX}: ROUND its parts first"
+                ));
             }
             decimal(p1.saturating_add(p2), scale)
         }
@@ -164,11 +170,7 @@ pub(super) fn merged(parts: &[&Expr]) -> Result<Type, String> {
     let mut merged = first.ty;
     for part in rest {
         merged = merged_pair(merged, part.ty).ok_or_else(|| {
-            format!(
-                "mixes {} with {}: CAST to one type",
-                type_name(merged),
-                type_name(part.ty)
-            )
+            format!("mixes {} with {}: CAST to one type", type_name(merged), type_name(part.ty))
         })?;
     }
     for part in &typed {
@@ -284,7 +286,9 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
             });
             match constant {
                 Some(1901..=2155) => Ok(false),
-                _ => Err("compares YEAR, where MySQL reads 24 as 2024: CAST it AS SIGNED".to_owned()),
+                _ => {
+                    Err("compares YEAR, where MySQL reads 24 as 2024: CAST it AS SIGNED".to_owned())
+                }
             }
         }
         _ if is_numeric(a) && is_numeric(b) => Ok(is_floating(a) || is_floating(b)),
@@ -295,7 +299,8 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
 }
 
 /// What a collation that is not binary means, and what to do.
-pub(super) const COLLATION_WAY_OUT: &str = "collation is not exact here yet: use a number, or declare the column COLLATE utf8mb4_0900_bin";
+pub(super) const COLLATION_WAY_OUT: &str =
+    "collation is not exact here yet: use a number, or declare the column COLLATE utf8mb4_0900_bin";
 
 /// Why values cannot be ordered.
 pub(super) fn orderable(expr: &Expr, what: &str) -> Result<(), String> {
@@ -309,7 +314,10 @@ pub(super) fn orderable(expr: &Expr, what: &str) -> Result<(), String> {
 /// Why a value has no text of its own.
 pub(super) fn has_text(expr: &Expr) -> Result<(), String> {
     match expr.ty {
-        Type::Bit { .. } => Err("makes text of BIT, which MySQL takes for bytes: add 0 to make it a number".to_owned()),
+        Type::Bit { .. } => {
+            Err("makes text of BIT, which MySQL takes for bytes: add 0 to make it a number"
+                .to_owned())
+        }
         Type::Bytes => Err("makes text of bytes: declare the column as text".to_owned()),
         _ => Ok(()),
     }
@@ -318,8 +326,13 @@ pub(super) fn has_text(expr: &Expr) -> Result<(), String> {
 /// Why a value does not go into JSON.
 pub(super) fn has_element(expr: &Expr) -> Result<(), String> {
     match expr.ty {
-        Type::Bit { .. } => Err("puts BIT into JSON, where MySQL takes it for bytes: add 0 to make it a number".to_owned()),
-        Type::Bytes => Err("puts bytes into JSON: leave the column out, or declare it as text".to_owned()),
+        Type::Bit { .. } => {
+            Err("puts BIT into JSON, where MySQL takes it for bytes: add 0 to make it a number"
+                .to_owned())
+        }
+        Type::Bytes => {
+            Err("puts bytes into JSON: leave the column out, or declare it as text".to_owned())
+        }
         _ => Ok(()),
     }
 }
@@ -347,7 +360,9 @@ pub(super) fn average(expr: &Expr) -> Result<Type, String> {
 
 fn exact(name: &str, expr: &Expr) -> Result<(u8, u8), String> {
     if is_floating(expr.ty) {
-        return Err(format!("{name} over FLOAT or DOUBLE depends on the order of the rows: declare the column DECIMAL, or CAST(… AS DECIMAL(p,s)) inside"));
+        return Err(format!(
+            "{name} over FLOAT or DOUBLE depends on the order of the rows: declare the column DECIMAL, or CAST(… AS DECIMAL(p,s)) inside"
+        ));
     }
     if !is_numeric(expr.ty) {
         return Err(format!("{name} over {}: write a number, or CAST", type_name(expr.ty)));
@@ -359,7 +374,9 @@ fn exact(name: &str, expr: &Expr) -> Result<(u8, u8), String> {
 pub(super) fn extreme(name: &str, expr: &Expr) -> Result<(), String> {
     orderable(expr, &format!("{name} over"))?;
     match expr.ty {
-        Type::Float => Err(format!("{name} over FLOAT, which MySQL then prints in two ways: CAST to DOUBLE or DECIMAL inside")),
+        Type::Float => Err(format!(
+            "{name} over FLOAT, which MySQL then prints in two ways: CAST to DOUBLE or DECIMAL inside"
+        )),
         Type::Bit { .. } => Err(format!("{name} over BIT: add 0 to make it a number")),
         _ => Ok(()),
     }

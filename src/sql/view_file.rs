@@ -1,6 +1,8 @@
 //! Reads a file of `sql/views`: one CREATE VIEW and its CREATE INDEXes.
 
-use sqlparser::ast::{CreateIndex, CreateView, Expr, Ident, ObjectName, OrderBySort, Query, Statement};
+use sqlparser::ast::{
+    CreateIndex, CreateView, Expr, Ident, ObjectName, OrderBySort, Query, Statement,
+};
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Location;
@@ -49,7 +51,12 @@ pub(super) fn read(text: &str) -> Refused<ViewFile> {
                 return Err(Refusal::on(&create.name, message));
             }
             Statement::CreateIndex(index) => indexes.push(index),
-            other => return Err(Refusal::on(&other, format!("this statement is no view: {WHOLE_FILE}"))),
+            other => {
+                return Err(Refusal::on(
+                    &other,
+                    format!("this statement is no view: {WHOLE_FILE}"),
+                ));
+            }
         }
     }
     let at = Location { line: 1, column: 1 };
@@ -57,7 +64,8 @@ pub(super) fn read(text: &str) -> Refused<ViewFile> {
     let name = last_name(&view.name)?;
     plain_name(&name)?;
     if let Some(column) = view.columns.first() {
-        let message = "a list of column names behind the view's name: name the columns in the SELECT with AS";
+        let message =
+            "a list of column names behind the view's name: name the columns in the SELECT with AS";
         return Err(Refusal::at(column.name.span.start, message));
     }
     let indexes = indexes.iter().map(|index| declaration(index, &name)).collect::<Refused<_>>()?;
@@ -66,22 +74,36 @@ pub(super) fn read(text: &str) -> Refused<ViewFile> {
 
 fn declaration(index: &CreateIndex, view: &Ident) -> Refused<IndexDeclaration> {
     let Some(name) = &index.name else {
-        return Err(Refusal::on(&index.table_name, "an index without a name: write CREATE INDEX name ON …"));
+        return Err(Refusal::on(
+            &index.table_name,
+            "an index without a name: write CREATE INDEX name ON …",
+        ));
     };
     let name = last_name(name)?;
     plain_name(&name)?;
     let on = last_name(&index.table_name)?;
     if on.value != view.value {
-        let message = format!("an index on `{}` in the file of view `{}`: move it to its own view's file", on.value, view.value);
+        let message = format!(
+            "an index on `{}` in the file of view `{}`: move it to its own view's file",
+            on.value, view.value
+        );
         return Err(Refusal::at(on.span.start, message));
     }
     if index.unique {
-        let message = "CREATE UNIQUE INDEX: a view's look-up index does not constrain it, write CREATE INDEX";
+        let message =
+            "CREATE UNIQUE INDEX: a view's look-up index does not constrain it, write CREATE INDEX";
         return Err(Refusal::at(name.span.start, message));
     }
     let columns = index.columns.iter().map(|column| match &column.column.expr {
-        Expr::Identifier(name) if !matches!(column.column.options.sort, Some(OrderBySort::Desc)) => Ok(name.clone()),
-        other => Err(Refusal::on(other, "an index holds plain columns of the view, ascending: name an output column")),
+        Expr::Identifier(name)
+            if !matches!(column.column.options.sort, Some(OrderBySort::Desc)) =>
+        {
+            Ok(name.clone())
+        }
+        other => Err(Refusal::on(
+            other,
+            "an index holds plain columns of the view, ascending: name an output column",
+        )),
     });
     Ok(IndexDeclaration { name, columns: columns.collect::<Refused<_>>()? })
 }
@@ -100,7 +122,8 @@ fn plain_name(name: &Ident) -> Refused<()> {
     if name.value.chars().all(plain) && !name.value.is_empty() {
         return Ok(());
     }
-    let message = format!("the name `{}` stands in addresses: use letters, digits, `_` and `-`", name.value);
+    let message =
+        format!("the name `{}` stands in addresses: use letters, digits, `_` and `-`", name.value);
     Err(Refusal::at(name.span.start, message))
 }
 

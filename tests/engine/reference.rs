@@ -81,7 +81,7 @@ impl<'a> Scan<'a> {
         let mut body = String::from("{");
         let mut values = Vec::new();
         for output in &self.view.outputs {
-            let value = match output.expr.eval(self) {
+            let value = match output.expr.eval_stored(self) {
                 Ok(value) => value.into_owned(),
                 Err(EvalError { code, message }) => {
                     return Document::Error { code, column: Some(output.name.clone()), message };
@@ -187,6 +187,18 @@ impl<'a> Scan<'a> {
         value
     }
 
+    /// The same with the scale of its type, as it is printed.
+    fn stored_under(
+        &self,
+        binding: &Binding<'a>,
+        expr: &'a Expr,
+    ) -> Result<Value<'static>, EvalError> {
+        let outside = self.bound.replace(binding.clone());
+        let value = expr.eval_stored(self).map(Value::into_owned);
+        self.bound.replace(outside);
+        value
+    }
+
     fn is_true(&self, condition: &'a Expr) -> Result<bool, EvalError> {
         Ok(!matches!(condition.eval(self)?, Value::Null | Value::Int(0) | Value::UInt(0)))
     }
@@ -230,7 +242,8 @@ impl<'a> Scan<'a> {
                 [] => Value::Null,
                 values => {
                     let count = Decimal::new(values.len() as u64, 0);
-                    Value::Decimal(total(values).checked_div(count, 6).unwrap())
+                    // MySQL's own average, not yet printed, is cut off behind nine digits.
+                    Value::Decimal(total(values).checked_div_cut(count, 9).unwrap())
                 }
             },
             Aggregate::Min(expr) => {
@@ -246,7 +259,7 @@ impl<'a> Scan<'a> {
             Aggregate::GroupConcat { value, order_by, separator } => {
                 let mut texts = Vec::new();
                 for binding in self.sorted(scope, order_by)? {
-                    let value_here = self.under(&binding, value)?;
+                    let value_here = self.stored_under(&binding, value)?;
                     if !value_here.is_null() {
                         let mut text = String::new();
                         write_text(&mut text, &value_here, value.ty);

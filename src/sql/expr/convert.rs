@@ -50,7 +50,9 @@ pub(super) fn cast(value: Value<'_>, ty: Type) -> Value<'_> {
             Value::Int(signed)
         }),
         (Type::Int { unsigned: true, .. }, value) => whole(&value).map_or(Value::Null, |v| {
-            let bits = if v < 0 { v.max(i128::from(i64::MIN)) as i64 as u64 } else {
+            let bits = if v < 0 {
+                v.max(i128::from(i64::MIN)) as i64 as u64
+            } else {
                 v.min(i128::from(u64::MAX)) as u64
             };
             Value::UInt(bits)

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 
 use super::convert::{cast, number_as, truth};
 use super::{Bindings, CompareOp, Comparison, EvalError, Expr, ExprKind};
-use crate::value::{
-    Type, Value, compare, write_json, write_json_element, write_text,
-};
+use crate::value::{Type, Value, compare, write_json, write_json_element, write_text};
 
 impl Expr {
     /// The value for the rows bound now. DECIMALs have the scale that MySQL calculates with, which
@@ -20,7 +18,9 @@ impl Expr {
             ExprKind::Literal(value) => value.borrowed(),
             ExprKind::Boolean(value) => Value::Int(i64::from(*value)),
             ExprKind::Collection(i) => bindings.collection(*i)?,
-            ExprKind::IfPresent(node, inner) if bindings.is_present(*node) => inner.eval(bindings)?,
+            ExprKind::IfPresent(node, inner) if bindings.is_present(*node) => {
+                inner.eval(bindings)?
+            }
             ExprKind::IfPresent(..) => Value::Null,
             ExprKind::Cast(inner) => cast(inner.eval(bindings)?, self.ty),
             ExprKind::Text(..)
@@ -335,9 +335,5 @@ fn concat_separated<B: Bindings>(
 }
 
 fn is_temporal(ty: Type) -> bool {
-    matches!(
-        ty,
-        Type::Date | Type::Time { .. } | Type::DateTime { .. } | Type::Timestamp { .. }
-    )
+    matches!(ty, Type::Date | Type::Time { .. } | Type::DateTime { .. } | Type::Timestamp { .. })
 }
-
