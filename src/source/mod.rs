@@ -5,7 +5,9 @@
 //! order and tells when a table is complete. Nothing outside of this module knows that there is
 //! Kafka.
 
+pub mod avro;
 pub mod gtid;
+pub mod json;
 pub mod record;
 mod snapshot;
 pub mod transactions;

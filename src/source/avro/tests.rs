@@ -1,0 +1,387 @@
+//! Records as Debezium 3.6 wrote them (`captured.json`: MySQL 9.7, a table of every type, by
+//! snapshot and by binlog), and what must not be read.
+
+use std::collections::HashMap;
+
+use serde_json::Value as Json;
+
+use super::*;
+use crate::change::{Change, Op};
+use crate::source::record::{Notice, PartitionId, SnapshotMark, TransactionEnd};
+use crate::sql::plan::{Column, Table, TableId, TableSource};
+use crate::value::{Collation, Key, Row, RowLayout, Type, Value, write_json};
+
+const ID: TableId = TableId(4);
+const INT: Type = Type::Int { bytes: 4, unsigned: false };
+const TEXT: Type = Type::Text(Collation::Other);
+
+/// What was captured.
+struct Captured(Json);
+
+/// Key and value of a record.
+type Bytes = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+impl Captured {
+    fn read() -> Captured {
+        Captured(serde_json::from_str(include_str!("captured.json")).unwrap())
+    }
+
+    fn schema(&self, id: u32) -> String {
+        self.0["schemas"][id.to_string()].to_string()
+    }
+
+    fn records(&self, topic: &str) -> Vec<Bytes> {
+        let of_topic = |record: &&Json| record["topic"] == topic;
+        let records = self.0["records"].as_array().unwrap().iter().filter(of_topic);
+        records.map(|record| (unhex(&record["key"]), unhex(&record["value"]))).collect()
+    }
+
+    /// Decodes a record, handing over the schemas that are asked for.
+    fn decode(&self, decoder: &mut TableDecoder, (key, value): &Bytes) -> Result<Decoded, Failure> {
+        loop {
+            match decoder.decode(key.as_deref(), value.as_deref()) {
+                Err(Failure::Schema(side, id)) => {
+                    decoder.add_schema(side, id, &self.schema(id)).unwrap();
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+fn unhex(hex: &Json) -> Option<Vec<u8>> {
+    let digits = hex.as_str()?.as_bytes().chunks(2);
+    Some(digits.map(|d| u8::from_str_radix(str::from_utf8(d).unwrap(), 16).unwrap()).collect())
+}
+
+fn table(name: &str, columns: &[(&str, Type)], key: &[usize]) -> Table {
+    let types: Vec<Type> = columns.iter().map(|(_, ty)| *ty).collect();
+    let column =
+        |(name, ty): &(&str, Type)| Column { name: (*name).to_owned(), ty: *ty, nullable: true };
+    Table {
+        name: name.to_owned(),
+        source: TableSource::Captured,
+        columns: columns.iter().map(column).collect(),
+        key: key.to_vec(),
+        indexes: Vec::new(),
+        layout: RowLayout::new(&types),
+    }
+}
+
+/// The table that was captured, all but its POINT.
+fn everything() -> Table {
+    let int = |bytes, unsigned| Type::Int { bytes, unsigned };
+    let decimal = |precision, scale| Type::Decimal { precision, scale };
+    let columns = [
+        ("id", int(8, true)),
+        ("part", TEXT),
+        ("i1", int(1, false)),
+        ("i1u", int(1, true)),
+        ("i2", int(2, false)),
+        ("i2u", int(2, true)),
+        ("i3", int(3, false)),
+        ("i3u", int(3, true)),
+        ("i4", INT),
+        ("i4u", int(4, true)),
+        ("i8", int(8, false)),
+        ("i8u", int(8, true)),
+        ("flag", int(1, false)),
+        ("y", Type::Year),
+        ("b1", Type::Bit { bits: 1 }),
+        ("b10", Type::Bit { bits: 10 }),
+        ("b64", Type::Bit { bits: 64 }),
+        ("d", decimal(10, 2)),
+        ("d0", decimal(5, 0)),
+        ("d65", decimal(65, 30)),
+        ("f", Type::Float),
+        ("g", Type::Double),
+        ("f3", Type::Float),
+        ("c", TEXT),
+        ("v", TEXT),
+        ("tx", TEXT),
+        ("e", TEXT),
+        ("s", TEXT),
+        ("bi", Type::Bytes),
+        ("da", Type::Date),
+        ("ti", Type::Time { fsp: 0 }),
+        ("ti6", Type::Time { fsp: 6 }),
+        ("dt", Type::DateTime { fsp: 0 }),
+        ("dt3", Type::DateTime { fsp: 3 }),
+        ("dt6", Type::DateTime { fsp: 6 }),
+        ("ts", Type::Timestamp { fsp: 0 }),
+        ("ts3", Type::Timestamp { fsp: 3 }),
+        ("ts6", Type::Timestamp { fsp: 6 }),
+        ("js", Type::Json),
+        ("odd-name é", INT),
+    ];
+    table("everything", &columns, &[1, 0])
+}
+
+fn single() -> Table {
+    table("single", &[("id", INT), ("v", INT)], &[0])
+}
+
+/// A row as a document would show it.
+fn shown(table: &Table, row: &Row) -> String {
+    let mut out = String::from("{");
+    for (i, column) in table.columns.iter().enumerate() {
+        let comma = if i > 0 { "," } else { "" };
+        out.push_str(&format!("{comma}\n{}: ", column.name));
+        write_json(&mut out, &table.layout.value(row.as_bytes(), i), column.ty);
+    }
+    out.push_str("\n}");
+    out
+}
+
+fn row_of(decoded: &Decoded) -> &Row {
+    match &decoded.content {
+        Content::Snapshot { change: Change { op: Op::Upsert(row), .. }, .. }
+        | Content::Row { change: Some(Change { op: Op::Upsert(row), .. }), .. } => row,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_type_reads_alike_by_snapshot_and_by_binlog() {
+    let captured = Captured::read();
+    let table = everything();
+    let mut decoder = TableDecoder::new(ID, &table, "shop");
+    let records = captured.records("mysql.shop.everything");
+    let rows: Vec<String> = records
+        .iter()
+        .map(|record| shown(&table, row_of(&captured.decode(&mut decoder, record).unwrap())))
+        .collect();
+    // Updates append a mark to `v`; the snapshot of YEAR 0 says 2000.
+    let updated = |row: &str, old: &str, new: &str| row.replace(old, new);
+    assert_eq!(rows[4], updated(&rows[0], "naïve 😀", "naïve 😀!"));
+    assert_eq!(rows[5], updated(&rows[1], "\nv: \"\"", "\nv: \"!\""));
+    let zero = updated(&rows[3], "\nv: \"\"", "\nv: \"!\"");
+    assert_eq!(rows[6], updated(&zero, "\ny: 2000", "\ny: 0"));
+    let nulls = rows[2].matches(": null").count();
+    assert_eq!(nulls, table.columns.len() - 2, "all but the key: {}", rows[2]);
+    assert_eq!(rows[0], include_str!("captured_row.txt").trim_end());
+    assert!(rows[3].contains("\nts: null,\nts3: null,\nts6: null,"), "zero dates: {}", rows[3]);
+}
+
+#[test]
+fn changes_carry_their_transaction_and_snapshot_rows_their_mark() {
+    let captured = Captured::read();
+    let table = single();
+    let mut decoder = TableDecoder::new(ID, &table, "shop");
+    let records = captured.records("mysql.shop.single");
+    let decoded = |record| captured.decode(&mut decoder, record).unwrap();
+    let contents: Vec<Decoded> = records.iter().map(decoded).collect();
+    assert!(matches!(contents[0].content, Content::Snapshot { mark: SnapshotMark::Last, .. }));
+    let place = |order| Place {
+        gtid: "f9922be6-e58e-11f1-8fa9-02fc00000001:77".parse().unwrap(),
+        total_order: order,
+        table_order: order,
+    };
+    let mut key = Key::new();
+    key.push(&Value::Int(1));
+    let delete = Change { table: ID, op: Op::Delete(key) };
+    let want = Content::Row { place: place(1), change: Some(delete) };
+    assert_eq!(contents[1], Decoded { content: want, committed_us: 1_795_253_894_338_755 });
+    assert_eq!(contents[2].content, Content::Ignored, "the tombstone");
+    let Content::Row { place: second, .. } = &contents[3].content else { panic!() };
+    assert_eq!(*second, place(2));
+    assert_eq!(table.layout.value(row_of(&contents[3]).as_bytes(), 0), Value::Int(5));
+}
+
+#[test]
+fn truncate_and_a_new_column_order_go_on() {
+    let captured = Captured::read();
+    let mut decoder = TableDecoder::new(ID, &table("empty_one", &[("id", INT)], &[0]), "shop");
+    let records = captured.records("mysql.shop.empty_one");
+    let ids: Vec<Option<i64>> = records
+        .iter()
+        .map(|record| match captured.decode(&mut decoder, record).unwrap().content {
+            Content::Truncate { table: ID, gtid } => {
+                assert!(gtid.to_string().ends_with(":79"));
+                None
+            }
+            Content::Row { change: Some(Change { op: Op::Upsert(row), .. }), .. } => {
+                match RowLayout::new(&[INT]).value(row.as_bytes(), 0) {
+                    Value::Int(id) => Some(id),
+                    other => panic!("{other:?}"),
+                }
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ids, [Some(1), Some(2), None, Some(3), Some(4), Some(5)]);
+}
+
+#[test]
+fn ends_count_the_tables_that_are_read() {
+    let captured = Captured::read();
+    let tables = [("shop.orders", 7), ("shop.users", 8), ("shop.empty_one", 9)];
+    let tables = tables.map(|(name, id)| (name.to_owned(), PartitionId(id)));
+    let mut decoder = TransactionDecoder::new(HashMap::from(tables));
+    let records = captured.records("mysql.transaction");
+    let mut contents = Vec::new();
+    for (_, value) in &records {
+        let failure = decoder.decode(value.as_deref());
+        if let Err(Failure::Schema(Side::Value, id)) = failure {
+            decoder.add_schema(id, &captured.schema(id)).unwrap();
+        }
+        contents.push(decoder.decode(value.as_deref()).unwrap().content);
+    }
+    let end = |gtid: &str, counts: &[(u16, u64)]| {
+        let gtid = format!("f9922be6-e58e-11f1-8fa9-02fc00000001:{gtid}").parse().unwrap();
+        let counts = counts.iter().map(|(id, n)| (PartitionId(*id), *n)).collect();
+        Content::End(Box::new(TransactionEnd { gtid, counts }))
+    };
+    let want = [
+        Content::Ignored,
+        end("48", &[(7, 2)]),
+        end("75", &[(8, 1), (7, 3)]),
+        end("src:1", &[(9, 1)]),
+    ];
+    assert_eq!(contents, want);
+}
+
+#[test]
+fn notices_tell_what_was_scanned() {
+    let captured = Captured::read();
+    let tables = [("shop.users", TableId(0)), ("shop.empty_one", TableId(1))];
+    let tables = tables.map(|(name, id)| (name.to_owned(), id));
+    let mut decoder = NotificationDecoder::new(HashMap::from(tables));
+    decoder.add_schema(2, &captured.schema(2)).unwrap();
+    let records = captured.records("mysql.notifications");
+    let contents: Vec<Content> = records
+        .iter()
+        .map(|(_, value)| decoder.decode(value.as_deref()).unwrap().content)
+        .filter(|content| *content != Content::Ignored)
+        .collect();
+    let (users, empty) = (TableId(0), TableId(1));
+    let want = [
+        Notice::Started { table: empty },
+        Notice::Scanned { table: empty, rows: 0 },
+        Notice::Started { table: users },
+        Notice::Scanned { table: users, rows: 20 },
+    ];
+    assert_eq!(contents, want.map(Content::Notice));
+}
+
+/// A change of `single`, with its schemas known.
+fn known() -> (TableDecoder, Vec<u8>, Vec<u8>) {
+    let captured = Captured::read();
+    let mut decoder = TableDecoder::new(ID, &single(), "shop");
+    let record = captured.records("mysql.shop.single").swap_remove(3);
+    captured.decode(&mut decoder, &record).unwrap();
+    (decoder, record.0.unwrap(), record.1.unwrap())
+}
+
+fn unreadable(decoder: &mut TableDecoder, key: Option<&[u8]>, value: &[u8]) -> Unreadable {
+    match decoder.decode(key, Some(value)) {
+        Err(Failure::Unreadable(unreadable)) => *unreadable,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn bad_records_say_why_and_where_they_stand() {
+    let (mut decoder, key, value) = known();
+    for (bytes, want) in [
+        (&[][..], "the value is empty"),
+        (b"{\"id\": 1}", "it begins with byte 0x7b"),
+        (&[0, 0, 0], "ends within the schema id"),
+        (&value[..value.len() - 3], "cut off"),
+        (&[&value[..], b"x"].concat(), "1 bytes are left over"),
+    ] {
+        let error = unreadable(&mut decoder, Some(&key), bytes);
+        assert!(error.reason.to_string().contains(want), "{}", error.reason);
+        assert_eq!(error.place, None);
+    }
+    let place = Place {
+        gtid: "f9922be6-e58e-11f1-8fa9-02fc00000001:77".parse().unwrap(),
+        total_order: 2,
+        table_order: 2,
+    };
+    let other_key = [&key[..5], &[8]].concat();
+    let at = value.iter().rposition(|byte| *byte == b'c').unwrap();
+    let op = |op: u8| [&value[..at], &[op], &value[at + 1..]].concat();
+    for (key, value, want) in [
+        (None, &value, "the key is null"),
+        (Some(&other_key), &value, "the key is not that of the row"),
+        (Some(&key), &op(b'x'), "unknown operation `x`"),
+        (Some(&key), &op(b'd'), "operation `d` without a row"),
+    ] {
+        let error = unreadable(&mut decoder, key.map(Vec::as_slice), value);
+        assert_eq!(error.reason.to_string(), want);
+        assert_eq!(error.place, Some(place.clone()), "its transaction can be read all the same");
+    }
+    let unknown = [&[0, 0, 0, 9, 9][..], &value[5..]].concat();
+    assert_eq!(decoder.decode(Some(&key), Some(&unknown)), Err(Failure::Schema(Side::Value, 2313)));
+    let mut other = TableDecoder::new(ID, &single(), "other");
+    let captured = Captured::read();
+    other.add_schema(Side::Value, 14, &captured.schema(14)).unwrap();
+    let error = unreadable(&mut other, Some(&key), &value);
+    assert_eq!(error.reason, Reason::OtherTable("shop.single".to_owned()));
+}
+
+#[test]
+fn no_damage_to_the_bytes_makes_it_panic_or_loop() {
+    let captured = Captured::read();
+    let table = everything();
+    let mut decoder = TableDecoder::new(ID, &table, "shop");
+    for record in captured.records("mysql.shop.everything") {
+        captured.decode(&mut decoder, &record).unwrap();
+        let (key, value) = (record.0.unwrap(), record.1.unwrap());
+        for at in 5..value.len() {
+            assert!(decoder.decode(Some(&key), Some(&value[..at])).is_err(), "cut at {at}");
+            for byte in [0x00, 0x01, 0x7F, 0x80, 0xFF] {
+                let mut damaged = value.clone();
+                damaged[at] = byte;
+                // Some damage is another valid record; what counts is that it ends.
+                let _ = decoder.decode(Some(&key), Some(&damaged));
+            }
+        }
+    }
+}
+
+#[test]
+fn invalid_text_is_a_bad_column_of_a_known_transaction() {
+    let captured = Captured::read();
+    let mut decoder = TableDecoder::new(ID, &everything(), "shop");
+    let record = captured.records("mysql.shop.everything").swap_remove(5);
+    captured.decode(&mut decoder, &record).unwrap();
+    let (key, mut value) = (record.0.unwrap(), record.1.unwrap());
+    let at = value.iter().rposition(|byte| *byte == b'!').unwrap();
+    value[at] = 0xFF;
+    let error = unreadable(&mut decoder, Some(&key), &value);
+    assert_eq!(error.reason.to_string(), "column `v`: text is not UTF-8");
+    assert_eq!(error.place.unwrap().table_order, 2);
+}
+
+#[test]
+fn a_schema_that_does_not_fit_names_table_and_column() {
+    let captured = Captured::read();
+    let fit = |columns: &[(&str, Type)]| {
+        let mut decoder = TableDecoder::new(ID, &table("everything", columns, &[0]), "shop");
+        decoder.add_schema(Side::Value, 8, &captured.schema(8)).map_err(|unfit| unfit.to_string())
+    };
+    let id = ("id", Type::Int { bytes: 8, unsigned: true });
+    assert_eq!(fit(&[id, ("V", TEXT)]), Ok(()));
+    let dropped = fit(&[id, ("gone", INT)]).unwrap_err();
+    assert!(dropped.starts_with("column `gone` of table `everything` is not in schema 8"));
+    for (column, written) in [
+        (("v", INT), "declared INT, but schema 8 writes string (VARCHAR in MySQL)"),
+        (("i8", INT), "declared INT, but schema 8 writes long (BIGINT in MySQL)"),
+        (("d65", Type::Decimal { precision: 65, scale: 2 }), "DECIMAL(65,2), but schema 8 writes"),
+        (("ts", TEXT), "string (io.debezium.time.ZonedTimestamp, TIMESTAMP in MySQL)"),
+        (("ti", Type::DateTime { fsp: 0 }), "declared DATETIME, but schema 8 writes long"),
+        (("dt", Type::Time { fsp: 6 }), "declared TIME(6), but schema 8 writes long"),
+        (("i4", Type::Date), "declared DATE, but schema 8 writes int (INT in MySQL)"),
+        (("p", Type::Bytes), "schema 8 writes record (io.debezium.data.geometry.Point"),
+        (("b10", Type::Bytes), "schema 8 writes bytes (io.debezium.data.Bits"),
+    ] {
+        let error = fit(&[id, column]).unwrap_err();
+        assert!(error.contains(written), "{error}");
+    }
+    let mut decoder = TableDecoder::new(ID, &single(), "shop");
+    let error = decoder.add_schema(Side::Value, 2, &captured.schema(2)).unwrap_err();
+    assert_eq!(error.to_string(), "schema 2 is none of Debezium's: it has no `before`");
+    assert!(decoder.add_schema(Side::Key, 7, "{").is_err());
+}
