@@ -5,10 +5,22 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{error, info};
+use viewtide::api::Api;
 use viewtide::config::Config;
-use viewtide::telemetry;
+use viewtide::dial::Dialer;
+use viewtide::keyspace::Keyspace;
+use viewtide::pipeline::{self, PipelineError};
+use viewtide::sql;
+use viewtide::sql::plan::Plan;
+use viewtide::telemetry::{self, Metrics, Readiness};
 
 /// Keeps joined, keyed documents in Redis true to MySQL.
 #[derive(Parser)]
@@ -23,12 +35,20 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check the configuration, the views and every connection
-    Check,
+    /// Process changes and serve documents, in one process
+    Run,
+    /// Process changes only
+    Process,
+    /// Serve documents only
+    Serve,
 }
 
+/// Differences, a failed check, or a failure at work.
+const EXIT_FAILURE: u8 = 1;
 /// Wrong usage or configuration; clap exits with the same.
 const EXIT_CONFIGURATION: u8 = 2;
+/// Another instance took over the pipeline.
+const EXIT_FENCED: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -39,11 +59,120 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error),
     };
-    match arguments.command {
-        Command::Check => match config.definitions() {
-            Ok(_) => ExitCode::SUCCESS,
-            Err(error) => refuse(&error),
-        },
+    let definitions = match config.definitions() {
+        Ok(definitions) => definitions,
+        Err(error) => return refuse(&error),
+    };
+    let plan = match sql::plan_views(&definitions) {
+        Ok(plan) => Arc::new(plan),
+        Err(error) => return refuse(&error),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&error),
+    };
+    let code = runtime.block_on(async {
+        match arguments.command {
+            Command::Run => run(&config, plan, true, true).await,
+            Command::Process => run(&config, plan, true, false).await,
+            Command::Serve => run(&config, plan, false, true).await,
+        }
+    });
+    // Nothing that still runs may hold the process back.
+    runtime.shutdown_background();
+    code
+}
+
+/// Runs the processor, the API or both until a signal, or until the processor fails.
+async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> ExitCode {
+    let metrics = Arc::new(Metrics::new());
+    let readiness = Readiness::new();
+    let (end, ending) = watch::channel(false);
+    let api = if serve {
+        match bind(config, &plan, &readiness, &metrics).await {
+            Ok((api, listener)) => Some(tokio::spawn(api.serve(listener, ended(ending.clone())))),
+            Err(error) => {
+                error!("{error:#}");
+                return ExitCode::from(EXIT_FAILURE);
+            }
+        }
+    } else {
+        None
+    };
+    let signalled = tokio::spawn(wait_for_signal());
+    let code = if process {
+        let shutdown = Box::pin(ended(ending.clone()));
+        let processing = pipeline::run(config, plan, metrics, readiness, shutdown);
+        tokio::pin!(processing);
+        let outcome = tokio::select! {
+            outcome = &mut processing => outcome,
+            _ = signalled => {
+                end.send_replace(true);
+                processing.await
+            }
+        };
+        exit_code(outcome)
+    } else {
+        let _ = signalled.await;
+        ExitCode::SUCCESS
+    };
+    end.send_replace(true);
+    if let Some(api) = api {
+        let _ = api.await;
+    }
+    code
+}
+
+async fn bind(
+    config: &Config,
+    plan: &Plan,
+    readiness: &Readiness,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(Api, TcpListener)> {
+    let dialer = Dialer::new(config.redis.url.expose())?;
+    let keyspace = Keyspace::new(&config.pipeline.name);
+    let api = Api::new(&dialer, &keyspace, plan, readiness.clone(), Arc::clone(metrics))?;
+    let connections = usize::try_from(config.limits.connections_max).unwrap_or(usize::MAX);
+    let address = config.api.listen;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; is it taken? set api.listen (VIEWTIDE_API_LISTEN)")
+    })?;
+    info!(address = %listener.local_addr()?, "serving");
+    Ok((api.with_connections_max(connections), listener))
+}
+
+fn exit_code(outcome: Result<(), PipelineError>) -> ExitCode {
+    match outcome {
+        Ok(()) => {
+            info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            error!("{error}");
+            ExitCode::from(match error {
+                PipelineError::Fenced { .. } => EXIT_FENCED,
+                PipelineError::Dial(_) => EXIT_CONFIGURATION,
+                PipelineError::Redis(_) | PipelineError::Source(_) | PipelineError::Sequence(_) => {
+                    EXIT_FAILURE
+                }
+            })
+        }
+    }
+}
+
+async fn ended(mut ending: watch::Receiver<bool>) {
+    drop(ending.wait_for(|end| *end).await);
+}
+
+/// SIGTERM or SIGINT.
+async fn wait_for_signal() {
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(_) => return std::future::pending().await,
+    };
+    tokio::select! {
+        _ = terminate.recv() => info!("SIGTERM: stopping"),
+        _ = tokio::signal::ctrl_c() => info!("interrupted: stopping"),
     }
 }
 

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crashes;
 mod engine;
 mod http_api;
 mod http_limits;
+mod orders;
 mod planning;
 mod redis_ranges;
 mod redis_sink;
+mod schemas;
 mod support;
 mod tidy;

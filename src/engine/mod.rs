@@ -136,6 +136,24 @@ impl Engine {
         writer.write(&frame, row, |hash| documents.publish(slot, hash))
     }
 
+    /// A document as it stands now, told even if it is what it was.
+    pub fn document(&mut self, view: ViewId, key: &Key) -> Document {
+        let plan = self.plan.view(view);
+        let root = &self.tables[usize::from(plan.nodes[0].table.0)];
+        let slot = root.slot_of(key);
+        let Some(row) = (if slot == NONE { None } else { root.row(slot) }) else {
+            return Document::Absent;
+        };
+        let frame = Frame::new(&self.tables, plan);
+        let documents = &mut self.documents[usize::from(view.0)];
+        let writer = &mut self.writers[usize::from(view.0)];
+        let told = writer.write(&frame, row, |hash| {
+            documents.publish(slot, hash);
+            true
+        });
+        told.unwrap_or(Document::Absent)
+    }
+
     /// Forgets what a view's documents were assembled as, so that all of them are told again.
     pub fn forget_published(&mut self, view: ViewId) {
         self.documents[usize::from(view.0)].forget_published();

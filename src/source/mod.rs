@@ -6,14 +6,21 @@
 //! Kafka.
 
 pub mod avro;
+mod dead_letters;
+mod decode;
+mod error;
 pub mod gtid;
 pub mod json;
+mod kafka;
 pub mod record;
+mod registry;
 mod snapshot;
 pub mod transactions;
 
 use std::time::Duration;
 
+pub use error::SourceError;
+pub use kafka::Reader;
 use transactions::Bounds;
 
 /// What the reader has to know.

@@ -1,7 +1,10 @@
 //! What tests start and build.
 
+pub(crate) mod deployment;
+pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod plan;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod service;
+pub(crate) mod stack;

@@ -1,0 +1,222 @@
+//! Documents that are known to be due but not yet published: the rest of a step that was too
+//! large, the fan-out of one row, a view's first fill or its refill.
+//!
+//! The backlog is written in the same step as the positions and worked off in chunks between
+//! steps, always from the engine's current state; so working on an entry twice does no harm, and
+//! an entry may be forgotten only when its documents are in Redis.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Engine, Fanout};
+use crate::sql::plan::{NodeId, Plan, ViewId};
+use crate::value::Key;
+
+/// Chunks after which progress within entries is stored. What is stored may lag behind: work done
+/// twice does no harm, and a list of many keys is not written again with every chunk.
+const CHUNKS_PER_STORE: u32 = 16;
+
+/// Work due, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    work: VecDeque<Work>,
+    /// Entries came or ended since the last store.
+    changed: bool,
+    /// Chunks taken since the last store.
+    chunks: u32,
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq)]
+enum Work {
+    /// All documents above `after` are to be replaced, and what the state lacks is to go.
+    Fill { view: ViewId, after: Option<Key> },
+    /// These documents.
+    Keys { view: ViewId, keys: VecDeque<Key> },
+    /// The documents that one row is part of.
+    Fanout(Fanout),
+}
+
+/// What to publish next.
+#[derive(Debug, PartialEq)]
+pub(super) struct Chunk {
+    /// The view.
+    pub(super) view: ViewId,
+    /// Keys to assemble.
+    pub(super) keys: Vec<Key>,
+    /// Set when the keys are all that the state has in this range.
+    pub(super) range: Option<KeyRange>,
+}
+
+/// Keys above `after` up to and including `until`; `None` is unbounded.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct KeyRange {
+    pub(super) after: Option<Key>,
+    pub(super) until: Option<Key>,
+}
+
+/// An entry as stored beside the positions. Views go by name: ids are of one start only.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stored {
+    Fill { view: String, after: Option<Key> },
+    Keys { view: String, keys: VecDeque<Key> },
+    Fanout { view: String, node: NodeId, key: Key },
+}
+
+impl Backlog {
+    /// Whether nothing is due.
+    pub(super) fn is_empty(&self) -> bool {
+        self.work.is_empty()
+    }
+
+    /// Entries due.
+    pub(super) fn len(&self) -> usize {
+        self.work.len()
+    }
+
+    /// Puts a view's whole fill last, and forgets what else was due of it.
+    pub(super) fn fill(&mut self, view: ViewId) {
+        self.forget(view);
+        self.changed = true;
+        self.work.push_back(Work::Fill { view, after: None });
+    }
+
+    /// Puts documents of one view last.
+    pub(super) fn keys(&mut self, view: ViewId, keys: impl IntoIterator<Item = Key>) {
+        self.changed = true;
+        self.work.push_back(Work::Keys { view, keys: keys.into_iter().collect() });
+    }
+
+    /// Puts a fan-out last, unless it is due already and not begun.
+    pub(super) fn fan_out(&mut self, fanout: Fanout) {
+        let work = Work::Fanout(fanout);
+        if !self.work.contains(&work) {
+            self.changed = true;
+            self.work.push_back(work);
+        }
+    }
+
+    /// Takes up to `max` documents off the oldest entry; the rest goes last, so that no view
+    /// waits for all of another.
+    pub(super) fn next_chunk(&mut self, engine: &mut Engine, max: usize) -> Option<Chunk> {
+        let work = self.work.pop_front()?;
+        let entries = self.work.len();
+        let chunk = match work {
+            Work::Fill { view, after } => {
+                let keys = engine.keys_after(view, after.as_ref(), max);
+                let until = if keys.len() < max { None } else { keys.last().cloned() };
+                if let Some(last) = &until {
+                    self.work.push_back(Work::Fill { view, after: Some(last.clone()) });
+                }
+                Chunk { view, keys, range: Some(KeyRange { after, until }) }
+            }
+            Work::Keys { view, mut keys } => {
+                let taken = keys.drain(..keys.len().min(max)).collect();
+                if !keys.is_empty() {
+                    self.work.push_back(Work::Keys { view, keys });
+                }
+                Chunk { view, keys: taken, range: None }
+            }
+            Work::Fanout(fanout) => {
+                let view = fanout.view;
+                let (keys, rest) = engine.fanout_documents(&fanout, max);
+                self.work.extend(rest.map(Work::Fanout));
+                Chunk { view, keys, range: None }
+            }
+        };
+        self.chunks += 1;
+        self.changed |= self.work.len() == entries;
+        Some(chunk)
+    }
+
+    /// Takes back what a step had no room for: all but the first `done` (at least one) keys of a
+    /// chunk. Its range then ends where the step ended.
+    pub(super) fn return_rest(&mut self, chunk: &mut Chunk, done: usize) {
+        if done >= chunk.keys.len() {
+            return;
+        }
+        let rest = chunk.keys.split_off(done);
+        let view = chunk.view;
+        match &mut chunk.range {
+            None => self.keys(view, rest),
+            Some(range) => {
+                // What was put back for behind this chunk starts at its end; it is part of this.
+                let behind = Work::Fill { view, after: range.until.clone() };
+                self.work.retain(|work| *work != behind);
+                range.until = chunk.keys.last().cloned();
+                self.work.push_back(Work::Fill { view, after: range.until.clone() });
+            }
+        }
+    }
+
+    /// Whether a view's fill is due.
+    pub(super) fn fills(&self, view: ViewId) -> bool {
+        self.work.iter().any(|work| matches!(work, Work::Fill { view: v, .. } if *v == view))
+    }
+
+    /// Forgets everything due of a view.
+    pub(super) fn forget(&mut self, view: ViewId) {
+        self.changed = true;
+        self.work.retain(|work| work.view() != view);
+    }
+
+    /// What to store with the positions, if it is time: the entries as text, `None` when there
+    /// are none.
+    pub(super) fn take_store(&mut self, plan: &Plan) -> Option<Option<String>> {
+        if !self.changed && self.chunks < CHUNKS_PER_STORE {
+            return None;
+        }
+        self.changed = false;
+        self.chunks = 0;
+        Some((!self.is_empty()).then(|| self.to_text(plan)))
+    }
+
+    fn to_text(&self, plan: &Plan) -> String {
+        let name = |view: ViewId| plan.view(view).name.clone();
+        let stored: Vec<Stored> = self
+            .work
+            .iter()
+            .map(|work| match work.clone() {
+                Work::Fill { view, after } => Stored::Fill { view: name(view), after },
+                Work::Keys { view, keys } => Stored::Keys { view: name(view), keys },
+                Work::Fanout(f) => Stored::Fanout { view: name(f.view), node: f.node, key: f.key },
+            })
+            .collect();
+        serde_json::to_string(&stored).unwrap_or_default()
+    }
+
+    /// The entries of the views for which `keep` holds, as stored; `None` if the text is no such
+    /// entries.
+    pub(super) fn from_text(
+        text: &str,
+        plan: &Plan,
+        keep: impl Fn(ViewId) -> bool,
+    ) -> Option<Backlog> {
+        let stored: Vec<Stored> = serde_json::from_str(text).ok()?;
+        let id = |name: &str| {
+            plan.views_with_ids().find(|(_, view)| view.name == name).map(|(id, _)| id)
+        };
+        let work = stored.into_iter().filter_map(|stored| {
+            Some(match stored {
+                Stored::Fill { view, after } => Work::Fill { view: id(&view)?, after },
+                Stored::Keys { view, keys } => Work::Keys { view: id(&view)?, keys },
+                Stored::Fanout { view, node, key } => {
+                    Work::Fanout(Fanout { view: id(&view)?, node, key, cursor: None })
+                }
+            })
+        });
+        let work = work.filter(|work| keep(work.view())).collect();
+        Some(Backlog { work, changed: true, chunks: 0 })
+    }
+}
+
+impl Work {
+    fn view(&self) -> ViewId {
+        match self {
+            Work::Fill { view, .. } | Work::Keys { view, .. } => *view,
+            Work::Fanout(fanout) => fanout.view,
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The loop: source, engine, sink; the one place that decides what an error means.
+//!
+//! A start claims the pipeline in Redis, reads the topics from their beginning and applies them
+//! silently up to the positions that Redis has; from there on every step publishes. A step is
+//! what some released changes make: documents, positions and watermarks together. It is committed
+//! before the next one is put together, so there is never more than one whose outcome is unknown.
+//!
+//! What an error means, here and nowhere else:
+//!
+//! | from | what | then |
+//! |---|---|---|
+//! | sink | `Retry` | the same step again, as long as it takes; readiness says why |
+//! | sink | `Rewound` | claim again, fill every view from the state |
+//! | sink | `Fenced`, `Fatal` | stop |
+//! | sequencer, reader | any | stop: going on would lose or reorder changes |
+//!
+//! What passes by itself on the way in (broker, registry) is waited out by the reader, and what
+//! cannot be read is a dead letter before it comes here.
+
+mod backlog;
+mod publisher;
+mod views;
+mod writer;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+use tracing::{info, warn};
+
+use crate::change::Partition;
+use crate::config::Config;
+use crate::dial::{DialError, Dialer};
+use crate::keyspace::Keyspace;
+use crate::sink::{Meta, Sink, Step};
+use crate::source::gtid::Watermarks;
+use crate::source::record::PartitionId;
+use crate::source::transactions::{Bounds, Released, SequenceError, Sequencer};
+use crate::source::{Reader, Settings, SourceError};
+use crate::sql::plan::{Plan, ViewId};
+use crate::telemetry::{Metrics, Readiness};
+use backlog::Backlog;
+use publisher::Publisher;
+use views::{Stage, Views};
+use writer::{Settled, Writer};
+
+/// Changes after which a step is closed: more cost readers freshness and save nothing.
+const STEP_CHANGES: usize = 256;
+
+/// Batches of records taken off the reader before a step, so that steps go on under load.
+const BATCHES_PER_STEP: usize = 16;
+
+/// How long one answer of the registry may take.
+const REGISTRY_WAIT: Duration = Duration::from_secs(5);
+
+/// Why the pipeline stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// Another process has claimed the pipeline.
+    #[error("another process has claimed the pipeline (epoch {epoch}); this one stops")]
+    Fenced {
+        /// The other's epoch.
+        epoch: u64,
+    },
+    /// The Redis URL is not usable.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// Redis cannot be used.
+    #[error("redis: {0}")]
+    Redis(String),
+    /// The topics cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// What was read cannot be put in order.
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
+}
+
+/// Completes when the process is to end.
+pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs a pipeline until `shutdown` completes or going on would do harm. Waits, however long, for
+/// Redis, Kafka and the registry; `readiness` tells for what.
+///
+/// # Errors
+/// Every [`PipelineError`].
+pub async fn run(
+    config: &Config,
+    plan: Arc<Plan>,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    shutdown: Shutdown,
+) -> Result<(), PipelineError> {
+    let dialer = Dialer::new(config.redis.url.expose())?;
+    let sink = Sink::new(dialer, &Keyspace::new(&config.pipeline.name), &plan);
+    let mut writer = Writer::new(sink, Arc::clone(&metrics), readiness.clone(), shutdown);
+    let Some(meta) = writer.claim(0).await? else { return Ok(()) };
+    info!(epoch = meta.epoch, step = meta.seq, "claimed the pipeline");
+
+    let settings = settings(config);
+    let bounds = settings.bounds;
+    let starting = Reader::start(
+        settings,
+        Arc::clone(&plan),
+        meta.positions.clone(),
+        Arc::clone(&metrics),
+        readiness.clone(),
+    );
+    let Some((reader, specs)) = writer.keep_alive(starting).await? else { return Ok(()) };
+    let mut pipeline = Pipeline {
+        views: Views::new(&plan, readiness),
+        publisher: Publisher::new(Arc::clone(&plan), &config.limits, Arc::clone(&metrics)),
+        sequencer: Sequencer::new(specs, Watermarks::default(), bounds),
+        handles: Handles::new(&plan, &metrics),
+        claimed: meta,
+        tell_all: true,
+        plan,
+        metrics,
+        reader,
+        writer,
+    };
+    pipeline.run().await?;
+    pipeline.writer.release().await;
+    Ok(())
+}
+
+/// What the reader has to know, from the configuration.
+fn settings(config: &Config) -> Settings {
+    let limits = &config.limits;
+    let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    Settings {
+        brokers: config.kafka.brokers.clone(),
+        topic_prefix: config.kafka.topic_prefix.clone(),
+        database: config.mysql.database.clone(),
+        registry_url: config.registry.url.clone(),
+        registry_timeout: REGISTRY_WAIT,
+        dead_letter_topic: config.kafka.dead_letter_topic.clone(),
+        unreadable_in_a_row_max: u32::try_from(limits.unreadable_in_a_row_max).unwrap_or(u32::MAX),
+        record_bytes_max: size(limits.record_bytes_max),
+        batch_records_max: size(limits.batch_records_max),
+        bounds: Bounds {
+            queue_bytes_max: size(limits.queue_bytes_max),
+            transaction_bytes_max: size(limits.transaction_bytes_max),
+            run_records_max: STEP_CHANGES,
+        },
+    }
+}
+
+struct Pipeline {
+    plan: Arc<Plan>,
+    metrics: Arc<Metrics>,
+    reader: Reader,
+    sequencer: Sequencer,
+    publisher: Publisher,
+    views: Views,
+    /// What Redis held when the pipeline was claimed.
+    claimed: Meta,
+    writer: Writer,
+    /// Redis is to be told every position, not only those that move: it may know others.
+    tell_all: bool,
+    handles: Handles,
+}
+
+impl Pipeline {
+    async fn run(&mut self) -> Result<(), PipelineError> {
+        if !self.sequencer.is_replaying() {
+            self.take_over();
+        }
+        while self.take_records().await? {
+            while self.step().await? {}
+            for (partition, flow) in self.sequencer.take_flow() {
+                self.reader.set_flow(partition, flow);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves what was read into the sequencer; waits for it unless there is other work. False when
+    /// the process is to end.
+    async fn take_records(&mut self) -> Result<bool, PipelineError> {
+        if self.publisher.backlog.is_empty() || self.sequencer.is_replaying() {
+            match self.writer.keep_alive(self.reader.next()).await? {
+                Some(batch) => batch.into_iter().for_each(|record| self.sequencer.push(record)),
+                None if self.writer.is_rewound() => return self.refill().await,
+                None => return Ok(false),
+            }
+        }
+        for _ in 1..BATCHES_PER_STEP {
+            let Some(batch) = self.reader.try_next()? else { break };
+            batch.into_iter().for_each(|record| self.sequencer.push(record));
+        }
+        Ok(!self.writer.is_ending())
+    }
+
+    /// Applies what can be applied and publishes it, with a chunk of the backlog. False when there
+    /// was nothing to apply.
+    async fn step(&mut self) -> Result<bool, PipelineError> {
+        let replaying = self.sequencer.is_replaying();
+        let mut released = Released::default();
+        while released.changes.len() < STEP_CHANGES
+            && self.sequencer.release(&mut released)?
+            && self.sequencer.is_replaying() == replaying
+        {}
+        self.apply(&mut released);
+        if replaying {
+            if !self.sequencer.is_replaying() {
+                self.take_over();
+            }
+            self.writer.renew_if_due().await?;
+            return Ok(!released.is_empty());
+        }
+        let mut step = Step::new();
+        let fresh = self.publisher.publish_touched(&mut step);
+        for view in self.views.due() {
+            self.publisher.start_fill(view, &mut step);
+            self.views.set(view, Stage::Filling);
+        }
+        if std::mem::take(&mut self.tell_all) {
+            self.tell_positions(&mut step);
+        }
+        for (&partition, &position) in &released.positions {
+            step.position(self.sequencer.partition(partition), position);
+        }
+        for (server, number) in released.watermarks.iter() {
+            step.watermark(&server.to_string(), number);
+        }
+        self.publish(step, &released, &fresh).await?;
+        Ok(!released.is_empty() && !self.writer.is_ending())
+    }
+
+    /// Adds a chunk of the backlog to a step and commits it.
+    async fn publish(
+        &mut self,
+        mut step: Step,
+        released: &Released,
+        fresh: &[ViewId],
+    ) -> Result<(), PipelineError> {
+        let filled = self.publisher.publish_backlog(&mut step);
+        if let Some(stored) = self.publisher.backlog.take_store(&self.plan) {
+            step.backlog(stored);
+        }
+        if step.is_empty() {
+            return Ok(());
+        }
+        match self.writer.commit(&step).await? {
+            Settled::Ending => {}
+            Settled::Rewound => drop(self.refill().await?),
+            Settled::Landed => {
+                if let Some(view) = filled {
+                    self.views.set(view, Stage::Complete);
+                    info!(view = self.plan.view(view).name, "all documents are published");
+                }
+                self.observe(released, fresh);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, released: &mut Released) {
+        for change in released.changes.drain(..) {
+            self.handles.applied[usize::from(change.table.0)].inc();
+            self.publisher.engine.apply(change);
+        }
+        for (table, complete) in released.completeness.drain(..) {
+            let name = &self.plan.table(table).name;
+            info!(table = name, complete, "the table's completeness changed");
+            for view in self.views.table(table, complete) {
+                self.publisher.engine.set_live(view, false);
+                self.publisher.backlog.forget(view);
+            }
+        }
+    }
+
+    /// The state is what Redis' positions say: goes on where the former run stopped. Views whose
+    /// documents are of another definition, or were never published, are filled by the next step.
+    fn take_over(&mut self) {
+        let due: Vec<ViewId> = self.views.due();
+        let current = |view: ViewId| {
+            let stored = self.claimed.views.get(&self.plan.view(view).name);
+            stored.filter(|stored| self.views.is_current(view, stored))
+        };
+        if let Some(text) = &self.claimed.backlog {
+            let keep = |view| due.contains(&view) && current(view).is_some();
+            match Backlog::from_text(text, &self.plan, keep) {
+                Some(backlog) => self.publisher.backlog = backlog,
+                None => warn!("the stored backlog is not readable; every view is filled again"),
+            }
+        }
+        let stages = due.into_iter().filter_map(|view| {
+            let stored = current(view)?;
+            match (stored.complete, self.publisher.backlog.fills(view)) {
+                (_, true) => Some((view, Stage::Filling)),
+                (true, false) => Some((view, Stage::Complete)),
+                (false, false) => None,
+            }
+        });
+        for (view, stage) in stages.collect::<Vec<_>>() {
+            self.publisher.engine.set_live(view, true);
+            self.views.set(view, stage);
+        }
+        self.tell_all = true;
+        let (rows, positions) = (self.rows(), self.sequencer.positions().len());
+        info!(rows, positions, "the state is where redis is; publishing from here on");
+    }
+
+    /// After Redis lost data or went back: claims it again, tells it where the state is, and fills
+    /// every view that may be published. False when the process is to end.
+    async fn refill(&mut self) -> Result<bool, PipelineError> {
+        let Some(meta) = self.writer.claim(self.claimed.epoch).await? else { return Ok(false) };
+        self.claimed.epoch = meta.epoch;
+        if self.sequencer.is_replaying() {
+            // Nothing is published yet, so whatever Redis holds is of former positions.
+            self.claimed = Meta { epoch: meta.epoch, ..Meta::default() };
+            return Ok(true);
+        }
+        let mut step = Step::new();
+        self.tell_positions(&mut step);
+        for view in self.views.published() {
+            self.publisher.start_fill(view, &mut step);
+            self.views.set(view, Stage::Filling);
+        }
+        step.backlog(self.publisher.backlog.take_store(&self.plan).flatten());
+        match self.writer.commit(&step).await? {
+            Settled::Landed => Ok(true),
+            Settled::Ending => Ok(false),
+            // It went back once more: the caller's next step or renewal finds the same.
+            Settled::Rewound => Ok(true),
+        }
+    }
+
+    fn tell_positions(&self, step: &mut Step) {
+        for (partition, position) in &self.sequencer.positions() {
+            step.position(partition, *position);
+        }
+        for (server, number) in self.sequencer.watermarks().iter() {
+            step.watermark(&server.to_string(), number);
+        }
+    }
+
+    fn observe(&self, released: &Released, fresh: &[ViewId]) {
+        let metrics = &self.metrics;
+        metrics.transactions.inc_by(released.transactions);
+        metrics.duplicates.inc_by(released.duplicates);
+        metrics.incomplete_transactions.set(i64::from(self.sequencer.waiting().is_some()));
+        metrics.backlog.set(self.publisher.backlog.len() as i64);
+        self.observe_lag();
+        let (held, bytes) = self.sequencer.held();
+        metrics.queue_bytes.set(bytes as i64);
+        metrics.rows.set(self.rows() as i64);
+        if released.committed_us == 0 {
+            return;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let age = now.as_secs_f64() - released.committed_us as f64 / 1e6;
+        metrics.lag_seconds.set(if held > 0 { age } else { 0.0 });
+        for view in fresh {
+            self.handles.freshness[usize::from(view.0)].observe(age.max(0.0));
+        }
+    }
+
+    fn observe_lag(&self) {
+        let positions = self.sequencer.positions();
+        for (at, spec) in self.sequencer.specs().enumerate() {
+            let Partition { topic, number } = &spec.partition;
+            let applied = positions.get(&spec.partition).map_or(0, |p| p.next_offset);
+            let lag = self.reader.end(PartitionId(at as u16)) - applied;
+            self.metrics.lag_records(topic, *number).set(lag.max(0));
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.plan.tables_with_ids().map(|(id, _)| self.publisher.engine.rows(id)).sum()
+    }
+}
+
+/// Metrics looked up once.
+struct Handles {
+    /// By table.
+    applied: Vec<Counter>,
+    /// By view.
+    freshness: Vec<Histogram>,
+}
+
+impl Handles {
+    fn new(plan: &Plan, metrics: &Metrics) -> Handles {
+        Handles {
+            applied: plan.tables.iter().map(|table| metrics.applied(&table.name)).collect(),
+            freshness: plan.views.iter().map(|view| metrics.freshness(&view.name)).collect(),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The sink with patience: waits out what passes, keeps the lease, ends when told to.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{info, warn};
+
+use super::{PipelineError, Shutdown};
+use crate::sink::{Claim, Meta, Sink, SinkError, Step};
+use crate::telemetry::{Metrics, Part, Readiness};
+
+/// Longest time without a word to Redis: renews the lease, and notices lost data.
+const RENEW_AFTER: Duration = Duration::from_secs(1);
+
+/// Longest wait between two looks at a lease that another process holds.
+const LEASE_LOOK: Duration = Duration::from_millis(500);
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It took effect.
+    Landed,
+    /// Redis lost data or went back; the step did not take effect or does not matter.
+    Rewound,
+    /// The process is to end; whether it took effect is unknown.
+    Ending,
+}
+
+/// The writing end of the pipeline.
+pub(super) struct Writer {
+    sink: Sink,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    shutdown: Shutdown,
+    ending: bool,
+    renew_at: Instant,
+    rewound: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        sink: Sink,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+        shutdown: Shutdown,
+    ) -> Writer {
+        let renew_at = Instant::now() + RENEW_AFTER;
+        Writer { sink, metrics, readiness, shutdown, ending: false, renew_at, rewound: false }
+    }
+
+    /// Claims the pipeline, however long Redis is away or another process holds it; `None` when
+    /// the process is to end.
+    pub(super) async fn claim(&mut self, epoch_min: u64) -> Result<Option<Meta>, PipelineError> {
+        loop {
+            let wait = match self.sink.claim(epoch_min).await {
+                Ok(Claim::Owned(meta)) => {
+                    self.readiness.clear(Part::Redis.name());
+                    self.readiness.clear("pipeline");
+                    self.rewound = false;
+                    self.renew_at = Instant::now() + RENEW_AFTER;
+                    return Ok(Some(meta));
+                }
+                Ok(Claim::Held { lease_left }) => {
+                    self.readiness.block("pipeline", "standing by: another process runs it");
+                    lease_left.min(LEASE_LOOK)
+                }
+                Err(error) => match self.judge(error)? {
+                    Some(wait) => wait,
+                    None => LEASE_LOOK,
+                },
+            };
+            if !self.pause(wait).await {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Commits a step, however long it takes.
+    pub(super) async fn commit(&mut self, step: &Step) -> Result<Settled, PipelineError> {
+        loop {
+            let error = match self.sink.commit(step).await {
+                Ok(()) => {
+                    self.readiness.clear(Part::Redis.name());
+                    self.renew_at = Instant::now() + RENEW_AFTER;
+                    self.metrics.steps.inc();
+                    return Ok(Settled::Landed);
+                }
+                Err(error) => error,
+            };
+            match self.judge(error)? {
+                None => return Ok(Settled::Rewound),
+                Some(wait) if self.pause(wait).await => {}
+                Some(_) => return Ok(Settled::Ending),
+            }
+        }
+    }
+
+    /// Waits for something while keeping the lease. `None` when the process is to end, or when
+    /// Redis went back meanwhile ([`Writer::is_rewound`]).
+    pub(super) async fn keep_alive<T, E: Into<PipelineError>>(
+        &mut self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<Option<T>, PipelineError> {
+        let mut work = pin!(work);
+        while !self.ending && !self.rewound {
+            tokio::select! {
+                biased;
+                () = &mut self.shutdown => self.ending = true,
+                done = &mut work => return done.map(Some).map_err(Into::into),
+                () = sleep_until(self.renew_at) => self.renew().await?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Renews the lease if it is time.
+    pub(super) async fn renew_if_due(&mut self) -> Result<(), PipelineError> {
+        if Instant::now() >= self.renew_at { self.renew().await } else { Ok(()) }
+    }
+
+    /// Whether the process is to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending
+    }
+
+    /// Whether Redis was found to have lost data or gone back.
+    pub(super) fn is_rewound(&self) -> bool {
+        self.rewound
+    }
+
+    /// Gives the pipeline back, if Redis is there to hear it; the lease ends by itself otherwise.
+    pub(super) async fn release(&mut self) {
+        if let Err(error) = self.sink.release().await {
+            info!(%error, "the lease was not given back and ends by itself");
+        }
+    }
+
+    async fn renew(&mut self) -> Result<(), PipelineError> {
+        self.renew_at = Instant::now() + RENEW_AFTER;
+        match self.sink.renew().await {
+            Ok(()) => self.readiness.clear(Part::Redis.name()),
+            Err(error) => {
+                self.rewound = self.judge(error)?.is_none();
+            }
+        }
+        Ok(())
+    }
+
+    /// How long to wait before the same again; `None` when Redis went back.
+    fn judge(&mut self, error: SinkError) -> Result<Option<Duration>, PipelineError> {
+        match error {
+            SinkError::Retry { reason, after } => {
+                warn!(%reason, "redis cannot do it now; trying again");
+                self.readiness.block(Part::Redis.name(), reason);
+                self.metrics.retries(Part::Redis).inc();
+                self.metrics.wait_seconds(Part::Redis).inc_by(after.as_secs_f64());
+                Ok(Some(after))
+            }
+            SinkError::Rewound { found } => {
+                warn!(%found, "redis lost data or went back; claiming again to fill every view");
+                Ok(None)
+            }
+            SinkError::Fenced { epoch } => Err(PipelineError::Fenced { epoch }),
+            SinkError::Fatal { reason } => Err(PipelineError::Redis(reason)),
+        }
+    }
+
+    /// Waits; false when the process is to end.
+    async fn pause(&mut self, wait: Duration) -> bool {
+        if !self.ending {
+            tokio::select! {
+                () = &mut self.shutdown => self.ending = true,
+                () = sleep(wait) => {}
+            }
+        }
+        !self.ending
+    }
+}

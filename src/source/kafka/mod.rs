@@ -1,0 +1,123 @@
+//! Reads Kafka on a thread of its own.
+//!
+//! The thread polls one consumer with all partitions assigned by hand, decodes what it gets, and
+//! hands batches over a bounded channel. It commits nothing: positions live in Redis. A batch is
+//! handed over as soon as there is nothing more to poll, so a lone change does not wait.
+//!
+//! What passes by itself is waited out here, told in readiness: a broker that is away, a topic
+//! that is not there yet, a registry that does not answer.
+
+mod poll;
+mod topics;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::mpsc as commands;
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::record::{PartitionId, PartitionSpec, Record};
+use super::transactions::Flow;
+use super::{Settings, SourceError};
+use crate::change::Positions;
+use crate::sql::plan::Plan;
+use crate::telemetry::{Metrics, Readiness};
+use poll::Thread;
+
+/// Batches that wait to be taken; then the thread waits.
+const BATCHES_WAITING_MAX: usize = 8;
+
+/// The near end of the reading thread. Dropping it ends the thread.
+#[derive(Debug)]
+pub struct Reader {
+    batches: mpsc::Receiver<Result<Vec<Record>, SourceError>>,
+    flow: commands::Sender<(PartitionId, Flow)>,
+    ends: Arc<Ends>,
+    _stop: StopOnDrop,
+}
+
+/// Where each partition ends, as far as the broker has told, by [`PartitionId`].
+#[derive(Debug)]
+struct Ends(Vec<AtomicI64>);
+
+#[derive(Debug)]
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Reader {
+    /// Starts reading every partition of a plan from its first record, and tells what they are;
+    /// `positions` are those that a former run applied. Waits until the broker answers.
+    ///
+    /// # Errors
+    /// A topic that is not as it has to be, or a client that cannot be made.
+    pub async fn start(
+        settings: Settings,
+        plan: Arc<Plan>,
+        positions: Positions,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+    ) -> Result<(Reader, Vec<PartitionSpec>), SourceError> {
+        let (batch_sender, batches) = mpsc::channel(BATCHES_WAITING_MAX);
+        let (flow, flow_receiver) = commands::channel();
+        let (started, starting) = oneshot::channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let guard = StopOnDrop(Arc::clone(&stop));
+        let runtime = tokio::runtime::Handle::current();
+        thread::Builder::new()
+            .name("kafka".to_owned())
+            .spawn(move || {
+                let thread =
+                    Thread::start(settings, plan, &positions, metrics, readiness, stop, runtime);
+                match thread {
+                    Ok(Some((thread, specs, ends))) => {
+                        if started.send(Ok((specs, ends))).is_ok() {
+                            thread.run(&batch_sender, &flow_receiver);
+                        }
+                    }
+                    // Nobody listens any more.
+                    Ok(None) => {}
+                    Err(error) => drop(started.send(Err(error))),
+                }
+            })
+            .map_err(|error| SourceError::Kafka(format!("no thread for reading: {error}")))?;
+        let (specs, ends) = starting.await.map_err(|_| SourceError::Ended)??;
+        Ok((Reader { batches, flow, ends, _stop: guard }, specs))
+    }
+
+    /// The next batch; waits for it.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub async fn next(&mut self) -> Result<Vec<Record>, SourceError> {
+        self.batches.recv().await.unwrap_or(Err(SourceError::Ended))
+    }
+
+    /// A batch that is there already.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn try_next(&mut self) -> Result<Option<Vec<Record>>, SourceError> {
+        match self.batches.try_recv() {
+            Ok(batch) => batch.map(Some),
+            Err(mpsc::error::TryRecvError::Empty) => Ok(None),
+            Err(mpsc::error::TryRecvError::Disconnected) => Err(SourceError::Ended),
+        }
+    }
+
+    /// Stops reading a partition, or goes on.
+    pub fn set_flow(&self, partition: PartitionId, flow: Flow) {
+        // A thread that has ended says so in the next batch.
+        let _ = self.flow.send((partition, flow));
+    }
+
+    /// The offset behind a partition's last record, as far as the broker has told.
+    pub fn end(&self, partition: PartitionId) -> i64 {
+        self.ends.0[partition.index()].load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,275 @@
+//! One captured database with its connector and one viewtide on it, apart from all others that
+//! share the services.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder};
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use super::http;
+use super::stack::{Stack, repository};
+
+/// How long anything is waited for; generous, because machines are shared.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A database, its connector, and configuration for viewtide on it.
+pub(crate) struct Deployment {
+    /// Name of database, topic prefix, connector and pipeline alike.
+    pub(crate) name: String,
+    folder: PathBuf,
+    redis_url: String,
+    api_port: u16,
+    viewtide: Option<Child>,
+}
+
+impl Deployment {
+    /// Makes a database with these tables, registers a connector for it, and writes the
+    /// configuration. `definitions` holds `schema.sql`, `streams/` and `views/`.
+    pub(crate) async fn new(
+        purpose: &str,
+        definitions: &Path,
+        redis_url: Option<&str>,
+    ) -> Deployment {
+        let stack = Stack::shared();
+        let name = unique_name(purpose);
+        let folder = repository().join("target/test-deployments").join(&name);
+        copy_folder(definitions, &folder.join("sql"));
+        rename_event_topics(&folder.join("sql/streams"), &name);
+        let shared_redis = || format!("redis://127.0.0.1:{}", stack.port("REDIS_PORT"));
+        let deployment = Deployment {
+            folder,
+            redis_url: redis_url.map_or_else(shared_redis, str::to_owned),
+            api_port: free_port(),
+            viewtide: None,
+            name,
+        };
+        deployment.make_database().await;
+        deployment
+    }
+
+    /// Registers the connector: from here on changes are captured, those so far by its snapshot.
+    pub(crate) fn capture(&self) {
+        let server_id = format!("database.server.id={}", 200_000 + fastrand(1_000_000));
+        Stack::shared().run(
+            "infra/connector.sh",
+            &[
+                "apply",
+                "connectors/orders-connector.json",
+                &format!("name={}", self.name),
+                &format!("topic.prefix={}", self.name),
+                &format!("database.include.list={}", self.name),
+                &server_id,
+            ],
+        );
+    }
+
+    /// The topic that takes this deployment's place of `order_updates`.
+    pub(crate) fn event_topic(&self) -> String {
+        format!("{}.order_updates", self.name)
+    }
+
+    /// The database, as programs take it.
+    pub(crate) fn mysql_url(&self) -> String {
+        let port = Stack::shared().port("MYSQL_PORT");
+        format!("mysql://root:debezium@127.0.0.1:{port}/{}", self.name)
+    }
+
+    /// A connection as root, in this deployment's database, in UTC.
+    pub(crate) async fn mysql(&self) -> Conn {
+        connect(&self.name).await
+    }
+
+    /// Runs one statement per `;`-ended line.
+    pub(crate) async fn execute(&self, statements: &str) {
+        let mut connection = self.mysql().await;
+        for statement in statements.split(";\n").map(str::trim).filter(|s| !s.is_empty()) {
+            connection.query_drop(statement).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
+        }
+        connection.disconnect().await.unwrap();
+    }
+
+    /// Starts `viewtide run`; its output goes to a file named in failures.
+    pub(crate) fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log()).unwrap();
+        let mut command = self.command(&["run"]);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.viewtide = Some(command.spawn().unwrap());
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.viewtide.take().expect("viewtide runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Runs `viewtide verify` to its end.
+    pub(crate) fn verify(&self) -> Output {
+        self.command(&["verify"]).output().unwrap()
+    }
+
+    /// Runs `viewtide verify` and panics unless it finds nothing.
+    pub(crate) fn assert_verified(&self) {
+        let output = self.verify();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && printed.contains(" 0 missing, 0 extra, 0 different"),
+            "verify of {}: {}\n{printed}{}\nlog: {}",
+            self.name,
+            output.status,
+            String::from_utf8_lossy(&output.stderr),
+            self.log().display(),
+        );
+    }
+
+    /// A command of the product with this deployment's configuration.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let stack = Stack::shared();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_viewtide"));
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.folder.join("viewtide.toml"))
+            .env("VIEWTIDE_PIPELINE_NAME", &self.name)
+            .env("VIEWTIDE_KAFKA_BROKERS", stack.brokers())
+            .env("VIEWTIDE_KAFKA_TOPIC_PREFIX", &self.name)
+            .env("VIEWTIDE_REGISTRY_URL", stack.registry_url())
+            .env("VIEWTIDE_REDIS_URL", &self.redis_url)
+            .env("VIEWTIDE_MYSQL_PORT", stack.port("MYSQL_PORT").to_string())
+            .env("VIEWTIDE_MYSQL_USER", "root")
+            .env("VIEWTIDE_MYSQL_PASSWORD", "debezium")
+            .env("VIEWTIDE_MYSQL_DATABASE", &self.name)
+            .env("VIEWTIDE_API_LISTEN", format!("127.0.0.1:{}", self.api_port))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The answer to a GET: status and JSON body; status 0 while nobody listens.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        let address = format!("127.0.0.1:{}", self.api_port);
+        if TcpStream::connect(&address).await.is_err() {
+            return (0, Value::Null);
+        }
+        let answer = http::get(&address, path).await;
+        (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+    }
+
+    /// Waits until a GET answers something for which `right` holds, and returns it.
+    pub(crate) async fn eventually(
+        &mut self,
+        path: &str,
+        right: impl Fn(u16, &Value) -> bool,
+    ) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (status, body) = self.get(path).await;
+            if right(status, &body) {
+                return body;
+            }
+            if let Some(child) = &mut self.viewtide
+                && let Some(status) = child.try_wait().unwrap()
+            {
+                panic!("viewtide ended with {status}; log: {}", self.log().display());
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{path} still answers {status} {body}; log: {}",
+                self.log().display()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("viewtide.log")
+    }
+
+    async fn make_database(&self) {
+        Stack::shared().run("infra/mysql.sh", &["database", &self.name]);
+        let schema = fs::read_to_string(self.folder.join("sql/schema.sql")).unwrap();
+        self.execute(&schema).await;
+        let settings = fs::read_to_string(repository().join("viewtide.toml")).unwrap();
+        let has_streams = self.folder.join("sql/streams").exists();
+        // Unset, the setting takes the folder if there is one; the shop's file names it.
+        let kept = settings.lines().filter(|line| has_streams || !line.starts_with("streams ="));
+        let kept: Vec<_> = kept.collect();
+        fs::write(self.folder.join("viewtide.toml"), kept.join("\n")).unwrap();
+        if has_streams {
+            Stack::shared().run("infra/kafka.sh", &["topic", &self.event_topic(), "3"]);
+        }
+    }
+}
+
+/// Ends viewtide and the connector; the database goes with the test stack's folder.
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.viewtide.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let arguments = ["infra/connector.sh", "delete", &self.name];
+        let port = Stack::shared().port("CONNECT_PORT").to_string();
+        let _ = Command::new("bash")
+            .args(arguments)
+            .current_dir(repository())
+            .env("CONNECT_PORT", port)
+            .output();
+    }
+}
+
+async fn connect(database: &str) -> Conn {
+    let options = OptsBuilder::default()
+        .ip_or_hostname("127.0.0.1")
+        .tcp_port(Stack::shared().port("MYSQL_PORT"))
+        .user(Some("root"))
+        .pass(Some("debezium"))
+        .prefer_socket(false)
+        .db_name(Some(database))
+        .init(vec!["SET time_zone = '+00:00'"]);
+    Conn::new(options).await.unwrap()
+}
+
+/// Topics outlive a test, so every deployment of every run has a name of its own.
+fn unique_name(purpose: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    format!("{purpose}_{:x}_{}", since_epoch.as_secs(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn fastrand(below: u32) -> u32 {
+    rand::random_range(0..below)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Event topics are shared like everything in Kafka: each deployment gets its own.
+fn rename_event_topics(streams: &Path, prefix: &str) {
+    let Ok(entries) = fs::read_dir(streams) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("topic=", &format!("topic={prefix}."))).unwrap();
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap_or_else(|e| panic!("{}: {e}", from.display())) {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
