@@ -246,6 +246,17 @@ mod tests {
     }
 
     #[test]
+    fn blocks_may_tell_their_size() {
+        let schema = Schema::parse(r#"{"type": "array", "items": "long"}"#).unwrap();
+        // Two items in two bytes, then one more, then the end.
+        let mut cursor = Cursor::new(&[3, 4, 10, 20, 2, 30, 0]);
+        cursor.skip(&schema, schema.root()).unwrap();
+        assert_eq!(cursor.finish(), Ok(()));
+        let endless = Cursor::new(&[1, 2, 1, 2, 1, 2]).skip(&schema, schema.root());
+        assert!(endless.is_err(), "{endless:?}");
+    }
+
+    #[test]
     fn a_type_within_itself_has_a_depth() {
         let schema = Schema::parse(
             r#"{"type": "record", "name": "R", "fields": [{"name": "r", "type": ["null", "R"]}]}"#,

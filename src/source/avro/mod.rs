@@ -12,6 +12,8 @@ mod cursor;
 mod envelope;
 mod metadata;
 mod program;
+#[cfg(test)]
+mod reference;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -54,7 +54,7 @@ fn unhex(hex: &Json) -> Option<Vec<u8>> {
     Some(digits.map(|d| u8::from_str_radix(str::from_utf8(d).unwrap(), 16).unwrap()).collect())
 }
 
-fn table(name: &str, columns: &[(&str, Type)], key: &[usize]) -> Table {
+pub(super) fn table(name: &str, columns: &[(&str, Type)], key: &[usize]) -> Table {
     let types: Vec<Type> = columns.iter().map(|(_, ty)| *ty).collect();
     let column =
         |(name, ty): &(&str, Type)| Column { name: (*name).to_owned(), ty: *ty, nullable: true };
@@ -95,7 +95,6 @@ fn everything() -> Table {
         ("d65", decimal(65, 30)),
         ("f", Type::Float),
         ("g", Type::Double),
-        ("f3", Type::Float),
         ("c", TEXT),
         ("v", TEXT),
         ("tx", TEXT),
