@@ -1,33 +1,48 @@
 //! The command line: parse, log, call the library.
 //!
-//! Exit codes: 0 all is well; 1 differences, a failed check, or a failure at work; 2 wrong usage
-//! or configuration; 3 another instance took over the pipeline.
+//! Exit codes: 0 all is well; 1 differences, a failed check, or a failure at work; 2 wrong usage,
+//! configuration or views; 3 another instance took over the pipeline.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info};
 use viewtide::api::Api;
-use viewtide::config::Config;
+use viewtide::check;
+use viewtide::config::{Config, DEFAULT_FILE};
 use viewtide::dial::Dialer;
 use viewtide::keyspace::Keyspace;
 use viewtide::pipeline::{self, PipelineError};
 use viewtide::sql;
 use viewtide::sql::plan::Plan;
 use viewtide::telemetry::{self, Metrics, Readiness};
+use viewtide::verify::{self, VerifyError, ViewReport};
 
 /// Keeps joined, keyed documents in Redis true to MySQL.
 #[derive(Parser)]
-#[command(version)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 all is well; 1 differences, a failed check, or a failure at work; \
+                  2 wrong usage, configuration or views; 3 another instance took over.\n\
+                  VIEWTIDE_LOG says what is logged (info), VIEWTIDE_LOG_FORMAT how: text or json."
+)]
 struct Arguments {
     /// Configuration file
-    #[arg(long, global = true, env = "VIEWTIDE_CONFIG", default_value = "viewtide.toml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "VIEWTIDE_CONFIG",
+        default_value = DEFAULT_FILE
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -41,6 +56,25 @@ enum Command {
     Process,
     /// Serve documents only
     Serve,
+    /// Check configuration, views and every connection, and say how to mend what is wrong
+    Check {
+        /// First fetch the tables' DDL from MySQL into pipeline.tables
+        #[arg(long)]
+        write_tables: bool,
+    },
+    /// Compare every document with MySQL's own answer
+    Verify {
+        /// This view alone
+        #[arg(long, value_name = "NAME")]
+        view: Option<String>,
+        /// List every difference, not the first 20 of a view
+        #[arg(long)]
+        all: bool,
+        /// Seconds that the pipeline may take to catch up
+        #[arg(long, value_name = "SECONDS", default_value_t = verify::PATIENCE.as_secs(),
+              value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        wait: u64,
+    },
 }
 
 /// Differences, a failed check, or a failure at work.
@@ -59,6 +93,20 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error),
     };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&error),
+    };
+    let code = runtime.block_on(obey(arguments.command, &config));
+    // Nothing that still runs may hold the process back.
+    runtime.shutdown_background();
+    code
+}
+
+async fn obey(command: Command, config: &Config) -> ExitCode {
+    if let Command::Check { write_tables } = command {
+        return check(config, write_tables).await;
+    }
     let definitions = match config.definitions() {
         Ok(definitions) => definitions,
         Err(error) => return refuse(&error),
@@ -67,20 +115,40 @@ fn main() -> ExitCode {
         Ok(plan) => Arc::new(plan),
         Err(error) => return refuse(&error),
     };
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return refuse(&error),
-    };
-    let code = runtime.block_on(async {
-        match arguments.command {
-            Command::Run => run(&config, plan, true, true).await,
-            Command::Process => run(&config, plan, true, false).await,
-            Command::Serve => run(&config, plan, false, true).await,
+    match command {
+        Command::Run => run(config, plan, true, true).await,
+        Command::Process => run(config, plan, true, false).await,
+        Command::Serve | Command::Check { .. } => run(config, plan, false, true).await,
+        Command::Verify { view, all, wait } => {
+            let patience = Duration::from_secs(wait);
+            verify(config, &plan, &verify::Options { view, all, patience }).await
         }
-    });
-    // Nothing that still runs may hold the process back.
-    runtime.shutdown_background();
-    code
+    }
+}
+
+async fn check(config: &Config, write_tables: bool) -> ExitCode {
+    let result = async {
+        if write_tables {
+            for file in check::write_tables(config).await? {
+                writeln!(io::stdout(), "wrote {}", file.display())?;
+            }
+        }
+        anyhow::Ok(check::check(config, &mut io::stdout()).await?)
+    };
+    match result.await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_FAILURE),
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+async fn verify(config: &Config, plan: &Arc<Plan>, options: &verify::Options) -> ExitCode {
+    match verify::verify(config, plan, options, &mut io::stdout()).await {
+        Ok(reports) if reports.iter().all(ViewReport::is_right) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(EXIT_FAILURE),
+        Err(error @ VerifyError::UnknownView { .. }) => refuse(&error),
+        Err(error) => fail(&error.to_string()),
+    }
 }
 
 /// Runs the processor, the API or both until a signal, or until the processor fails.
@@ -91,10 +159,7 @@ async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> Ex
     let api = if serve {
         match bind(config, &plan, &readiness, &metrics).await {
             Ok((api, listener)) => Some(tokio::spawn(api.serve(listener, ended(ending.clone())))),
-            Err(error) => {
-                error!("{error:#}");
-                return ExitCode::from(EXIT_FAILURE);
-            }
+            Err(error) => return fail(&format!("{error:#}")),
         }
     } else {
         None
@@ -114,6 +179,7 @@ async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> Ex
         exit_code(outcome)
     } else {
         let _ = signalled.await;
+        info!("stopped");
         ExitCode::SUCCESS
     };
     end.send_replace(true);
@@ -134,9 +200,13 @@ async fn bind(
     let api = Api::new(&dialer, &keyspace, plan, readiness.clone(), Arc::clone(metrics))?;
     let connections = usize::try_from(config.limits.connections_max).unwrap_or(usize::MAX);
     let address = config.api.listen;
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; is it taken? set api.listen (VIEWTIDE_API_LISTEN)")
-    })?;
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            bail!("{address} is taken: stop what listens there, or set api.listen to another port")
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot listen at {address}")),
+    };
     info!(address = %listener.local_addr()?, "serving");
     Ok((api.with_connections_max(connections), listener))
 }
@@ -174,6 +244,11 @@ async fn wait_for_signal() {
         _ = terminate.recv() => info!("SIGTERM: stopping"),
         _ = tokio::signal::ctrl_c() => info!("interrupted: stopping"),
     }
+}
+
+fn fail(reason: &str) -> ExitCode {
+    eprintln!("viewtide: {reason}");
+    ExitCode::from(EXIT_FAILURE)
 }
 
 fn refuse(error: &dyn std::error::Error) -> ExitCode {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod command_line;
 mod crashes;
 mod engine;
 mod http_api;

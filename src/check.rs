@@ -1,1 +1,0 @@
-//! Configuration, views and every connection: what is wrong, and how to mend it.

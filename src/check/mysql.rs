@@ -1,0 +1,303 @@
+//! MySQL: logs what Debezium needs, and its tables are as declared.
+
+use std::collections::HashMap;
+
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Error, OptsBuilder};
+use tokio::time::timeout;
+
+use super::{Finding, PROBE_WAIT};
+use crate::config::{Config, Mysql};
+use crate::sql::plan::{Plan, TableSource};
+use crate::sql::{self, Catalog, Definitions, SourceFile, TableDefinition};
+
+const PART: &str = "mysql";
+
+/// What the server says of itself and its tables.
+struct Found {
+    version: String,
+    variables: HashMap<String, String>,
+    /// SHOW CREATE TABLE, or why there is none, by table.
+    tables: Vec<(String, Result<String, String>)>,
+    /// Foreign keys that change rows of these tables by themselves: constraint and table.
+    cascades: Vec<(String, String)>,
+}
+
+pub(super) async fn probe(config: &Config, catalog: &Catalog, plan: &Plan) -> Vec<Finding> {
+    let Mysql { host, port, .. } = &config.mysql;
+    let address = format!("{host}:{port}");
+    let captured: Vec<String> = plan
+        .tables
+        .iter()
+        .filter(|table| table.source == TableSource::Captured)
+        .map(|table| table.name.clone())
+        .collect();
+    match timeout(PROBE_WAIT, ask(&config.mysql, &captured)).await {
+        Ok(Ok(found)) => {
+            let mut findings = judge_server(&address, &found);
+            findings.extend(judge_tables(catalog, &found));
+            findings
+        }
+        Ok(Err(error)) => {
+            let mend = "start it, or correct host, port, user and password of [mysql]";
+            vec![Finding::fail(PART, format!("{address}: {}; {mend}", innermost(&error)))]
+        }
+        Err(_) => vec![Finding::fail(PART, format!("{address} does not answer within 5 s"))],
+    }
+}
+
+/// A connection to the database of the configuration.
+pub(super) async fn connect(mysql: &Mysql) -> Result<Conn, Error> {
+    let options = OptsBuilder::default()
+        .ip_or_hostname(mysql.host.clone())
+        .tcp_port(mysql.port)
+        .user(Some(mysql.user.clone()))
+        .pass(Some(mysql.password.expose().to_owned()))
+        .db_name(Some(mysql.database.clone()))
+        .prefer_socket(false);
+    let mut connection = Conn::new(options).await?;
+    connection.query_drop("SET NAMES utf8mb4").await?;
+    Ok(connection)
+}
+
+/// What SHOW CREATE TABLE prints, or why it does not.
+pub(super) async fn show_create(
+    connection: &mut Conn,
+    table: &str,
+) -> Result<Result<String, String>, Error> {
+    let sql = format!("SHOW CREATE TABLE `{}`", table.replace('`', "``"));
+    match connection.query_first::<(String, String), _>(sql).await {
+        Ok(Some((_, ddl))) => Ok(Ok(ddl)),
+        Ok(None) => Ok(Err("no answer to SHOW CREATE TABLE".to_owned())),
+        Err(Error::Server(error)) => Ok(Err(error.message)),
+        Err(error) => Err(error),
+    }
+}
+
+async fn ask(mysql: &Mysql, captured: &[String]) -> Result<Found, Error> {
+    let mut connection = connect(mysql).await?;
+    let version: Option<String> = connection.query_first("SELECT VERSION()").await?;
+    let names = "'gtid_mode', 'log_bin', 'binlog_format', 'binlog_row_image', \
+                 'binlog_row_value_options', 'time_zone', 'system_time_zone'";
+    let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})");
+    let variables: Vec<(String, String)> = connection.query(sql).await?;
+    let mut tables = Vec::new();
+    for table in captured {
+        tables.push((table.clone(), show_create(&mut connection, table).await?));
+    }
+    let cascades: Vec<(String, String)> = connection
+        .exec(
+            "SELECT CONSTRAINT_NAME, TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS \
+             WHERE CONSTRAINT_SCHEMA = ? AND (DELETE_RULE IN ('CASCADE', 'SET NULL') \
+             OR UPDATE_RULE IN ('CASCADE', 'SET NULL')) ORDER BY TABLE_NAME, CONSTRAINT_NAME",
+            (&mysql.database,),
+        )
+        .await?;
+    let _ = connection.disconnect().await;
+    let cascades = cascades.into_iter().filter(|(_, table)| captured.contains(table)).collect();
+    let variables = variables.into_iter().map(|(k, v)| (k.to_ascii_lowercase(), v)).collect();
+    Ok(Found { version: version.unwrap_or_default(), variables, tables, cascades })
+}
+
+/// What the server or the system said, without the library's wrapping.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+fn judge_server(address: &str, found: &Found) -> Vec<Finding> {
+    let variable = |name: &str| found.variables.get(name).map_or("", String::as_str);
+    let zone = match variable("time_zone") {
+        "SYSTEM" => format!("SYSTEM ({})", variable("system_time_zone")),
+        zone => zone.to_owned(),
+    };
+    let version = &found.version;
+    let mut findings = vec![Finding::ok(
+        PART,
+        format!("{address} answers, version {version}, time zone {zone}; documents are in UTC"),
+    )];
+    for (name, wanted, why) in [
+        ("log_bin", "ON", "without a binlog there are no changes to follow"),
+        ("gtid_mode", "ON", "duplicates are told by GTID"),
+        ("binlog_format", "ROW", "statements do not tell rows"),
+        ("binlog_row_image", "FULL", "partial rows lack columns"),
+        ("binlog_row_value_options", "", "partial JSON updates lack the rest"),
+    ] {
+        let given = variable(name);
+        if !given.eq_ignore_ascii_case(wanted) {
+            let text = format!("{name} is {given}, and {why}: set {name}={wanted}");
+            findings.push(Finding::fail(PART, text));
+        }
+    }
+    if !found.cascades.is_empty() && version_below(version, (9, 6)) {
+        let list: Vec<String> =
+            found.cascades.iter().map(|(key, table)| format!("{table}.{key}")).collect();
+        let text = format!(
+            "before version 9.6 rows changed by a foreign key's CASCADE or SET NULL are not in the binlog ({}): upgrade, or delete the children yourself first",
+            list.join(", ")
+        );
+        findings.push(Finding::warn(PART, text));
+    }
+    findings
+}
+
+fn version_below(version: &str, wanted: (u32, u32)) -> bool {
+    let mut parts = version.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < wanted
+}
+
+fn judge_tables(catalog: &Catalog, found: &Found) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, ddl) in &found.tables {
+        let Some(declared) = catalog.table(name) else { continue };
+        let differences = match ddl {
+            Ok(ddl) => match served_table(name, ddl) {
+                Ok(served) => differences(declared, &served),
+                Err(reason) => vec![reason],
+            },
+            Err(reason) => vec![reason.clone()],
+        };
+        if differences.is_empty() {
+            findings.push(Finding::ok(PART, format!("table {name} is as declared")));
+        }
+        for difference in differences {
+            let mend = "correct the declaration (`viewtide check --write-tables` fetches it)";
+            findings.push(Finding::fail(PART, format!("table {name}: {difference}; {mend}")));
+        }
+    }
+    findings
+}
+
+/// The table as the server declares it.
+fn served_table(name: &str, ddl: &str) -> Result<TableDefinition, String> {
+    let path = format!("SHOW CREATE TABLE {name}");
+    let tables = vec![SourceFile { path, text: ddl.to_owned() }];
+    let definitions = Definitions { tables, ..Definitions::default() };
+    let catalog = sql::read_catalog(&definitions).map_err(|error| error.to_string())?;
+    catalog.table(name).cloned().ok_or_else(|| "it is not a table".to_owned())
+}
+
+/// What differs in what documents depend on: columns with their types, and the key.
+fn differences(declared: &TableDefinition, served: &TableDefinition) -> Vec<String> {
+    let mut differences = Vec::new();
+    for column in &declared.columns {
+        let name = &column.name;
+        let Some(there) = served.column(name).map(|place| &served.columns[place]) else {
+            differences.push(format!("column {name} is declared, but the server has none"));
+            continue;
+        };
+        let null = |nullable| if nullable { "NULL" } else { "NOT NULL" };
+        if !column.declared.eq_ignore_ascii_case(&there.declared) {
+            differences.push(format!(
+                "column {name} is declared {}, but is {}",
+                column.declared, there.declared
+            ));
+        } else if column.ty != there.ty {
+            differences.push(format!("column {name} has another collation than declared"));
+        } else if column.nullable != there.nullable {
+            differences.push(format!(
+                "column {name} is declared {}, but is {}",
+                null(column.nullable),
+                null(there.nullable)
+            ));
+        }
+    }
+    for column in &served.columns {
+        if declared.column(&column.name).is_none() {
+            differences.push(format!("column {} is not declared", column.name));
+        }
+    }
+    let key = |table: &TableDefinition| -> Vec<String> {
+        table.key.iter().map(|&place| table.columns[place].name.to_lowercase()).collect()
+    };
+    if key(declared) != key(served) {
+        differences.push(format!(
+            "the primary key is declared ({}), but is ({})",
+            key(declared).join(", "),
+            key(served).join(", ")
+        ));
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    const DDL: &str = "CREATE TABLE `t` (`a` int NOT NULL, `b` decimal(10,2) DEFAULT NULL, \
+        `c` varchar(9) COLLATE utf8mb4_0900_bin, PRIMARY KEY (`a`))";
+
+    fn compared(served: &str) -> String {
+        let table = |ddl| served_table("t", ddl).unwrap();
+        differences(&table(DDL), &table(served)).join(" · ")
+    }
+
+    #[test]
+    fn each_differing_column_is_named() {
+        assert_eq!(compared(DDL), "");
+        for (from, to, want) in [
+            (
+                "decimal(10,2)",
+                "decimal(12,2)",
+                "column b is declared decimal(10,2), but is decimal(12,2)",
+            ),
+            (
+                "`b` decimal(10,2) DEFAULT NULL,",
+                "",
+                "column b is declared, but the server has none",
+            ),
+            (
+                "`b`",
+                "`x`",
+                "column b is declared, but the server has none · column x is not declared",
+            ),
+            (
+                "`b` decimal(10,2) DEFAULT NULL",
+                "`b` decimal(10,2) NOT NULL",
+                "column b is declared NULL, but is NOT NULL",
+            ),
+            (" COLLATE utf8mb4_0900_bin", "", "column c has another collation than declared"),
+            (
+                "(`a`))",
+                "(`a`, `b`))",
+                "column b is declared NULL, but is NOT NULL · the primary key is declared (a), but is (a, b)",
+            ),
+        ] {
+            assert_eq!(compared(&DDL.replace(from, to)), want);
+        }
+    }
+
+    fn found(variables: &[(&str, &str)], version: &str) -> Found {
+        let good = [
+            ("log_bin", "ON"),
+            ("gtid_mode", "ON"),
+            ("binlog_format", "ROW"),
+            ("binlog_row_image", "FULL"),
+            ("binlog_row_value_options", ""),
+        ];
+        let all = good.iter().chain(variables);
+        Found {
+            version: version.to_owned(),
+            variables: all.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            tables: Vec::new(),
+            cascades: vec![("fk".to_owned(), "t".to_owned())],
+        }
+    }
+
+    #[test]
+    fn servers_are_judged() {
+        let levels = |found: &Found| -> Vec<Level> {
+            judge_server("h:1", found).iter().map(|finding| finding.level).collect()
+        };
+        assert_eq!(levels(&found(&[], "9.7.0")), [Level::Ok]);
+        assert_eq!(levels(&found(&[], "8.4.3-log")), [Level::Ok, Level::Warn]);
+        for variable in [("gtid_mode", "OFF"), ("binlog_format", "MIXED"), ("log_bin", "OFF")] {
+            assert_eq!(levels(&found(&[variable], "9.7.0")), [Level::Ok, Level::Fail]);
+        }
+        assert!(version_below("9.5.1", (9, 6)) && !version_below("10.0", (9, 6)));
+    }
+}

@@ -1,0 +1,101 @@
+//! Redis: the right service, new enough, that neither evicts nor forgets.
+
+use std::collections::HashMap;
+
+use tokio::time::timeout;
+
+use super::{Finding, PROBE_WAIT};
+use crate::config::Config;
+use crate::dial::Dialer;
+
+const PART: &str = "redis";
+/// The oldest version whose scripts refuse a step as a whole when memory is full.
+const VERSION_MIN: u32 = 7;
+
+pub(super) async fn probe(config: &Config) -> Vec<Finding> {
+    match timeout(PROBE_WAIT, ask(config)).await {
+        Ok(Ok(info)) => judge(&config.redis.address(), &info),
+        Ok(Err(text)) => vec![Finding::fail(PART, text)],
+        Err(_) => {
+            let address = config.redis.address();
+            vec![Finding::fail(PART, format!("{address} does not answer within 5 s"))]
+        }
+    }
+}
+
+/// The fields of INFO, or what to tell.
+async fn ask(config: &Config) -> Result<String, String> {
+    let dialer = Dialer::new(config.redis.url.expose()).map_err(|error| error.to_string())?;
+    let mut connection = dialer.connect(PROBE_WAIT).await.map_err(|error| error.to_string())?;
+    let info = redis::cmd("INFO").query_async(&mut connection).await;
+    info.map_err(|error| format!("{} refuses INFO: {error}", dialer.address()))
+}
+
+fn judge(address: &str, info: &str) -> Vec<Finding> {
+    let fields: HashMap<&str, &str> =
+        info.lines().filter_map(|line| line.trim().split_once(':')).collect();
+    let field = |name: &str| fields.get(name).copied().unwrap_or("");
+    let version = field("redis_version");
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    let mut findings = Vec::new();
+    if major.is_none_or(|major| major < VERSION_MIN) {
+        findings.push(Finding::fail(
+            PART,
+            format!("{address} is version {version}: install version {VERSION_MIN} or later"),
+        ));
+    } else {
+        findings.push(Finding::ok(PART, format!("{address} answers, version {version}")));
+    }
+    if field("role") == "slave" {
+        let text = "is a replica and takes no writes: point redis.url at the primary";
+        findings.push(Finding::fail(PART, text));
+    }
+    if field("cluster_enabled") == "1" {
+        let text = "runs in cluster mode, which is not supported: use a single primary";
+        findings.push(Finding::fail(PART, text));
+    }
+    let policy = field("maxmemory_policy");
+    if policy != "noeviction" && field("maxmemory") != "0" {
+        findings.push(Finding::fail(
+            PART,
+            format!("evicts documents when memory is full (maxmemory-policy {policy}): set maxmemory-policy noeviction"),
+        ));
+    } else if policy != "noeviction" {
+        findings.push(Finding::warn(
+            PART,
+            format!("maxmemory-policy is {policy}, and would evict documents once maxmemory is set: set noeviction"),
+        ));
+    }
+    if field("aof_enabled") == "0" {
+        let text = "keeps no append-only file: what a restart loses is filled again from the topics, which takes its time; set appendonly yes";
+        findings.push(Finding::warn(PART, text));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    const GOOD: &str = "# Server\r\nredis_version:7.0.15\r\nrole:master\r\nmaxmemory:0\r\n\
+        maxmemory_policy:noeviction\r\naof_enabled:1\r\ncluster_enabled:0\r\n";
+
+    #[test]
+    fn each_trouble_is_told() {
+        let levels = |info: &str| judge("h:1", info).iter().map(|f| f.level).collect::<Vec<_>>();
+        assert_eq!(levels(GOOD), [Level::Ok]);
+        for (from, to, want) in [
+            ("7.0.15", "6.2.1", vec![Level::Fail]),
+            ("role:master", "role:slave", vec![Level::Ok, Level::Fail]),
+            ("noeviction", "allkeys-lru", vec![Level::Ok, Level::Warn]),
+            ("aof_enabled:1", "aof_enabled:0", vec![Level::Ok, Level::Warn]),
+            ("cluster_enabled:0", "cluster_enabled:1", vec![Level::Ok, Level::Fail]),
+        ] {
+            assert_eq!(levels(&GOOD.replace(from, to)), want, "{to}");
+        }
+        let evicting =
+            GOOD.replace("noeviction", "allkeys-lru").replace("maxmemory:0", "maxmemory:9");
+        assert_eq!(levels(&evicting), [Level::Ok, Level::Fail]);
+    }
+}

@@ -1,0 +1,34 @@
+//! The schema registry: whether it speaks the Confluent API at this address.
+
+use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_all_subjects};
+use tokio::time::timeout;
+
+use super::{Finding, PROBE_WAIT, counted};
+use crate::config::Config;
+
+const PART: &str = "registry";
+
+pub(super) async fn probe(config: &Config) -> Vec<Finding> {
+    let url = &config.registry.url;
+    let settings = match SrSettings::new_builder(url.clone()).set_timeout(PROBE_WAIT).build() {
+        Ok(settings) => settings,
+        Err(error) => return vec![Finding::fail(PART, format!("{url}: {error}"))],
+    };
+    let finding = match timeout(PROBE_WAIT, get_all_subjects(&settings)).await {
+        Ok(Ok(subjects)) => {
+            Finding::ok(PART, format!("{url} answers, {}", counted(subjects.len(), "subject")))
+        }
+        Ok(Err(error)) => {
+            let cause = error.cause.as_deref().map_or(String::new(), |cause| format!(" ({cause})"));
+            Finding::fail(
+                PART,
+                format!(
+                    "{url} does not answer as a Confluent-compatible registry: {}{cause}; start it, or correct registry.url",
+                    error.error
+                ),
+            )
+        }
+        Err(_) => Finding::fail(PART, format!("{url} does not answer within 5 s")),
+    };
+    vec![finding]
+}

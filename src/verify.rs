@@ -1,1 +1,0 @@
-//! Documents against MySQL's own answer.

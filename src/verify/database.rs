@@ -1,0 +1,343 @@
+//! MySQL's own answers, read over the text protocol in consistent snapshots.
+
+use std::collections::HashMap;
+
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, OptsBuilder, Row};
+
+use super::VerifyError;
+use super::compare::Answer;
+use super::position::Executed;
+use crate::config::Mysql;
+use crate::sql::plan::View;
+use crate::value::{Key, Type, Value, parse_text, write_text};
+
+/// What MySQL's answers depend on, set to what documents are defined by.
+const SESSION: [&str; 2] = [
+    "SET NAMES utf8mb4, time_zone = '+00:00', group_concat_max_len = 18446744073709551615, \
+     sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,\
+     ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+];
+
+/// A connection that reads and never writes.
+pub(super) struct Database {
+    connection: Conn,
+}
+
+/// Columns of a table or view that rows are addressed by.
+pub(super) struct KeyColumns<'a> {
+    pub(super) names: Vec<&'a str>,
+    pub(super) types: Vec<Type>,
+}
+
+/// What a SELECT came to.
+enum Outcome {
+    Rows(Vec<Row>),
+    /// An error that one of the rows raised.
+    RowError {
+        code: u16,
+        message: String,
+    },
+}
+
+impl Database {
+    /// Connects and sets what answers depend on.
+    pub(super) async fn connect(mysql: &Mysql) -> Result<Database, VerifyError> {
+        let options = OptsBuilder::default()
+            .ip_or_hostname(mysql.host.clone())
+            .tcp_port(mysql.port)
+            .user(Some(mysql.user.clone()))
+            .pass(Some(mysql.password.expose().to_owned()))
+            .db_name(Some(mysql.database.clone()))
+            .prefer_socket(false);
+        let mut connection = Conn::new(options).await.map_err(VerifyError::mysql)?;
+        for statement in SESSION {
+            connection.query_drop(statement).await.map_err(VerifyError::mysql)?;
+        }
+        // Event tables take the connection's collation; that of the database mixes with its tables'.
+        let collation: Option<String> = connection
+            .query_first("SELECT @@collation_database")
+            .await
+            .map_err(VerifyError::mysql)?;
+        if let Some(collation) = collation.filter(|name| name.starts_with("utf8mb4")) {
+            let statement = format!("SET collation_connection = {collation}");
+            connection.query_drop(statement).await.map_err(VerifyError::mysql)?;
+        }
+        Ok(Database { connection })
+    }
+
+    /// Everything read from here on is of one instant, until the next call.
+    pub(super) async fn begin_snapshot(&mut self) -> Result<(), VerifyError> {
+        self.run("COMMIT").await?;
+        self.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await
+    }
+
+    /// What the server has executed, which is at least what a snapshot read before shows.
+    pub(super) async fn executed(&mut self) -> Result<Executed, VerifyError> {
+        let text: Option<String> = self
+            .connection
+            .query_first("SELECT @@GLOBAL.gtid_executed")
+            .await
+            .map_err(VerifyError::mysql)?;
+        let text = text.unwrap_or_default();
+        Executed::parse(&text).ok_or(VerifyError::Gtids { text })
+    }
+
+    /// The rows of a SELECT, each column read as the type given.
+    pub(super) async fn rows(
+        &mut self,
+        sql: &str,
+        types: &[Type],
+    ) -> Result<Vec<Vec<Value<'static>>>, VerifyError> {
+        match self.select(sql).await? {
+            Outcome::Rows(rows) => rows.iter().map(|row| read_row(row, types)).collect(),
+            Outcome::RowError { code, message } => {
+                Err(VerifyError::Mysql { reason: format!("error {code}: {message}") })
+            }
+        }
+    }
+
+    /// The first `count` keys of a table above `after`, in the order of [`Key`]s.
+    pub(super) async fn keys_after(
+        &mut self,
+        table: &str,
+        columns: &KeyColumns<'_>,
+        after: Option<&Key>,
+        count: usize,
+    ) -> Result<Vec<Key>, VerifyError> {
+        let (names, order) = (columns.list(), columns.ordered());
+        let filter = after.map_or(String::new(), |key| format!(" WHERE {}", columns.above(key)));
+        let table = quoted_name(table);
+        let sql = format!(
+            "SELECT {names} FROM {table}{filter} ORDER BY {} LIMIT {count}",
+            order.join(", ")
+        );
+        let rows = self.rows(&sql, &columns.types).await?;
+        Ok(rows.iter().map(|row| key_of(row.iter())).collect())
+    }
+
+    /// The view's rows of these keys. `with` precedes the SELECT: the events it needs. Where a row
+    /// raises an error, the keys are divided until it stands alone.
+    pub(super) async fn answers(
+        &mut self,
+        view: &View,
+        columns: &KeyColumns<'_>,
+        keys: &[Key],
+        with: &str,
+    ) -> Result<HashMap<Key, Answer>, VerifyError> {
+        let types: Vec<Type> = view.outputs.iter().map(|output| output.expr.ty).collect();
+        let mut answers = HashMap::with_capacity(keys.len());
+        let mut parts = vec![keys];
+        while let Some(part) = parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            let filter = columns.among(part);
+            // The condition is pushed down into the SELECT, which has neither LIMIT nor GROUP BY.
+            let sql = format!("{with}SELECT * FROM ({}) AS v WHERE {filter}", view.select);
+            match self.select(&sql).await? {
+                Outcome::Rows(rows) => {
+                    for row in &rows {
+                        let values = read_row(row, &types)?;
+                        let key = key_of(view.key.iter().map(|&place| &values[place]));
+                        answers.insert(key, Answer::Row(values));
+                    }
+                }
+                Outcome::RowError { code, message } => match part {
+                    [key] => {
+                        answers.insert(key.clone(), Answer::Error { code, message });
+                    }
+                    _ => {
+                        let (left, right) = part.split_at(part.len() / 2);
+                        parts.extend([left, right]);
+                    }
+                },
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn run(&mut self, sql: &str) -> Result<(), VerifyError> {
+        self.connection.query_drop(sql).await.map_err(VerifyError::mysql)
+    }
+
+    async fn select(&mut self, sql: &str) -> Result<Outcome, VerifyError> {
+        match self.connection.query::<Row, _>(sql).await {
+            Ok(rows) => Ok(Outcome::Rows(rows)),
+            // SQLSTATE class 22: a value of some row that the expression cannot take.
+            Err(mysql_async::Error::Server(error)) if error.state.starts_with("22") => {
+                Ok(Outcome::RowError { code: error.code, message: error.message })
+            }
+            Err(error) => Err(VerifyError::mysql(error)),
+        }
+    }
+}
+
+impl KeyColumns<'_> {
+    fn list(&self) -> String {
+        self.names.iter().map(|name| quoted_name(name)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Expressions whose order is that of [`Key`]s: text by its bytes, whatever its collation.
+    fn ordered(&self) -> Vec<String> {
+        let ordered = |(name, ty): (&&str, &Type)| {
+            let name = quoted_name(name);
+            match ty {
+                Type::Text(crate::value::Collation::Other) => {
+                    format!("CAST(CONVERT({name} USING utf8mb4) AS BINARY)")
+                }
+                _ => name,
+            }
+        };
+        self.names.iter().zip(&self.types).map(ordered).collect()
+    }
+
+    /// `a > 1 OR a = 1 AND b > 2`, which MySQL finds by index where `(a, b) > (1, 2)` is not.
+    fn above(&self, key: &Key) -> String {
+        let (columns, values) = (self.ordered(), self.literals(key));
+        let alternative = |last: usize| {
+            let mut terms: Vec<String> =
+                (0..last).map(|at| format!("{} = {}", columns[at], values[at])).collect();
+            terms.push(format!("{} > {}", columns[last], values[last]));
+            terms.join(" AND ")
+        };
+        let alternatives: Vec<String> = (0..columns.len()).map(alternative).collect();
+        format!("({})", alternatives.join(" OR "))
+    }
+
+    /// `a IN (1, 2)` or `(a, b) IN ((1, 2), (3, 4))`.
+    fn among(&self, keys: &[Key]) -> String {
+        among(&self.list(), self.names.len(), keys.iter().map(|key| self.literals(key)))
+    }
+
+    fn literals(&self, key: &Key) -> Vec<String> {
+        let values = key.values(&self.types).unwrap_or_default();
+        values.iter().zip(&self.types).map(|(value, ty)| literal(value, *ty)).collect()
+    }
+}
+
+/// `list IN (…)` for tuples of `width` literals.
+pub(super) fn among(list: &str, width: usize, tuples: impl Iterator<Item = Vec<String>>) -> String {
+    let (open, close) = if width == 1 { ("", "") } else { ("(", ")") };
+    let tuples: Vec<String> =
+        tuples.map(|tuple| format!("{open}{}{close}", tuple.join(", "))).collect();
+    format!("{open}{list}{close} IN ({})", tuples.join(", "))
+}
+
+/// A value as a literal of MySQL's.
+pub(super) fn literal(value: &Value<'_>, ty: Type) -> String {
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Text(text) => format!("_utf8mb4 x'{}'", hex(text.as_bytes())),
+        Value::Bytes(bytes) => format!("x'{}'", hex(bytes)),
+        Value::Date(_) | Value::Time(_) | Value::DateTime(_) | Value::Timestamp(_) => {
+            let mut text = String::new();
+            write_text(&mut text, value, ty);
+            format!("'{text}'")
+        }
+        _ => {
+            let mut text = String::new();
+            write_text(&mut text, value, ty);
+            text
+        }
+    }
+}
+
+/// A text as a literal of MySQL's, readable.
+pub(super) fn text_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// A name in MySQL's quotes.
+pub(super) fn quoted_name(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+fn key_of<'v>(values: impl Iterator<Item = &'v Value<'static>>) -> Key {
+    let mut key = Key::new();
+    values.for_each(|value| key.push(value));
+    key
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read_row(row: &Row, types: &[Type]) -> Result<Vec<Value<'static>>, VerifyError> {
+    let read = |(place, ty): (usize, &Type)| match row.as_ref(place) {
+        Some(mysql_async::Value::NULL) => Ok(Value::Null),
+        Some(mysql_async::Value::Bytes(bytes)) => {
+            read_value(*ty, bytes).ok_or_else(|| VerifyError::Value {
+                column: row.columns_ref()[place].name_str().into_owned(),
+                text: String::from_utf8_lossy(bytes).into_owned(),
+            })
+        }
+        _ => Err(VerifyError::Mysql { reason: "a row with too few columns".to_owned() }),
+    };
+    types.iter().enumerate().map(read).collect()
+}
+
+/// A value from MySQL's text for it; BIT and bytes come as they are.
+fn read_value(ty: Type, bytes: &[u8]) -> Option<Value<'static>> {
+    match ty {
+        Type::Bytes => return Some(Value::Bytes(bytes.to_vec().into())),
+        Type::Bit { .. } => {
+            let wide = bytes.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+            return Some(Value::UInt(wide));
+        }
+        _ => {}
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    match ty {
+        // Zero dates are null in documents.
+        Type::Date | Type::DateTime { .. } | Type::Timestamp { .. }
+            if text.starts_with("0000-00-00") =>
+        {
+            Some(Value::Null)
+        }
+        _ => parse_text(ty, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Collation;
+
+    const INT: Type = Type::Int { bytes: 4, unsigned: false };
+    const TEXT: Type = Type::Text(Collation::Other);
+
+    fn key(values: &[Value<'static>]) -> Key {
+        key_of(values.iter())
+    }
+
+    #[test]
+    fn keys_become_conditions() {
+        let one = KeyColumns { names: vec!["id"], types: vec![INT] };
+        assert_eq!(one.above(&key(&[Value::Int(-5)])), "(`id` > -5)");
+        let keys = [key(&[Value::Int(1)]), key(&[Value::Int(2)])];
+        assert_eq!(one.among(&keys), "`id` IN (1, 2)");
+        let two = KeyColumns { names: vec!["a", "b`"], types: vec![INT, TEXT] };
+        let pair = key(&[Value::Int(1), Value::Text("é'".into())]);
+        assert_eq!(
+            two.above(&pair),
+            "(`a` > 1 OR `a` = 1 AND CAST(CONVERT(`b``` USING utf8mb4) AS BINARY) > _utf8mb4 x'c3a927')"
+        );
+        assert_eq!(two.among(&[pair]), "(`a`, `b```) IN ((1, _utf8mb4 x'c3a927'))");
+        assert_eq!(text_literal("a'b\\"), "'a''b\\\\'");
+    }
+
+    #[test]
+    fn values_are_read_as_the_text_protocol_sends_them() {
+        for (ty, bytes, want) in [
+            (Type::Bit { bits: 9 }, &b"\x01\x02"[..], Value::UInt(258)),
+            (Type::Bytes, b"\xff", Value::Bytes(b"\xff".to_vec().into())),
+            (Type::DateTime { fsp: 0 }, b"0000-00-00 00:00:00", Value::Null),
+            (INT, b"-7", Value::Int(-7)),
+        ] {
+            assert_eq!(read_value(ty, bytes), Some(want));
+        }
+        assert_eq!(read_value(INT, b"x"), None);
+    }
+}

@@ -1,0 +1,192 @@
+//! Event topics, read from Kafka from their beginning, and again to their ends at every call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::VerifyError;
+use super::events::Events;
+use crate::change::Partition;
+use crate::config::Config;
+use crate::source::avro::Failure;
+use crate::source::json::EventDecoder;
+use crate::source::record::Content;
+use crate::sql::plan::{Plan, TableSource, View};
+
+/// How long the brokers may take for an answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// How long one poll waits.
+const POLL_WAIT: Duration = Duration::from_millis(100);
+/// How long a partition must stay silent at its end before what is missing there counts as no
+/// record: offsets that transactions of producers take.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// The events of the streams that some views read.
+pub(super) struct Topics {
+    pub(super) events: Events,
+    topics: Vec<Topic>,
+}
+
+/// One event topic, with a consumer of its own: what tells that a partition is at its end does not
+/// name the topic.
+struct Topic {
+    name: String,
+    decoder: EventDecoder,
+    consumer: BaseConsumer,
+    partitions: BTreeMap<i32, Progress>,
+    unreadable: u64,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// First offset behind the last record read.
+    read: i64,
+    /// Up to here there is nothing more.
+    reached: i64,
+    is_at_end: bool,
+}
+
+impl Topics {
+    /// Prepares to read the streams of these views; connects when it reads.
+    pub(super) fn connect(
+        config: &Config,
+        plan: &Arc<Plan>,
+        views: &[&View],
+    ) -> Result<Topics, VerifyError> {
+        let events = Events::new(Arc::clone(plan), views.iter().copied());
+        let mut topics = Vec::new();
+        for id in events.tables() {
+            let table = plan.table(id);
+            let TableSource::Stream(stream) = &table.source else { continue };
+            let consumer = ClientConfig::new()
+                .set("bootstrap.servers", &config.kafka.brokers)
+                .set("group.id", "viewtide-verify")
+                .set("enable.auto.commit", "false")
+                .set("enable.partition.eof", "true")
+                .set("auto.offset.reset", "earliest")
+                .set("fetch.message.max.bytes", config.limits.record_bytes_max.to_string())
+                .set("log_level", "0")
+                .create()?;
+            topics.push(Topic {
+                name: stream.topic.clone(),
+                decoder: EventDecoder::new(id, table, stream.timestamps),
+                consumer,
+                partitions: BTreeMap::new(),
+                unreadable: 0,
+            });
+        }
+        Ok(Topics { events, topics })
+    }
+
+    /// Reads everything that the topics hold now; first offset not read, by partition. Blocks.
+    pub(super) fn read_to_end(&mut self) -> Result<BTreeMap<Partition, i64>, VerifyError> {
+        let mut positions = BTreeMap::new();
+        for topic in &mut self.topics {
+            topic.read_to_end(&mut self.events)?;
+            for (number, progress) in &topic.partitions {
+                let partition = Partition { topic: topic.name.clone(), number: *number };
+                positions.insert(partition, progress.read);
+            }
+        }
+        Ok(positions)
+    }
+}
+
+impl Topic {
+    fn read_to_end(&mut self, events: &mut Events) -> Result<(), VerifyError> {
+        if self.partitions.is_empty() {
+            self.assign()?;
+        }
+        let mut ends = BTreeMap::new();
+        for number in self.partitions.keys() {
+            let (_, end) = self.consumer.fetch_watermarks(&self.name, *number, ANSWER_WAIT)?;
+            ends.insert(*number, end);
+        }
+        let mut last_record = Instant::now();
+        while !self.has_reached(&ends, last_record.elapsed()) {
+            match self.consumer.poll(POLL_WAIT) {
+                Some(Ok(message)) => {
+                    let number = message.partition();
+                    let progress = self.partitions.entry(number).or_default();
+                    progress.read = message.offset() + 1;
+                    progress.is_at_end = false;
+                    last_record = Instant::now();
+                    if let Err(reason) = apply(&mut self.decoder, &message, events) {
+                        let offset = message.offset();
+                        tracing::debug!(
+                            topic = self.name,
+                            number,
+                            offset,
+                            ?reason,
+                            "unreadable event"
+                        );
+                        self.unreadable += 1;
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(number))) => {
+                    self.partitions.entry(number).or_default().is_at_end = true;
+                }
+                Some(Err(error)) if last_record.elapsed() > ANSWER_WAIT => return Err(error.into()),
+                None if last_record.elapsed() > ANSWER_WAIT => {
+                    let reason = format!("topic {} is not read to its end", self.name);
+                    return Err(VerifyError::Kafka { reason });
+                }
+                Some(Err(_)) | None => {}
+            }
+        }
+        for (number, end) in ends {
+            let progress = self.partitions.entry(number).or_default();
+            progress.reached = progress.reached.max(end);
+        }
+        Ok(())
+    }
+
+    fn assign(&mut self) -> Result<(), VerifyError> {
+        let metadata = self.consumer.fetch_metadata(Some(&self.name), ANSWER_WAIT)?;
+        let found = metadata.topics().iter().find(|topic| topic.name() == self.name);
+        let partitions = found.map_or(&[][..], |topic| topic.partitions());
+        if partitions.is_empty() {
+            let reason = format!("topic {} does not exist", self.name);
+            return Err(VerifyError::Kafka { reason });
+        }
+        let mut assignment = TopicPartitionList::new();
+        for partition in partitions {
+            assignment.add_partition_offset(&self.name, partition.id(), Offset::Beginning)?;
+            self.partitions.insert(partition.id(), Progress::default());
+        }
+        self.consumer.assign(&assignment)?;
+        Ok(())
+    }
+
+    fn has_reached(&self, ends: &BTreeMap<i32, i64>, silence: Duration) -> bool {
+        self.partitions.iter().all(|(number, progress)| {
+            let end = ends.get(number).copied().unwrap_or(0);
+            let is_silent = progress.is_at_end && silence > SILENCE;
+            end == 0 || progress.read.max(progress.reached) >= end || is_silent
+        })
+    }
+}
+
+fn apply(
+    decoder: &mut EventDecoder,
+    message: &BorrowedMessage<'_>,
+    events: &mut Events,
+) -> Result<(), Failure> {
+    let decoded = decoder.decode(message.payload(), message.partition(), message.offset())?;
+    if let Content::Event(change) = decoded.content {
+        events.apply(change);
+    }
+    Ok(())
+}
+
+impl From<KafkaError> for VerifyError {
+    fn from(error: KafkaError) -> VerifyError {
+        VerifyError::Kafka { reason: error.to_string() }
+    }
+}
