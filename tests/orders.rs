@@ -65,6 +65,7 @@ async fn every_change_to_an_order_reaches_its_document() {
             json!("1 Elm Row, Nealview, 11434, Norway"),
         ),
         ("UPDATE orders SET user_id = 2 WHERE order_id = 7", "user_phone", json!(null)),
+        ("UPDATE users SET name = 'Ole D.' WHERE user_id = 2", "full_address", json!(null)),
         ("TRUNCATE TABLE order_items", "order_items_details", json!(null)),
     ] {
         shop.execute(change).await;

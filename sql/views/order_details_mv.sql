@@ -25,7 +25,8 @@ SELECT
   ) AS last_order_update,
   o.user_id,
   u.phone AS user_phone,
-  CONCAT_WS(', ', a.street, a.city, a.state, a.postal_code, a.country) AS full_address,
+  IF(a.address_id IS NULL, NULL,
+    CONCAT_WS(', ', a.street, a.city, a.state, a.postal_code, a.country)) AS full_address,
   (
     SELECT GROUP_CONCAT(
       CONCAT(i.name, ' (Qty: ', i.quantity, ', Price: ', i.price, ', Total: ', i.quantity * i.price, ')')
@@ -37,7 +38,7 @@ SELECT
 FROM orders AS o
 JOIN users AS u ON u.user_id = o.user_id
 LEFT JOIN LATERAL (
-  SELECT street, city, state, postal_code, country
+  SELECT address_id, street, city, state, postal_code, country
   FROM addresses
   WHERE addresses.user_id = u.user_id
   ORDER BY address_id DESC
