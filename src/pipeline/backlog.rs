@@ -220,3 +220,92 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::change::{Change, Op};
+    use crate::sql::plan::TableId;
+    use crate::sql::{Definitions, SourceFile, plan_views};
+    use crate::value::{RowWriter, Value};
+
+    const VIEW: ViewId = ViewId(0);
+
+    fn plan() -> Arc<Plan> {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let definitions = Definitions {
+            tables: vec![file("t.sql", "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));")],
+            streams: Vec::new(),
+            views: vec![file("v.sql", "CREATE VIEW v AS SELECT id FROM t;")],
+        };
+        Arc::new(plan_views(&definitions).unwrap())
+    }
+
+    fn key(number: i64) -> Key {
+        let mut key = Key::new();
+        key.push(&Value::Int(number));
+        key
+    }
+
+    fn engine(plan: &Arc<Plan>, rows: i64) -> Engine {
+        let mut engine = Engine::new(Arc::clone(plan));
+        let mut row = RowWriter::new(&plan.tables[0].layout);
+        for number in 0..rows {
+            row.set_number(0, number);
+            engine.apply(Change { table: TableId(0), op: Op::Upsert(row.finish()) });
+        }
+        engine
+    }
+
+    #[test]
+    fn a_fill_covers_every_key_in_adjoining_ranges_however_it_is_cut() {
+        let plan = plan();
+        for done in 1..=4 {
+            let mut engine = engine(&plan, 10);
+            let mut backlog = Backlog::default();
+            backlog.fill(VIEW);
+            let (mut keys, mut reached) = (Vec::new(), None);
+            while let Some(mut chunk) = backlog.next_chunk(&mut engine, 4) {
+                backlog.return_rest(&mut chunk, done);
+                let range = chunk.range.unwrap();
+                assert_eq!(range.after, reached);
+                reached = range.until.clone();
+                keys.extend(chunk.keys);
+                assert_eq!(range.until.is_none(), backlog.is_empty());
+            }
+            assert_eq!(keys, (0..10).map(key).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn entries_take_turns_and_a_fill_replaces_what_was_due() {
+        let plan = plan();
+        let mut engine = engine(&plan, 3);
+        let mut backlog = Backlog::default();
+        backlog.keys(VIEW, (0..3).map(key));
+        backlog.keys(VIEW, [key(7)]);
+        assert_eq!(backlog.next_chunk(&mut engine, 2).unwrap().keys, [key(0), key(1)]);
+        assert_eq!(backlog.next_chunk(&mut engine, 2).unwrap().keys, [key(7)]);
+        backlog.fill(VIEW);
+        assert_eq!((backlog.len(), backlog.fills(VIEW)), (1, true));
+    }
+
+    #[test]
+    fn what_is_stored_is_taken_up_again_and_only_when_it_changed() {
+        let plan = plan();
+        let mut backlog = Backlog::default();
+        assert_eq!(backlog.take_store(&plan), None);
+        backlog.keys(VIEW, [key(1), key(2)]);
+        backlog.fan_out(Fanout { view: VIEW, node: NodeId(0), key: key(5), cursor: Some(9) });
+        let stored = backlog.take_store(&plan).unwrap().unwrap();
+        assert_eq!(backlog.take_store(&plan), None);
+        let again = Backlog::from_text(&stored, &plan, |_| true).unwrap();
+        let fanout = Fanout { view: VIEW, node: NodeId(0), key: key(5), cursor: None };
+        let keys = Work::Keys { view: VIEW, keys: [key(1), key(2)].into() };
+        assert_eq!(again.work, [keys, Work::Fanout(fanout)]);
+        assert!(Backlog::from_text(&stored, &plan, |_| false).unwrap().is_empty());
+        assert!(Backlog::from_text("[{}]", &plan, |_| true).is_none());
+    }
+}
