@@ -5,6 +5,7 @@
 mod command_line;
 mod crashes;
 mod engine;
+mod expressions;
 mod http_api;
 mod http_limits;
 mod orders;

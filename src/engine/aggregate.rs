@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::frame::{Frame, OrderValues, compare_by};
-use crate::sql::expr::{EvalError, Expr, divide};
+use crate::sql::expr::{self, EvalError, Expr};
 use crate::sql::plan::{Aggregate, Collection, OrderBy, Scope};
 use crate::value::{Decimal, Type, Value, compare};
 
@@ -106,7 +106,7 @@ impl<'e> Frame<'e> {
         let (sum, count) = self.sum(scope, expr)?;
         Ok(match sum {
             Value::Decimal(sum) => {
-                let average = divide(sum, Decimal::new(count, 0), AVG_SCALE_ADDED);
+                let average = expr::divide(sum, Decimal::new(count, 0), AVG_SCALE_ADDED);
                 Value::Decimal(average.ok_or_else(out_of_range)?)
             }
             Value::Double(sum) => Value::Double(sum / count as f64),
@@ -188,7 +188,7 @@ fn join(out: &mut String, texts: &str, separator: &str, parts: impl Iterator<Ite
 }
 
 fn add(a: Decimal, b: Decimal) -> Result<Decimal, EvalError> {
-    a.checked_add(b).ok_or_else(out_of_range)
+    expr::add(a, b).ok_or_else(out_of_range)
 }
 
 fn out_of_range() -> EvalError {

@@ -7,13 +7,13 @@ use sqlparser::ast::{
 
 use super::error::{Refusal, Refused};
 use super::expr::{ArithmeticOp, CompareOp, Expr, ExprKind};
-use super::functions::{calculate, case, compare};
+use super::functions::{calculate, case, compare, negative};
 use super::names::{NamedColumn, Names};
 use super::tokens::unquote;
 use super::tree::Planner;
 use super::typing::{
-    BIGINT, BIGINT_UNSIGNED, BOOLEAN, has_text, is_condition, is_dated, is_numeric, negated,
-    text_collation, type_name,
+    BIGINT, BIGINT_UNSIGNED, BOOLEAN, has_text, is_condition, is_dated, is_numeric, text_collation,
+    type_name,
 };
 use crate::value::{Collation, Decimal, Type, Value, parse_text};
 
@@ -121,15 +121,7 @@ impl Planner<'_> {
                 ExprKind::Literal(Value::Int(v)) => {
                     Ok(Expr::new(ExprKind::Literal(Value::Int(-v)), BIGINT, false))
                 }
-                _ => {
-                    let ty = refused(sql, negated(&value))?;
-                    let nullable = value.nullable;
-                    let zero = Expr::new(ExprKind::Literal(Value::Int(0)), BIGINT, false);
-                    let difference =
-                        calculate(ArithmeticOp::Subtract, zero, value, sql.to_string());
-                    let difference = refused(sql, difference)?;
-                    Ok(Expr { ty, nullable, ..difference })
-                }
+                _ => refused(sql, negative(value)),
             },
             other => Err(Refusal::on(
                 inner,

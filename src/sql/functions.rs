@@ -8,7 +8,7 @@ use super::expr::{
 };
 use super::typing::{
     BIGINT, BOOLEAN, arithmetic, comparable, digits, has_element, has_text, is_condition, is_dated,
-    is_numeric, is_unsigned, merged, orderable, text_collation, type_name,
+    is_numeric, is_unsigned, merged, negated, orderable, text_collation, type_name,
 };
 use crate::value::{Collation, Type, Value, write_json_string};
 
@@ -137,6 +137,12 @@ fn absolute(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
     Ok(kernel("ABS", functions::absolute, arguments, ty))
 }
 
+/// `-value`.
+pub(super) fn negative(value: Expr) -> Result<Expr, String> {
+    let ty = negated(&value)?;
+    Ok(kernel("-", functions::negate, vec![value], ty))
+}
+
 fn floor(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
     let ty = whole_type(&arguments)?;
     Ok(kernel("FLOOR", functions::floor, arguments, ty))
@@ -199,8 +205,9 @@ fn least(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
 fn extreme_type(arguments: &[Expr]) -> Result<Type, String> {
     let parts: Vec<&Expr> = arguments.iter().collect();
     let ty = merged(&parts)?;
-    let texts = parts.iter().filter(|part| matches!(part.ty, Type::Text(_))).count();
-    if texts > 0 && texts < parts.len() {
+    let typed = parts.iter().filter(|part| !part.is_null_literal());
+    let texts = typed.clone().filter(|part| matches!(part.ty, Type::Text(_))).count();
+    if texts > 0 && texts < typed.count() {
         return Err("orders text with other types: CAST to one type".to_owned());
     }
     orderable(&Expr::new(ExprKind::Boolean(false), ty, false), "orders")?;
@@ -285,6 +292,9 @@ fn date_format(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
     let ExprKind::Literal(Value::Text(format)) = &format.kind else {
         return Err("has a format that is no constant: write it as '%Y-%m-%d'".to_owned());
     };
+    if format.is_empty() {
+        return Err("has an empty format, which gives NULL: write it as '%Y-%m-%d'".to_owned());
+    }
     if !is_dated(value.ty) {
         return Err(format!(
             "formats {}: write a DATE, DATETIME or TIMESTAMP",

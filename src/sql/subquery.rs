@@ -456,7 +456,7 @@ fn handed_out(value: Expr, from: NodeId, required: bool) -> Expr {
 fn as_subquery(value: Expr) -> Expr {
     let (ty, nullable) = (value.ty, value.nullable);
     if value.is_boolean() || matches!(value.kind, ExprKind::Case { .. }) {
-        return Expr::new(ExprKind::Coalesce(vec![value]), ty, nullable);
+        return Expr::new(ExprKind::Subquery(Box::new(value)), ty, nullable);
     }
     value
 }

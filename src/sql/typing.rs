@@ -97,6 +97,9 @@ fn decimal(precision: u8, scale: u8) -> Type {
 /// The type of `left op right`.
 pub(super) fn arithmetic(op: ArithmeticOp, left: &Expr, right: &Expr) -> Result<Type, String> {
     for side in [left, right] {
+        if side.is_null_literal() {
+            return Err("calculates with NULL: write NULL itself".to_owned());
+        }
         if !is_numeric(side.ty) {
             return Err(format!("calculates with {}: write a number, or CAST", type_name(side.ty)));
         }
@@ -136,7 +139,13 @@ pub(super) fn arithmetic(op: ArithmeticOp, left: &Expr, right: &Expr) -> Result<
                     "has {scale} digits after the point, more than {SCALE_MAX}: ROUND its parts first"
                 ));
             }
-            decimal(p1.saturating_add(p2), scale)
+            if p1 + p2 > MAX_PRECISION {
+                return Err(format!(
+                    "may have {} digits, more than {MAX_PRECISION}: CAST its parts to smaller DECIMALs first",
+                    p1 + p2
+                ));
+            }
+            decimal(p1 + p2, scale)
         }
         ArithmeticOp::Remainder => decimal(p1.max(p2), s1.max(s2)),
         _ => {

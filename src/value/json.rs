@@ -111,7 +111,15 @@ fn write_normalized(out: &mut String, json: &serde_json::Value) {
         serde_json::Value::Null => out.push_str("null"),
         serde_json::Value::Bool(true) => out.push_str("true"),
         serde_json::Value::Bool(false) => out.push_str("false"),
-        serde_json::Value::Number(number) => out.push_str(number.as_str()),
+        // serde_json writes a plus before a positive exponent, MySQL does not.
+        serde_json::Value::Number(number) => match number.as_str().split_once("e+") {
+            Some((digits, exponent)) => {
+                out.push_str(digits);
+                out.push('e');
+                out.push_str(exponent);
+            }
+            None => out.push_str(number.as_str()),
+        },
         serde_json::Value::String(text) => write_json_string(out, text),
         serde_json::Value::Array(items) => {
             out.push('[');
@@ -176,6 +184,7 @@ mod tests {
         let text = r#"{"bb":1,"a":[1.50,null,true,"x"],"bb":{"c":{}}}"#;
         let want = r#"{"a": [1.50, null, true, "x"], "bb": {"c": {}}}"#;
         assert_eq!(normalize_json(text).unwrap(), want);
+        assert_eq!(normalize_json("[1e20,-1.5e-7]").unwrap(), "[1e20, -1.5e-7]");
         assert_eq!(normalize_json("{"), None);
         assert_eq!(normalize_json(&"[".repeat(10_000)), None);
     }

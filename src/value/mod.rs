@@ -24,7 +24,9 @@ pub use temporal::{
     write_time,
 };
 use text::write_shown;
-pub use text::{parse_text, write_double, write_float, write_text};
+pub use text::{
+    parse_text, write_double, write_double_within, write_float, write_float_within, write_text,
+};
 
 /// A MySQL column or expression type, reduced to what decides storage, comparison and printing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -48,6 +48,21 @@ pub fn write_float(out: &mut String, number: f32) {
     write_floating(out, &format!("{number:.5e}"));
 }
 
+/// Appends a DOUBLE as MySQL makes text of it inside of an expression, in at most `width`
+/// characters.
+pub fn write_double_within(out: &mut String, number: f64, width: usize) {
+    let mut buffer = ryu::Buffer::new();
+    let rounded = |digits: usize| format!("{number:.*e}", digits - 1);
+    write_within(out, buffer.format_finite(number), width, rounded);
+}
+
+/// Appends a FLOAT as MySQL makes text of it inside of an expression, in at most `width`
+/// characters.
+pub fn write_float_within(out: &mut String, number: f32, width: usize) {
+    let rounded = |digits: usize| format!("{number:.*e}", digits - 1);
+    write_within(out, &format!("{number:.5e}"), width, rounded);
+}
+
 /// Reads a value of a type from MySQL's text for it, or a document's; `None` if it is none.
 pub fn parse_text(ty: Type, text: &str) -> Option<Value<'static>> {
     Some(match ty {
@@ -81,45 +96,110 @@ fn fsp(ty: Type) -> u8 {
     }
 }
 
-/// Rewrites the shortest digits (as `1.5e-7`, `150.0`) in MySQL's notation.
-fn write_floating(out: &mut String, shortest: &str) {
-    let (sign, shortest) = match shortest.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", shortest),
-    };
-    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    let leading = digits.bytes().take_while(|b| *b == b'0').count();
-    let significant = digits[leading..].trim_end_matches('0');
-    if significant.is_empty() {
-        out.push_str(if sign.is_empty() { "0" } else { "-0" });
-        return;
+/// The digits of a number: `0.SIGNIFICANT · 10^point`, negative or not.
+struct Digits {
+    negative: bool,
+    significant: String,
+    point: i32,
+}
+
+impl Digits {
+    /// Reads `1.5e-7` or `150.0`.
+    fn of(text: &str) -> Digits {
+        let (negative, text) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = format!("{whole}{fraction}");
+        let leading = digits.bytes().take_while(|b| *b == b'0').count();
+        let significant = digits[leading..].trim_end_matches('0').to_owned();
+        let exponent: i32 = exponent.parse().unwrap_or(0);
+        Digits { negative, significant, point: whole.len() as i32 - leading as i32 + exponent }
     }
-    // The number is 0.SIGNIFICANT · 10^point.
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let point = whole.len() as i32 - leading as i32 + exponent;
-    let count = significant.len() as i32;
-    out.push_str(sign);
-    if point >= -14 && (point <= 15 || count > point) {
-        if point <= 0 {
+
+    fn is_zero(&self) -> bool {
+        self.significant.is_empty()
+    }
+
+    fn count(&self) -> i32 {
+        self.significant.len() as i32
+    }
+
+    /// Whether MySQL prints it without an exponent where there is room enough.
+    fn is_plain(&self) -> bool {
+        self.is_zero() || self.point >= -14 && (self.point <= 15 || self.count() > self.point)
+    }
+
+    /// Characters that it takes without an exponent and without a sign.
+    fn plain_width(&self) -> i32 {
+        match self.point {
+            point if point <= 0 => self.count() - point + 2,
+            point if point < self.count() => self.count() + 1,
+            point => point,
+        }
+    }
+
+    /// Digits that there is room for with an exponent.
+    fn exponent_room(&self, width: i32) -> i32 {
+        let exponent = self.point - 1;
+        let exponent_digits =
+            1 + i32::from(exponent.abs() >= 10) + i32::from(exponent.abs() >= 100);
+        width - i32::from(exponent < 0) - 1 - exponent_digits - i32::from(self.count() > 1)
+    }
+
+    fn write_plain(&self, out: &mut String) {
+        if self.negative {
+            out.push('-');
+        }
+        if self.is_zero() {
+            out.push('0');
+        } else if self.point <= 0 {
             out.push_str("0.");
-            (point..0).for_each(|_| out.push('0'));
-            out.push_str(significant);
-        } else if point >= count {
-            out.push_str(significant);
-            (count..point).for_each(|_| out.push('0'));
+            (self.point..0).for_each(|_| out.push('0'));
+            out.push_str(&self.significant);
+        } else if self.point >= self.count() {
+            out.push_str(&self.significant);
+            (self.count()..self.point).for_each(|_| out.push('0'));
         } else {
-            let (whole, fraction) = significant.split_at(point as usize);
+            let (whole, fraction) = self.significant.split_at(self.point as usize);
             let _ = write!(out, "{whole}.{fraction}");
         }
-    } else {
-        let (first, rest) = significant.split_at(1);
+    }
+
+    fn write_exponent(&self, out: &mut String) {
+        if self.negative {
+            out.push('-');
+        }
+        let (first, rest) = self.significant.split_at(1);
         out.push_str(first);
         if !rest.is_empty() {
             let _ = write!(out, ".{rest}");
         }
-        let _ = write!(out, "e{}", point - 1);
+        let _ = write!(out, "e{}", self.point - 1);
+    }
+}
+
+/// Rewrites the shortest digits (as `1.5e-7`, `150.0`) in MySQL's notation.
+fn write_floating(out: &mut String, shortest: &str) {
+    let digits = Digits::of(shortest);
+    if digits.is_plain() { digits.write_plain(out) } else { digits.write_exponent(out) }
+}
+
+/// The same in `width` characters: with an exponent where the plain number does not fit, and with
+/// fewer digits, which `rounded` gives, where that does not either.
+fn write_within(out: &mut String, shortest: &str, width: usize, rounded: impl Fn(usize) -> String) {
+    let digits = Digits::of(shortest);
+    let width = width as i32 - i32::from(digits.negative);
+    if digits.is_zero() || digits.is_plain() && digits.plain_width() <= width {
+        return digits.write_plain(out);
+    }
+    let room = digits.exponent_room(width).max(1);
+    if digits.count() <= room {
+        digits.write_exponent(out);
+    } else {
+        Digits::of(&rounded(room as usize)).write_exponent(out);
     }
 }
 
@@ -164,6 +244,7 @@ mod tests {
             (-2.5e-7, "-0.00000025"),
             (1e14, "100000000000000"),
             (1e15, "1e15"),
+            (-0.0, "-0"),
             (1.23456e15, "1.23456e15"),
             (1_234_567_890_123_456.7, "1234567890123456.8"),
             (1e-15, "0.000000000000001"),
@@ -186,10 +267,35 @@ mod tests {
             (0.000_123_456_8, "0.000123457"),
             (1.175_494_4e-38, "1.17549e-38"),
             (1e15, "1e15"),
+            (-0.0, "-0"),
             (0.0, "0"),
         ] {
             let mut out = String::new();
             write_float(&mut out, number);
+            assert_eq!(out, want);
+        }
+    }
+
+    #[test]
+    fn doubles_become_text_in_the_width_that_mysql_gives() {
+        for (number, width, want) in [
+            (-1.7976931348623157e308, 22, "-1.797693134862316e308"),
+            (-1.7976931348623157e-300, 22, "-1.79769313486232e-300"),
+            (8.333333333333333e-8, 22, "8.333333333333333e-8"),
+            (8.333333333333333e-8, 24, "8.333333333333333e-8"),
+            (0.00012345678901234567, 24, "0.00012345678901234567"),
+            (-1.2345678901234567e-100, 24, "-1.2345678901234567e-100"),
+            (-1.2345678901234567e-100, 22, "-1.23456789012346e-100"),
+            (0.30000000000000004, 22, "0.30000000000000004"),
+            (0.0, 22, "0"),
+        ] {
+            let mut out = String::new();
+            write_double_within(&mut out, number, width);
+            assert_eq!(out, want);
+        }
+        for (number, want) in [(-8.333333e-8, "-8.33333e-8"), (-123456789.0, "-123457000")] {
+            let mut out = String::new();
+            write_float_within(&mut out, number, 12);
             assert_eq!(out, want);
         }
     }

@@ -68,18 +68,16 @@ impl Arithmetic {
         let (Some(a), Some(b)) = (as_decimal(left), as_decimal(right)) else { return Ok(None) };
         let by_zero = b == Decimal::new(0, 0);
         let result = match self.op {
-            ArithmeticOp::Add => a.checked_add(b),
-            ArithmeticOp::Subtract => a.checked_sub(b),
-            ArithmeticOp::Multiply => a.checked_mul(b),
+            ArithmeticOp::Add => add(a, b),
+            ArithmeticOp::Subtract => subtract(a, b),
+            ArithmeticOp::Multiply => a.checked_mul(b).map(plain_zero),
             _ if by_zero => return Ok(None),
-            ArithmeticOp::Divide | ArithmeticOp::DivideWhole => {
-                let quotient = divide(a, b, DIVISION_SCALE_ADDED);
-                quotient.and_then(|quotient| quotient.rescale(scale))
-            }
-            ArithmeticOp::Remainder => remainder(a, b),
+            ArithmeticOp::Divide | ArithmeticOp::DivideWhole => divide(a, b, DIVISION_SCALE_ADDED),
+            ArithmeticOp::Remainder => remainder(a, b).map(plain_zero),
         };
         result
             .filter(|result| words(*result) <= WORDS_MAX)
+            .and_then(|result| at_most(result, scale))
             .map(|result| Some(Value::Decimal(result)))
             .ok_or_else(|| EvalError::out_of_range("DECIMAL", &self.sql))
     }
@@ -114,16 +112,42 @@ impl Arithmetic {
     }
 }
 
+/// The sum with the larger scale; numbers that cancel out come to a zero without one, as in
+/// MySQL, where only printing gives it the scale of its type. `None` on overflow.
+pub fn add(a: Decimal, b: Decimal) -> Option<Decimal> {
+    let sum = a.checked_add(b)?;
+    Some(if a.is_negative() != b.is_negative() { plain_zero(sum) } else { sum })
+}
+
+fn subtract(a: Decimal, b: Decimal) -> Option<Decimal> {
+    let difference = a.checked_sub(b)?;
+    Some(if a.is_negative() == b.is_negative() { plain_zero(difference) } else { difference })
+}
+
 /// The quotient as MySQL's decimals have it: cut, not rounded, behind the last whole word of
-/// digits. `2.00000 / 3` is `0.666666666`.
-///
-/// `None` by zero or on overflow.
+/// digits. `2.00000 / 3` is `0.666666666`. `None` by zero or on overflow.
 pub fn divide(a: Decimal, b: Decimal, scale_added: u8) -> Option<Decimal> {
+    if a == Decimal::new(0, 0) {
+        return (b != Decimal::new(0, 0)).then_some(Decimal::new(0, 0));
+    }
     let padded = |scale: u8| scale.div_ceil(DIGITS_PER_WORD) * DIGITS_PER_WORD;
     let (padded_a, padded_b) = (padded(a.scale()), padded(b.scale()));
     let padding = (padded_a - a.scale()) + (padded_b - b.scale());
     let digits = padded_a + padded_b + scale_added.saturating_sub(padding);
     a.checked_div_cut(b, padded(digits))
+}
+
+/// The number, rounded if it has more than `scale` digits after the point.
+pub(super) fn at_most(value: Decimal, scale: u8) -> Option<Decimal> {
+    if value.scale() > scale { value.rescale(scale) } else { Some(value) }
+}
+
+pub(super) fn negated(value: Decimal) -> Decimal {
+    Decimal::new(-value.unscaled(), value.scale())
+}
+
+fn plain_zero(value: Decimal) -> Decimal {
+    if value.unscaled() == I256::ZERO { Decimal::new(0, 0) } else { value }
 }
 
 /// The remainder with the larger scale; the sign is the left number's.

@@ -145,35 +145,39 @@ fn ordinal(day: i8) -> &'static str {
     }
 }
 
-/// The first day of week 1. Weeks that begin on Sunday count from the year's first Sunday, those
-/// that begin on Monday from the week that has four days in the year.
+/// The first day of week 1, in days since 1970. Weeks that begin on Sunday count from the year's
+/// first Sunday, those that begin on Monday from the week that has four days in the year.
 fn first_week(year: i16, first_day: Weekday) -> i64 {
-    let new_year = Date::new(year, 1, 1).unwrap_or(Date::ZERO);
-    let offset = i64::from(new_year.weekday().since(first_day));
-    let start = ordinal_day(new_year) - offset;
-    let belongs = match first_day {
-        Weekday::Sunday => offset == 0,
-        _ => offset <= 3,
-    };
-    if belongs { start } else { start + 7 }
+    // Counted from the day before, for dates end with the year 9999.
+    let new_year = Date::new(year - 1, 12, 31).map_or(0, day_number) + 1;
+    // 1970-01-01 was a Thursday.
+    let since_monday = (new_year + 3).rem_euclid(7);
+    if first_day == Weekday::Sunday {
+        let since_sunday = (since_monday + 1) % 7;
+        if since_sunday == 0 { new_year } else { new_year - since_sunday + 7 }
+    } else if since_monday <= 3 {
+        new_year - since_monday
+    } else {
+        new_year - since_monday + 7
+    }
 }
 
 /// Week of the year; days before week 1 are in week 0.
 fn week_from_zero(date: Date, first_day: Weekday) -> i64 {
-    (ordinal_day(date) - first_week(date.year(), first_day)).div_euclid(7) + 1
+    (day_number(date) - first_week(date.year(), first_day)).div_euclid(7) + 1
 }
 
 /// Year and week; days before week 1 are in the last week of the year before.
 fn week_of_year(date: Date, first_day: Weekday) -> (i16, i64) {
     let mut year = date.year();
-    if first_day == Weekday::Monday && ordinal_day(date) >= first_week(year + 1, first_day) {
+    if first_day == Weekday::Monday && day_number(date) >= first_week(year + 1, first_day) {
         year += 1;
-    } else if ordinal_day(date) < first_week(year, first_day) {
+    } else if day_number(date) < first_week(year, first_day) {
         year -= 1;
     }
-    (year, (ordinal_day(date) - first_week(year, first_day)) / 7 + 1)
+    (year, (day_number(date) - first_week(year, first_day)) / 7 + 1)
 }
 
-fn ordinal_day(date: Date) -> i64 {
+fn day_number(date: Date) -> i64 {
     i64::from((date - Date::constant(1970, 1, 1)).get_days())
 }

@@ -2,9 +2,20 @@
 
 use std::borrow::Cow;
 
+use super::arithmetic::at_most;
 use super::convert::{cast, number_as, truth};
 use super::{Bindings, CompareOp, Comparison, EvalError, Expr, ExprKind};
-use crate::value::{Type, Value, compare, write_json, write_json_element, write_text};
+use crate::value::{
+    Type, Value, compare, write_double_within, write_float_within, write_json, write_json_element,
+    write_text,
+};
+
+/// Characters that MySQL gives the text of a FLOAT column.
+const FLOAT_COLUMN_WIDTH: usize = 12;
+/// Characters that MySQL gives the text of a DOUBLE column.
+const DOUBLE_COLUMN_WIDTH: usize = 24;
+/// Characters that MySQL gives the text of a calculated DOUBLE.
+const DOUBLE_WIDTH: usize = 22;
 
 impl Expr {
     /// The value for the rows bound now. DECIMALs have the scale that MySQL calculates with, which
@@ -22,6 +33,7 @@ impl Expr {
                 inner.eval(bindings)?
             }
             ExprKind::IfPresent(..) => Value::Null,
+            ExprKind::Subquery(inner) => inner.eval(bindings)?,
             ExprKind::Cast(inner) => cast(inner.eval(bindings)?, self.ty),
             ExprKind::Text(..)
             | ExprKind::Concat(_)
@@ -45,9 +57,12 @@ impl Expr {
             },
             ExprKind::Coalesce(parts) => {
                 for part in parts {
-                    let value = part.eval_as(bindings, self.ty)?;
-                    if !value.is_null() {
-                        return Ok(value);
+                    match (part.eval_as(bindings, self.ty)?, self.ty) {
+                        (Value::Null, _) => {}
+                        (Value::Decimal(v), Type::Decimal { scale, .. }) => {
+                            return Ok(Value::Decimal(at_most(v, scale).unwrap_or(v)));
+                        }
+                        (value, _) => return Ok(value),
                     }
                 }
                 Value::Null
@@ -121,6 +136,9 @@ impl Expr {
             ExprKind::IfPresent(node, inner) => {
                 Ok(bindings.is_present(*node) && inner.append_text(bindings, out)?)
             }
+            ExprKind::Subquery(inner) if matches!(self.ty, Type::Text(_)) => {
+                inner.append_text(bindings, out)
+            }
             ExprKind::Case { .. } if !is_temporal(self.ty) => match self.branch(bindings)? {
                 Some(result) => result.append_text(bindings, out),
                 None => Ok(false),
@@ -135,7 +153,11 @@ impl Expr {
             }
             _ => {
                 let value = self.eval_stored(bindings)?;
-                write_text(out, &value, self.ty);
+                match value {
+                    Value::Float(v) => write_float_within(out, v, FLOAT_COLUMN_WIDTH),
+                    Value::Double(v) => write_double_within(out, v, self.double_width()),
+                    _ => write_text(out, &value, self.ty),
+                }
                 Ok(!value.is_null())
             }
         }
@@ -230,6 +252,13 @@ impl Expr {
         let mut out = String::new();
         let present = self.append_text(bindings, &mut out)?;
         Ok(if present { Value::Text(Cow::Owned(out)) } else { Value::Null })
+    }
+
+    fn double_width(&self) -> usize {
+        match self.kind {
+            ExprKind::Column { .. } | ExprKind::IfPresent(..) => DOUBLE_COLUMN_WIDTH,
+            _ => DOUBLE_WIDTH,
+        }
     }
 
     /// The result that a CASE comes to.

@@ -1,8 +1,11 @@
 //! Functions that need the values of their arguments and nothing else. To add one: a function
 //! here, and a row with its arity and type in `sql/functions.rs`.
 
+use std::cmp::Ordering;
+
 use smallvec::SmallVec;
 
+use super::arithmetic::{at_most, negated};
 use super::convert::{as_double, number_as};
 use super::{Bindings, EvalError, Expr};
 use crate::value::{Decimal, Type, Value, compare};
@@ -40,7 +43,12 @@ impl Kernel {
             }
             values.push(value);
         }
-        (self.compute)(&values, ty)
+        Ok(match ((self.compute)(&values, ty)?, ty) {
+            (Value::Decimal(v), Type::Decimal { scale, .. }) => {
+                Value::Decimal(at_most(v, scale).unwrap_or(v))
+            }
+            (value, _) => value,
+        })
     }
 }
 
@@ -51,10 +59,21 @@ pub(in crate::sql) fn absolute<'v>(values: &[Value<'v>], _: Type) -> Result<Valu
             let positive = v.checked_abs();
             Value::Int(positive.ok_or_else(|| EvalError::out_of_range("BIGINT", "abs"))?)
         }
-        Value::Decimal(v) if v.is_negative() => {
-            Value::Decimal(Decimal::new(-v.unscaled(), v.scale()))
-        }
+        Value::Decimal(v) if v.is_negative() => Value::Decimal(negated(*v)),
         Value::Double(v) => Value::Double(v.abs()),
+        value => value.clone(),
+    })
+}
+
+/// The sign turned round.
+pub(in crate::sql) fn negate<'v>(values: &[Value<'v>], _: Type) -> Result<Value<'v>, EvalError> {
+    let out_of_range = || EvalError::out_of_range("BIGINT", "-");
+    Ok(match &values[0] {
+        Value::Int(v) => Value::Int(v.checked_neg().ok_or_else(out_of_range)?),
+        Value::UInt(v) => Value::Int(0i64.checked_sub_unsigned(*v).ok_or_else(out_of_range)?),
+        Value::Decimal(v) => Value::Decimal(negated(*v)),
+        Value::Float(v) => Value::Double(-f64::from(*v)),
+        Value::Double(v) => Value::Double(-v),
         value => value.clone(),
     })
 }
@@ -91,11 +110,10 @@ pub(in crate::sql) fn round<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<
         Value::Decimal(v) => (*v, false),
         value => return Ok(value.clone()),
     };
-    let rounded = if digits >= 0 {
-        let digits = u8::try_from(digits).unwrap_or(u8::MAX);
-        if digits < exact.scale() { exact.rescale(digits) } else { Some(exact) }
-    } else {
-        round_before_point(exact, digits.unsigned_abs())
+    let rounded = match ty {
+        _ if digits < 0 => round_before_point(exact, digits.unsigned_abs()),
+        Type::Decimal { scale, .. } => exact.rescale(scale),
+        _ => Some(exact),
     };
     let overflow = || EvalError::out_of_range(if whole { "BIGINT" } else { "DECIMAL" }, "round");
     let rounded = rounded.ok_or_else(overflow)?;
@@ -110,21 +128,21 @@ pub(in crate::sql) fn round<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<
     }
 }
 
-/// GREATEST.
+/// GREATEST: of equal values the last.
 pub(in crate::sql) fn greatest<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<'v>, EvalError> {
-    Ok(extreme(values, ty, std::cmp::Ordering::Greater))
+    Ok(extreme(values, ty, Ordering::is_ge))
 }
 
-/// LEAST.
+/// LEAST: of equal values the first.
 pub(in crate::sql) fn least<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<'v>, EvalError> {
-    Ok(extreme(values, ty, std::cmp::Ordering::Less))
+    Ok(extreme(values, ty, Ordering::is_lt))
 }
 
-fn extreme<'v>(values: &[Value<'v>], ty: Type, wanted: std::cmp::Ordering) -> Value<'v> {
+fn extreme<'v>(values: &[Value<'v>], ty: Type, wanted: fn(Ordering) -> bool) -> Value<'v> {
     let mut best: Option<Value<'v>> = None;
     for value in values {
         let value = number_as(value.clone(), ty);
-        if best.as_ref().is_none_or(|best| compare(&value, best) == wanted) {
+        if best.as_ref().is_none_or(|best| wanted(compare(&value, best))) {
             best = Some(value);
         }
     }

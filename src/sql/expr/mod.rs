@@ -15,13 +15,15 @@ mod date_format;
 mod eval;
 mod kernels;
 
-pub use arithmetic::divide;
+pub use arithmetic::{add, divide};
 pub use date_format::DateFormat;
 pub use kernels::{Compute, Kernel};
 
 pub(super) mod functions {
     //! What [`super::ExprKind::Call`] computes.
-    pub(in crate::sql) use super::kernels::{absolute, ceiling, floor, greatest, least, round};
+    pub(in crate::sql) use super::kernels::{
+        absolute, ceiling, floor, greatest, least, negate, round,
+    };
 }
 
 use super::plan::NodeId;
@@ -56,6 +58,8 @@ pub enum ExprKind {
     Collection(usize),
     /// The inner expression if the node has a row, else NULL: an output column of a pick.
     IfPresent(NodeId, Box<Expr>),
+    /// The value of a subquery: comparisons are numbers, DECIMALs print with their type's scale.
+    Subquery(Box<Expr>),
     /// The value converted to the expression's type: CAST, and what a pick hands out.
     Cast(Box<Expr>),
     /// The value as text, cut to a number of characters: CAST(… AS CHAR(n)).
@@ -221,6 +225,7 @@ impl Expr {
             | ExprKind::Boolean(_)
             | ExprKind::Collection(_) => Vec::new(),
             ExprKind::IfPresent(_, inner)
+            | ExprKind::Subquery(inner)
             | ExprKind::Cast(inner)
             | ExprKind::Text(inner, _)
             | ExprKind::IsNull(inner)
@@ -253,6 +258,7 @@ impl Expr {
             | ExprKind::Boolean(_)
             | ExprKind::Collection(_) => Vec::new(),
             ExprKind::IfPresent(_, inner)
+            | ExprKind::Subquery(inner)
             | ExprKind::Cast(inner)
             | ExprKind::Text(inner, _)
             | ExprKind::IsNull(inner)
