@@ -1,16 +1,11 @@
 //! MySQL's side: a database of the test's own, its rows, and what it answers.
 
-use std::path::Path;
-use std::process::Command;
-
 use mysql_async::consts::{ColumnFlags, ColumnType};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Value as Wire};
 use viewtide::value::{Collation, Type, Value, parse_text, write_json, write_json_string};
 
-/// Where the tests' MySQL listens and keeps its data, unless the environment says otherwise: the
-/// stack that all tests share.
-const DEFAULT_PORT: &str = "13306";
+use crate::support::stack::Stack;
 
 /// A connection to a fresh database.
 pub(crate) struct Server {
@@ -28,23 +23,9 @@ pub(crate) enum Answer {
 
 impl Server {
     pub(crate) async fn start(database: &str) -> Server {
-        let given = std::env::var("VIEWTIDE_TEST_STACK_DIR").ok();
-        let port = given
-            .as_ref()
-            .and_then(|_| std::env::var("MYSQL_PORT").ok())
-            .unwrap_or_else(|| DEFAULT_PORT.to_owned());
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let folder = given.unwrap_or_else(|| root.join(".local/test").display().to_string());
-        let output = Command::new(root.join("infra/stack.sh"))
-            .args(["up", "mysql"])
-            .env("STACK_DIR", folder)
-            .env("MYSQL_PORT", &port)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let options = OptsBuilder::default()
             .ip_or_hostname("127.0.0.1")
-            .tcp_port(port.parse().unwrap())
+            .tcp_port(Stack::mysql().port("MYSQL_PORT"))
             .user(Some("root"))
             .pass(Some("debezium"));
         let mut server = Server { conn: Conn::new(options).await.unwrap() };

@@ -37,6 +37,19 @@ impl Stack {
         })
     }
 
+    /// MySQL of the shared services, without waiting for the others.
+    ///
+    /// # Panics
+    /// With the script's own message when it cannot be started.
+    pub(crate) fn mysql() -> &'static Stack {
+        static STACK: OnceLock<Stack> = OnceLock::new();
+        STACK.get_or_init(|| {
+            let stack = Stack { environment: environment() };
+            stack.run("infra/stack.sh", &["up", "mysql"]);
+            stack
+        })
+    }
+
     /// A service's port, by the name of its variable.
     pub(crate) fn port(&self, variable: &str) -> u16 {
         let (_, port) = self.environment.iter().find(|(name, _)| *name == variable).unwrap();
