@@ -187,6 +187,7 @@ async fn walk(service: &Service, path: &str) -> Vec<i64> {
         let page = service.get(&path).await;
         assert_eq!(page.status, 200, "{path}");
         all.extend(ids(&page));
+        assert!(all.len() < 1000, "the walk does not end");
         next = page.next_page();
     }
     all
@@ -226,6 +227,7 @@ async fn a_walk_during_writes_misses_and_repeats_nothing_that_stays() {
     while let Some(path) = next {
         let page = service.get(&path).await;
         seen.extend(ids(&page));
+        assert!(round < 1000, "the walk does not end");
         next = page.next_page();
         // Between the pages others come everywhere, the last of this page among them, and go.
         let come =

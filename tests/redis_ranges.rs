@@ -1,6 +1,8 @@
 //! Range replacement and index entries against a model, over random steps.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 use viewtide::dial::Dialer;
@@ -167,7 +169,24 @@ async fn a_crowded_range_is_swept_in_parts() {
         model.insert(number, content);
     }
     step.replace(VIEW, Some(int(9)), None);
+    // Meanwhile a reader looks for a document that is there before and after.
+    let (client, done) = (redis.client(), Arc::new(AtomicBool::new(false)));
+    let reader = std::thread::spawn({
+        let done = Arc::clone(&done);
+        move || {
+            let mut connection = client.get_connection().unwrap();
+            let mut look = redis::cmd("HEXISTS");
+            look.arg("{viewtide:test}:v:docs").arg(int(10).as_bytes());
+            let mut always = true;
+            while !done.load(Ordering::Relaxed) {
+                always &= look.query::<bool>(&mut connection).unwrap();
+            }
+            always
+        }
+    });
     sink.commit(&step).await.unwrap();
+    done.store(true, Ordering::Relaxed);
+    assert!(reader.join().unwrap(), "what stays is never gone");
     assert_eq!(stored(&redis), expected(&model));
     let meta = sink.read_meta().await.unwrap();
     assert_eq!(meta.seq, 4, "sub-steps are no steps");

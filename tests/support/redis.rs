@@ -53,6 +53,11 @@ impl RedisServer {
         format!("redis://{}", self.address())
     }
 
+    /// A client of it.
+    pub(crate) fn client(&self) -> ::redis::Client {
+        ::redis::Client::open(self.url()).unwrap()
+    }
+
     /// Runs one command and returns what comes back, on a connection of its own.
     pub(crate) fn run<T: ::redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let mut command = ::redis::cmd(words[0]);
@@ -62,8 +67,7 @@ impl RedisServer {
 
     /// Runs one command given as the client library builds it.
     pub(crate) fn query<T: ::redis::FromRedisValue>(&self, command: &::redis::Cmd) -> T {
-        let client = ::redis::Client::open(self.url()).unwrap();
-        command.query(&mut client.get_connection().unwrap()).unwrap()
+        command.query(&mut self.client().get_connection().unwrap()).unwrap()
     }
 
     /// Ends the process at once, as `kill -9` does.
