@@ -136,10 +136,7 @@ impl<'e> Frame<'e> {
 
     /// Whether a condition is true: neither false nor NULL.
     fn holds(&self, condition: &'e Expr) -> Result<bool, EvalError> {
-        Ok(match condition.eval(self)? {
-            Value::Null => false,
-            value => !compare(&value, &Value::Int(0)).is_eq(),
-        })
+        Ok(condition.truth(self)? == Some(true))
     }
 
     fn bind(&self, node: NodeId, row: Option<&'e [u8]>) {
