@@ -12,6 +12,7 @@ mod orders;
 mod planning;
 mod redis_ranges;
 mod redis_sink;
+mod refusals;
 mod scenarios;
 mod schemas;
 mod support;

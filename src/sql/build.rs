@@ -1,21 +1,20 @@
 //! SQL expressions become typed ones.
 
+use std::fmt::Display;
+
 use sqlparser::ast::{
-    self, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, CharacterLength, DataType,
-    ExactNumberInfo, Spanned, TimezoneInfo, UnaryOperator, ValueWithSpan,
+    self, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Spanned, UnaryOperator,
 };
 
+use super::casts::{cast, collated};
 use super::error::{Refusal, Refused};
 use super::expr::{ArithmeticOp, CompareOp, Expr, ExprKind};
 use super::functions::{calculate, case, compare, negative};
+use super::literals::{literal, typed_literal};
 use super::names::{NamedColumn, Names};
-use super::tokens::unquote;
 use super::tree::Planner;
-use super::typing::{
-    BIGINT, BIGINT_UNSIGNED, BOOLEAN, has_text, is_condition, is_dated, is_numeric, text_collation,
-    type_name,
-};
-use crate::value::{Collation, Decimal, Type, Value, parse_text};
+use super::typing::{BIGINT, BOOLEAN, is_condition};
+use crate::value::Value;
 
 impl Planner<'_> {
     /// Types an expression.
@@ -51,23 +50,11 @@ impl Planner<'_> {
             ast::Expr::IsUnknown(inner) => self.is_null(inner, false, names),
             ast::Expr::IsNotUnknown(inner) => self.is_null(inner, true, names),
             ast::Expr::Between { expr, negated, low, high } => {
-                operand_is_plain(expr)?;
-                let value = self.expr(expr, names)?;
-                let (low, high) = (self.expr(low, names)?, self.expr(high, names)?);
-                let above = compare(CompareOp::GreaterOrEqual, value.clone(), low);
-                let below = compare(CompareOp::LessOrEqual, value, high);
-                let (above, below) = (refused(sql, above)?, refused(sql, below)?);
-                Ok(not_if(*negated, junction(ExprKind::And, vec![above, below])))
+                let within = self.between(sql, expr, low, high, names)?;
+                Ok(not_if(*negated, within))
             }
             ast::Expr::InList { expr, list, negated } => {
-                operand_is_plain(expr)?;
-                let value = self.expr(expr, names)?;
-                let equal = list.iter().map(|item| {
-                    let right = self.expr(item, names)?;
-                    refused(item, compare(CompareOp::Equal, value.clone(), right))
-                });
-                let equal = equal.collect::<Refused<Vec<_>>>()?;
-                Ok(not_if(*negated, junction(ExprKind::Or, equal)))
+                Ok(not_if(*negated, self.in_list(expr, list, names)?))
             }
             ast::Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(sql, operand.as_deref(), conditions, else_result.as_deref(), names)
@@ -187,6 +174,37 @@ impl Planner<'_> {
         }
     }
 
+    fn between(
+        &mut self,
+        sql: &ast::Expr,
+        value: &ast::Expr,
+        low: &ast::Expr,
+        high: &ast::Expr,
+        names: &Names<'_>,
+    ) -> Refused<Expr> {
+        operand_is_plain(value)?;
+        let value = self.expr(value, names)?;
+        let (low, high) = (self.expr(low, names)?, self.expr(high, names)?);
+        let above = compare(CompareOp::GreaterOrEqual, value.clone(), low);
+        let below = compare(CompareOp::LessOrEqual, value, high);
+        Ok(junction(ExprKind::And, vec![refused(sql, above)?, refused(sql, below)?]))
+    }
+
+    fn in_list(
+        &mut self,
+        value: &ast::Expr,
+        list: &[ast::Expr],
+        names: &Names<'_>,
+    ) -> Refused<Expr> {
+        operand_is_plain(value)?;
+        let value = self.expr(value, names)?;
+        let equal = list.iter().map(|item| {
+            let right = self.expr(item, names)?;
+            refused(item, compare(CompareOp::Equal, value.clone(), right))
+        });
+        Ok(junction(ExprKind::Or, equal.collect::<Refused<Vec<_>>>()?))
+    }
+
     fn is_null(&mut self, inner: &ast::Expr, negated: bool, names: &Names<'_>) -> Refused<Expr> {
         let value = match inner {
             // What a column holds does not matter here, so none is refused.
@@ -262,9 +280,19 @@ pub(super) fn value_of(sql: &ast::Expr, column: &NamedColumn) -> Refused<Expr> {
     column.value.clone().map_err(|why| Refusal::on(sql, format!("column `{}` {why}", column.name)))
 }
 
-/// A reason with its place.
-pub(super) fn refused<T>(sql: &impl Spanned, result: Result<T, String>) -> Refused<T> {
-    result.map_err(|why| Refusal::on(sql, why))
+/// A reason, which begins with a verb, with its place and what it is said of.
+pub(super) fn refused<T>(sql: &(impl Spanned + Display), result: Result<T, String>) -> Refused<T> {
+    result.map_err(|why| Refusal::on(sql, format!("{} {why}", shown(sql))))
+}
+
+/// SQL in a message, cut short.
+fn shown(sql: &impl Display) -> String {
+    const CHARS_MAX: usize = 60;
+    let text = sql.to_string();
+    match text.char_indices().nth(CHARS_MAX) {
+        None => format!("`{text}`"),
+        Some((end, _)) => format!("`{} …`", text[..end].trim_end()),
+    }
 }
 
 /// AND or OR, flattened.
@@ -316,154 +344,10 @@ fn unsupported(sql: &ast::Expr) -> Refusal {
         ast::Expr::Interval(_) => {
             "INTERVAL is not supported: select the instant, and calculate where it is read".to_owned()
         }
-        other => format!("`{other}` is not supported in a view: select the columns it needs instead"),
+        other => {
+            let sql = shown(other);
+            format!("{sql} is not supported in a view: select the columns it needs instead")
+        }
     };
     Refusal::on(sql, message)
-}
-
-/// A constant.
-fn literal(value: &ValueWithSpan) -> Refused<Expr> {
-    let made = |value, ty| Ok(Expr::new(ExprKind::Literal(value), ty, false));
-    match &value.value {
-        ast::Value::Null => {
-            Ok(Expr::new(ExprKind::Literal(Value::Null), Type::Text(Collation::Binary), true))
-        }
-        ast::Value::Boolean(truth) => Ok(Expr::new(ExprKind::Boolean(*truth), BIGINT, false)),
-        ast::Value::SingleQuotedString(raw) => {
-            made(Value::Text(unquote(raw, '\'').into()), Type::Text(Collation::Other))
-        }
-        ast::Value::DoubleQuotedString(raw) => {
-            made(Value::Text(unquote(raw, '"').into()), Type::Text(Collation::Other))
-        }
-        ast::Value::Number(digits, _) => number(digits).ok_or_else(|| {
-            Refusal::at(value.span.start, format!("the number `{digits}` is too large for MySQL"))
-        }),
-        other => Err(Refusal::at(
-            value.span.start,
-            format!("the constant `{other}` is not supported: write a number or a 'string'"),
-        )),
-    }
-}
-
-fn number(digits: &str) -> Option<Expr> {
-    let (value, ty) = if digits.contains(['e', 'E']) {
-        (Value::Double(digits.parse().ok().filter(|v: &f64| v.is_finite())?), Type::Double)
-    } else if let Ok(signed) = digits.parse::<i64>() {
-        (Value::Int(signed), BIGINT)
-    } else if let Ok(unsigned) = digits.parse::<u64>() {
-        (Value::UInt(unsigned), BIGINT_UNSIGNED)
-    } else {
-        let decimal = Decimal::parse(digits)?;
-        let scale = decimal.scale();
-        let whole = digits.split('.').next().unwrap_or_default().trim_start_matches('0').len();
-        let precision = (u8::try_from(whole).ok()? + scale).max(1);
-        (Value::Decimal(decimal), Type::Decimal { precision, scale })
-    };
-    Some(Expr::new(ExprKind::Literal(value), ty, false))
-}
-
-/// `DATE '…'`, `TIME '…'`, `TIMESTAMP '…'`.
-fn typed_literal(data_type: &DataType, value: &ValueWithSpan) -> Refused<Expr> {
-    let text = match &value.value {
-        ast::Value::SingleQuotedString(raw) => unquote(raw, '\''),
-        other => other.to_string(),
-    };
-    let fsp = text.split_once('.').map_or(0, |(_, fraction)| fraction.len().min(6) as u8);
-    let ty = match data_type {
-        DataType::Date => Type::Date,
-        DataType::Time(..) => Type::Time { fsp },
-        DataType::Timestamp(..) | DataType::Datetime(_) => Type::DateTime { fsp },
-        other => {
-            let message = format!(
-                "the constant {other} '{text}' is not supported: there are DATE, TIME and TIMESTAMP"
-            );
-            return Err(Refusal::at(value.span.start, message));
-        }
-    };
-    match parse_text(ty, &text) {
-        Some(parsed) => Ok(Expr::new(ExprKind::Literal(parsed), ty, false)),
-        None => Err(Refusal::at(
-            value.span.start,
-            format!("'{text}' is no {}: write it as '2024-09-02 17:21:02'", type_name(ty)),
-        )),
-    }
-}
-
-/// CAST.
-fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
-    let nullable = value.nullable;
-    let numeric = is_numeric(value.ty) || value.is_null_literal();
-    let dated = is_dated(value.ty) || value.is_null_literal();
-    let from = type_name(value.ty);
-    let (ty, fits) = match data_type {
-        DataType::Char(length) | DataType::Character(length) => {
-            has_text(&value)?;
-            let limit = match length {
-                None => None,
-                Some(CharacterLength::IntegerLength { length, .. }) => {
-                    usize::try_from(*length).ok()
-                }
-                Some(CharacterLength::Max) => {
-                    return Err("CHAR(MAX) is not MySQL: write CHAR".to_owned());
-                }
-            };
-            let collation = text_collation(&[&value]);
-            let kind = ExprKind::Text(Box::new(value), limit);
-            return Ok(Expr::new(kind, Type::Text(collation), nullable));
-        }
-        DataType::Signed | DataType::SignedInteger => (BIGINT, numeric),
-        DataType::Unsigned | DataType::UnsignedInteger => (BIGINT_UNSIGNED, numeric),
-        DataType::Decimal(info) => {
-            (decimal_type(info)?, numeric && !matches!(value.ty, Type::Float | Type::Double))
-        }
-        DataType::Double(ExactNumberInfo::None) | DataType::Real => (Type::Double, numeric),
-        DataType::Datetime(fsp) => (Type::DateTime { fsp: fsp.unwrap_or(0).min(6) as u8 }, dated),
-        DataType::Timestamp(fsp, TimezoneInfo::None) => {
-            (Type::DateTime { fsp: fsp.unwrap_or(0).min(6) as u8 }, dated)
-        }
-        DataType::Date => (Type::Date, dated),
-        other => {
-            return Err(format!(
-                "CAST to {other} is not supported: there are CHAR, SIGNED, UNSIGNED, DECIMAL(p,s), DOUBLE, DATE and DATETIME"
-            ));
-        }
-    };
-    if !fits {
-        return Err(format!(
-            "CAST of {from} to {} is not supported: cast a value that is closer to it",
-            type_name(ty)
-        ));
-    }
-    Ok(Expr::new(ExprKind::Cast(Box::new(value)), ty, nullable))
-}
-
-fn decimal_type(info: &ExactNumberInfo) -> Result<Type, String> {
-    let (precision, scale) = match info {
-        ExactNumberInfo::None => (10, 0),
-        ExactNumberInfo::Precision(precision) => (*precision, 0),
-        ExactNumberInfo::PrecisionAndScale(precision, scale) => (*precision, *scale),
-    };
-    match (u8::try_from(precision), u8::try_from(scale)) {
-        (Ok(precision @ 1..=65), Ok(scale @ 0..=30)) if scale <= precision => {
-            Ok(Type::Decimal { precision, scale })
-        }
-        _ => Err(format!(
-            "DECIMAL({precision},{scale}) is none of MySQL's: at most 65 digits, at most 30 after the point"
-        )),
-    }
-}
-
-/// `expr COLLATE …`.
-fn collated(value: Expr, collation: &str) -> Result<Expr, String> {
-    if !matches!(value.ty, Type::Text(_)) {
-        return Err(format!("COLLATE on {}: leave it out", type_name(value.ty)));
-    }
-    if !collation.trim_matches('`').eq_ignore_ascii_case("utf8mb4_0900_bin") {
-        return Err(format!(
-            "COLLATE {collation} is not exact here yet: write COLLATE utf8mb4_0900_bin"
-        ));
-    }
-    let nullable = value.nullable;
-    let ty = Type::Text(Collation::Binary);
-    Ok(Expr::new(ExprKind::Text(Box::new(value), None), ty, nullable))
 }

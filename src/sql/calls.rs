@@ -2,12 +2,12 @@
 
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
 
+use super::aggregates::AGGREGATES;
 use super::build::refused;
 use super::error::{Refusal, Refused, did_you_mean};
 use super::expr::Expr;
 use super::functions::{FUNCTIONS, Function, function};
 use super::names::Names;
-use super::subquery::AGGREGATES;
 use super::tree::Planner;
 
 /// Functions whose value changes without any row changing.
@@ -123,7 +123,7 @@ impl Planner<'_> {
             let known: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
             let hint = did_you_mean(name, known.iter().copied());
             let message = format!(
-                "the function {name} is not supported{hint}: there are {}, CASE, CAST and the aggregates {}",
+                "the function {name} is not supported{hint}; there are {}, CASE, CAST and the aggregates {}",
                 known.join(", "),
                 AGGREGATES.join(", ")
             );
@@ -143,6 +143,6 @@ impl Planner<'_> {
             .map(|argument| self.expr(argument, names))
             .collect::<Refused<Vec<_>>>()?;
         let built = build(arguments, sql.to_string());
-        refused(sql, built.map_err(|why| format!("{name} {why}")))
+        refused(sql, built)
     }
 }

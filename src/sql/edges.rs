@@ -1,7 +1,7 @@
 //! Which equalities of columns an edge is made of.
 
 use super::plan::NodeId;
-use super::typing::{COLLATION_WAY_OUT, type_name};
+use super::typing::type_name;
 use crate::value::{Collation, Type};
 
 /// One equality between a column of a node and one of another.
@@ -22,7 +22,7 @@ pub(super) fn obstacle(a: Type, b: Type) -> Option<String> {
     match (a, b) {
         (Type::Text(Collation::Other), Type::Text(_))
         | (Type::Text(_), Type::Text(Collation::Other)) => {
-            Some(format!("compares text whose {COLLATION_WAY_OUT}"))
+            Some("compares text whose collation is not exact here yet: tie it by a number, or declare both columns COLLATE utf8mb4_0900_bin".to_owned())
         }
         (Type::Float | Type::Double | Type::Json, _)
         | (_, Type::Float | Type::Double | Type::Json) => Some(format!(

@@ -7,8 +7,8 @@ use super::expr::{
     Arithmetic, ArithmeticOp, CompareOp, Comparison, DateFormat, Expr, ExprKind, Kernel, functions,
 };
 use super::typing::{
-    BIGINT, BOOLEAN, arithmetic, comparable, digits, has_element, has_text, is_condition, is_dated,
-    is_numeric, is_unsigned, merged, negated, orderable, text_collation, type_name,
+    BIGINT, BOOLEAN, arithmetic, comparable, digits, example, has_element, has_text, is_condition,
+    is_dated, is_numeric, is_unsigned, merged, negated, orderable, text_collation, type_name,
 };
 use crate::value::{Collation, Type, Value, write_json_string};
 
@@ -103,8 +103,9 @@ fn instant_constant(constant: Expr, other: Type) -> Result<Expr, String> {
     match crate::value::parse_text(ty, text) {
         Some(value) => Ok(Expr::new(ExprKind::Literal(value), ty, false)),
         None => Err(format!(
-            "compares {} with '{text}', which is none: write it as '2024-09-02 17:21:02'",
-            type_name(other)
+            "compares {} with '{text}', which is none: write it as {}",
+            type_name(other),
+            example(other)
         )),
     }
 }

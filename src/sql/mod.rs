@@ -13,9 +13,12 @@
 //! `utf8mb4_0900_bin` in comparisons, window functions, and everything that changes without a row
 //! changing.
 
+mod aggregates;
 mod build;
 mod calls;
+mod casts;
 mod catalog;
+mod clauses;
 mod column_type;
 mod ddl;
 mod edges;
@@ -23,7 +26,9 @@ mod error;
 pub mod expr;
 mod finish;
 mod functions;
+mod literals;
 mod names;
+mod order;
 pub mod plan;
 mod select_text;
 mod stream;
@@ -39,11 +44,12 @@ use sqlparser::tokenizer::Location;
 pub use catalog::{Catalog, ColumnDefinition, TableDefinition, Unreadable};
 pub use error::PlanError;
 
+use clauses::plain_select;
 use error::{Refusal, Refused, did_you_mean, listed};
 use expr::ExprKind;
 use finish::DraftView;
 use plan::{NodeId, Output, Plan, View, ViewIndex};
-use subquery::{Item, plain_select};
+use subquery::Item;
 use tree::Planner;
 use view_file::ViewFile;
 

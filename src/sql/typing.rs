@@ -308,8 +308,7 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
 }
 
 /// What a collation that is not binary means, and what to do.
-pub(super) const COLLATION_WAY_OUT: &str =
-    "collation is not exact here yet: use a number, or declare the column COLLATE utf8mb4_0900_bin";
+pub(super) const COLLATION_WAY_OUT: &str = "collation is not exact here yet: use a number, write … COLLATE utf8mb4_0900_bin, or declare the column so";
 
 /// Why values cannot be ordered.
 pub(super) fn orderable(expr: &Expr, what: &str) -> Result<(), String> {
@@ -356,13 +355,13 @@ pub(super) fn is_condition(expr: &Expr) -> Result<(), String> {
 
 /// The type of SUM.
 pub(super) fn sum(expr: &Expr) -> Result<Type, String> {
-    let (precision, scale) = exact("SUM", expr)?;
+    let (precision, scale) = exact("sums", expr)?;
     Ok(decimal(precision.saturating_add(SUM_DIGITS_ADDED), scale))
 }
 
 /// The type of AVG.
 pub(super) fn average(expr: &Expr) -> Result<Type, String> {
-    let (precision, scale) = exact("AVG", expr)?;
+    let (precision, scale) = exact("averages", expr)?;
     let added = scale.saturating_add(DIVISION_SCALE_ADDED).min(SCALE_MAX);
     Ok(decimal(precision.saturating_add(DIVISION_SCALE_ADDED), added))
 }
@@ -370,23 +369,32 @@ pub(super) fn average(expr: &Expr) -> Result<Type, String> {
 fn exact(name: &str, expr: &Expr) -> Result<(u8, u8), String> {
     if is_floating(expr.ty) {
         return Err(format!(
-            "{name} over FLOAT or DOUBLE depends on the order of the rows: declare the column DECIMAL, or CAST(… AS DECIMAL(p,s)) inside"
+            "{name} FLOAT or DOUBLE, which depends on the order of the rows: declare the column DECIMAL, or CAST(… AS DECIMAL(p,s)) inside"
         ));
     }
     if !is_numeric(expr.ty) {
-        return Err(format!("{name} over {}: write a number, or CAST", type_name(expr.ty)));
+        return Err(format!("{name} {}: write a number, or CAST", type_name(expr.ty)));
     }
     Ok(digits(expr))
 }
 
 /// Why MIN and MAX do not take a value.
 pub(super) fn extreme(name: &str, expr: &Expr) -> Result<(), String> {
-    orderable(expr, &format!("{name} over"))?;
+    orderable(expr, &format!("takes the {name} of"))?;
     match expr.ty {
         Type::Float => Err(format!(
-            "{name} over FLOAT, which MySQL then prints in two ways: CAST to DOUBLE or DECIMAL inside"
+            "takes the {name} of FLOAT, which MySQL then prints in two ways: CAST to DOUBLE or DECIMAL inside"
         )),
-        Type::Bit { .. } => Err(format!("{name} over BIT: add 0 to make it a number")),
+        Type::Bit { .. } => Err(format!("takes the {name} of BIT: add 0 to make it a number")),
         _ => Ok(()),
+    }
+}
+
+/// How a constant of a type is written.
+pub(super) fn example(ty: Type) -> &'static str {
+    match ty {
+        Type::Date => "'2024-09-02'",
+        Type::Time { .. } => "'17:21:02'",
+        _ => "'2024-09-02 17:21:02'",
     }
 }

@@ -1,6 +1,8 @@
 //! Converts values between types: CAST, and what CASE, COALESCE and comparisons do by themselves.
 
-use crate::value::{Decimal, MICROS_PER_DAY, MICROS_PER_SECOND, Type, Value};
+use ethnum::I256;
+
+use crate::value::{Decimal, MAX_PRECISION, MICROS_PER_DAY, MICROS_PER_SECOND, Type, Value};
 
 /// Whether a value is true; `None` for NULL.
 pub(super) fn truth(value: &Value<'_>) -> Option<bool> {
@@ -89,8 +91,29 @@ pub(super) fn as_decimal(value: &Value<'_>) -> Option<Decimal> {
         Value::Int(v) => Decimal::new(*v, 0),
         Value::UInt(v) => Decimal::new(*v, 0),
         Value::Decimal(v) => *v,
+        Value::Float(v) => decimal_of(f64::from(*v)),
+        Value::Double(v) => decimal_of(*v),
         _ => return None,
     })
+}
+
+/// A DOUBLE by the digits that it prints with; beyond what a DECIMAL holds, the largest or zero.
+fn decimal_of(number: f64) -> Decimal {
+    let text = format!("{number:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let mantissa = Decimal::parse(mantissa).unwrap_or(Decimal::new(0, 0));
+    // The number is `mantissa.unscaled() · 10^-scale`.
+    let scale = i32::from(mantissa.scale()) - exponent.parse::<i32>().unwrap_or(0);
+    if let Ok(scale) = u8::try_from(scale) {
+        return Decimal::new(mantissa.unscaled(), scale);
+    }
+    if scale > 0 {
+        return Decimal::new(0, 0);
+    }
+    let whole = Decimal::new(mantissa.unscaled(), 0);
+    let power = Decimal::new(1, 0).rescale(u8::try_from(-scale).unwrap_or(u8::MAX));
+    let product = power.and_then(|power| whole.checked_mul(Decimal::new(power.unscaled(), 0)));
+    product.unwrap_or_else(|| largest(MAX_PRECISION, 0, number < 0.0))
 }
 
 /// The number rounded to a whole one: DECIMALs half away from zero, DOUBLEs half to even.
@@ -111,16 +134,19 @@ fn whole(value: &Value<'_>) -> Option<i128> {
 
 /// The nearest DECIMAL(precision, scale).
 fn fit(value: Decimal, precision: u8, scale: u8) -> Decimal {
-    let largest = "9".repeat(usize::from(precision));
-    let largest = Decimal::parse(&largest).map_or(value, |v| Decimal::new(v.unscaled(), scale));
-    let least = Decimal::new(-largest.unscaled(), scale);
+    let limit = largest(precision, scale, value.is_negative());
     match value.rescale(scale) {
-        Some(rounded) if rounded > largest => largest,
-        Some(rounded) if rounded < least => least,
-        Some(rounded) => rounded,
-        None if value.is_negative() => least,
-        None => largest,
+        Some(rounded) if value.is_negative() => rounded.max(limit),
+        Some(rounded) => rounded.min(limit),
+        None => limit,
     }
+}
+
+/// The largest DECIMAL(precision, scale), or the least.
+fn largest(precision: u8, scale: u8, negative: bool) -> Decimal {
+    let power = Decimal::new(1, 0).rescale(precision).map_or(I256::ONE, Decimal::unscaled);
+    let nines = power - I256::ONE;
+    Decimal::new(if negative { -nines } else { nines }, scale)
 }
 
 /// An instant rounded to a number of fractional digits, half up.

@@ -1,0 +1,235 @@
+//! Calls of aggregate functions, each of which makes a collection of the subquery around it.
+
+use sqlparser::ast::{
+    self, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
+    FunctionArguments,
+};
+
+use super::build::refused;
+use super::error::{Refusal, Refused};
+use super::expr::{Expr, ExprKind};
+use super::functions::joined_text;
+use super::names::Names;
+use super::plan::{Aggregate, Collection, Scope};
+use super::tokens::unquote;
+use super::tree::{PlannedScope, Planner};
+use super::typing::{BIGINT, average, extreme, has_element, sum};
+use crate::value::Type;
+
+/// Aggregates that collections are made of.
+pub(super) const AGGREGATES: [&str; 7] =
+    ["AVG", "COUNT", "GROUP_CONCAT", "JSON_ARRAYAGG", "MAX", "MIN", "SUM"];
+
+impl Planner<'_> {
+    /// A call of an aggregate function, in a subquery made for it.
+    pub(super) fn aggregate(
+        &mut self,
+        sql: &ast::Expr,
+        name: &str,
+        call: &ast::Function,
+        names: &Names<'_>,
+    ) -> Refused<Expr> {
+        let Some(select) = names.aggregated else {
+            let message = format!(
+                "{name} outside of a subquery: write (SELECT {name}(…) FROM … WHERE …), a document is one row"
+            );
+            return Err(Refusal::on(sql, message));
+        };
+        let FunctionArguments::List(list) = &call.args else {
+            return Err(Refusal::on(sql, format!("{name} without arguments: write {name}(…)")));
+        };
+        if list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct) {
+            let message = format!(
+                "{name}(DISTINCT …) is not supported: aggregate a table that has each value once"
+            );
+            return Err(Refusal::on(sql, message));
+        }
+        let planned = self.scope(select, names.outer)?;
+        let mut values = self.arguments(sql, name, list, &planned.names)?;
+        if name == "GROUP_CONCAT" {
+            return self.group_concat(sql, list, values, planned);
+        }
+        if let Some(clause) = list.clauses.first() {
+            return Err(Refusal::on(sql, format!("`{clause}` inside of {name}: leave it out")));
+        }
+        if name == "COUNT" && values.is_empty() && list.args.len() == 1 {
+            return Ok(self.collect(planned.scope, Aggregate::CountRows, BIGINT, false));
+        }
+        let (Some(value), true) = (values.pop(), values.is_empty()) else {
+            let message = format!("{name} takes one argument, not {}", list.args.len());
+            return Err(Refusal::on(sql, message));
+        };
+        let (aggregate, ty) = refused(sql, aggregate_of(name, value))?;
+        let nullable = name != "COUNT";
+        Ok(self.collect(planned.scope, aggregate, ty, nullable))
+    }
+
+    /// The arguments of a call; `*` of COUNT(*) is none.
+    fn arguments(
+        &mut self,
+        sql: &ast::Expr,
+        name: &str,
+        list: &FunctionArgumentList,
+        names: &Names<'_>,
+    ) -> Refused<Vec<Expr>> {
+        let mut values = Vec::new();
+        for argument in &list.args {
+            match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) => {
+                    values.push(self.expr(argument, names)?);
+                }
+                FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if name == "COUNT" => {}
+                _ => {
+                    let message = format!("this argument of {name}: write an expression");
+                    return Err(Refusal::on(sql, message));
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    fn group_concat(
+        &mut self,
+        sql: &ast::Expr,
+        list: &FunctionArgumentList,
+        mut values: Vec<Expr>,
+        planned: PlannedScope<'_>,
+    ) -> Refused<Expr> {
+        let ty = refused(sql, joined_text(&values))?;
+        let value = match values.len() {
+            1 => values.remove(0),
+            _ => {
+                let nullable = values.iter().any(|value| value.nullable);
+                Expr::new(ExprKind::Concat(values), ty, nullable)
+            }
+        };
+        let (terms, separator) = group_concat_clauses(sql, list)?;
+        let (from, names) = (planned.scope.from, &planned.names);
+        let order_by = match terms {
+            Some(terms) => self.order(terms, from, names, &[], "the ORDER BY of GROUP_CONCAT")?,
+            None if self.rest_of_key(from).is_empty() => Vec::new(),
+            None => {
+                let key = self.key_text(from, names);
+                let message = format!(
+                    "GROUP_CONCAT without ORDER BY comes in any order: write GROUP_CONCAT(… ORDER BY {})",
+                    key.trim_matches('`')
+                );
+                return Err(Refusal::on(sql, message));
+            }
+        };
+        let aggregate = Aggregate::GroupConcat { value, order_by, separator };
+        Ok(self.collect(planned.scope, aggregate, ty, true))
+    }
+
+    /// A new collection, as an expression.
+    pub(super) fn collect(
+        &mut self,
+        scope: Scope,
+        aggregate: Aggregate,
+        ty: Type,
+        nullable: bool,
+    ) -> Expr {
+        self.collections.push(Collection { scope, aggregate });
+        Expr::new(ExprKind::Collection(self.collections.len() - 1), ty, nullable)
+    }
+}
+
+fn aggregate_of(name: &str, value: Expr) -> Result<(Aggregate, Type), String> {
+    Ok(match name {
+        "COUNT" => (Aggregate::Count(value), BIGINT),
+        "SUM" => {
+            let ty = sum(&value)?;
+            (Aggregate::Sum(value), ty)
+        }
+        "AVG" => {
+            let ty = average(&value)?;
+            (Aggregate::Avg(value), ty)
+        }
+        "MIN" | "MAX" => {
+            extreme(name, &value)?;
+            let ty = value.ty;
+            (if name == "MIN" { Aggregate::Min(value) } else { Aggregate::Max(value) }, ty)
+        }
+        _ => {
+            has_element(&value)?;
+            (Aggregate::JsonArray(value), Type::Json)
+        }
+    })
+}
+
+fn group_concat_clauses<'a>(
+    sql: &ast::Expr,
+    list: &'a FunctionArgumentList,
+) -> Refused<(Option<&'a [ast::OrderByExpr]>, String)> {
+    let (mut terms, mut separator) = (None, ",".to_owned());
+    for clause in &list.clauses {
+        match clause {
+            FunctionArgumentClause::OrderBy(order_by) => terms = Some(order_by.as_slice()),
+            FunctionArgumentClause::Separator(value) => match &value.value {
+                ast::Value::SingleQuotedString(raw) => separator = unquote(raw, '\''),
+                ast::Value::DoubleQuotedString(raw) => separator = unquote(raw, '"'),
+                other => {
+                    return Err(Refusal::on(
+                        sql,
+                        format!("the separator `{other}`: write a 'string'"),
+                    ));
+                }
+            },
+            other => {
+                return Err(Refusal::on(
+                    sql,
+                    format!("`{other}` inside of GROUP_CONCAT: leave it out"),
+                ));
+            }
+        }
+    }
+    Ok((terms, separator))
+}
+
+/// The first call of an aggregate in an expression, not counting those of subqueries in it.
+pub(super) fn aggregate_in(sql: &ast::Expr) -> Option<&ast::Expr> {
+    match sql {
+        ast::Expr::Function(call) => {
+            let name = call.name.to_string().to_uppercase();
+            if call.over.is_none() && AGGREGATES.contains(&name.as_str()) {
+                return Some(sql);
+            }
+            let FunctionArguments::List(list) = &call.args else { return None };
+            list.args.iter().find_map(|argument| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) => aggregate_in(inner),
+                _ => None,
+            })
+        }
+        ast::Expr::BinaryOp { left, right, .. } => {
+            aggregate_in(left).or_else(|| aggregate_in(right))
+        }
+        ast::Expr::Between { expr, low, high, .. } => {
+            aggregate_in(expr).or_else(|| aggregate_in(low)).or_else(|| aggregate_in(high))
+        }
+        ast::Expr::InList { expr, list, .. } => {
+            aggregate_in(expr).or_else(|| list.iter().find_map(aggregate_in))
+        }
+        ast::Expr::Case { operand, conditions, else_result, .. } => operand
+            .as_deref()
+            .and_then(aggregate_in)
+            .or_else(|| {
+                conditions.iter().find_map(|when| {
+                    aggregate_in(&when.condition).or_else(|| aggregate_in(&when.result))
+                })
+            })
+            .or_else(|| else_result.as_deref().and_then(aggregate_in)),
+        ast::Expr::Nested(inner)
+        | ast::Expr::UnaryOp { expr: inner, .. }
+        | ast::Expr::Cast { expr: inner, .. }
+        | ast::Expr::Collate { expr: inner, .. }
+        | ast::Expr::Ceil { expr: inner, .. }
+        | ast::Expr::Floor { expr: inner, .. }
+        | ast::Expr::IsNull(inner)
+        | ast::Expr::IsNotNull(inner)
+        | ast::Expr::IsTrue(inner)
+        | ast::Expr::IsNotTrue(inner)
+        | ast::Expr::IsFalse(inner)
+        | ast::Expr::IsNotFalse(inner) => aggregate_in(inner),
+        _ => None,
+    }
+}

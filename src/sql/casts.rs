@@ -1,0 +1,88 @@
+//! CAST and COLLATE.
+
+use sqlparser::ast::{CharacterLength, DataType, ExactNumberInfo, TimezoneInfo};
+
+use super::expr::{Expr, ExprKind};
+use super::typing::{
+    BIGINT, BIGINT_UNSIGNED, has_text, is_dated, is_numeric, text_collation, type_name,
+};
+use crate::value::{Collation, Type};
+
+/// CAST.
+pub(super) fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
+    let nullable = value.nullable;
+    let numeric = is_numeric(value.ty) || value.is_null_literal();
+    let dated = is_dated(value.ty) || value.is_null_literal();
+    let from = type_name(value.ty);
+    let (ty, fits) = match data_type {
+        DataType::Char(length) | DataType::Character(length) => {
+            has_text(&value)?;
+            let limit = match length {
+                None => None,
+                Some(CharacterLength::IntegerLength { length, .. }) => {
+                    usize::try_from(*length).ok()
+                }
+                Some(CharacterLength::Max) => {
+                    return Err(
+                        "casts to CHAR(MAX), which MySQL does not have: write CHAR".to_owned()
+                    );
+                }
+            };
+            let collation = text_collation(&[&value]);
+            let kind = ExprKind::Text(Box::new(value), limit);
+            return Ok(Expr::new(kind, Type::Text(collation), nullable));
+        }
+        DataType::Signed | DataType::SignedInteger => (BIGINT, numeric),
+        DataType::Unsigned | DataType::UnsignedInteger => (BIGINT_UNSIGNED, numeric),
+        DataType::Decimal(info) => (decimal_type(info)?, numeric),
+        DataType::Double(ExactNumberInfo::None) | DataType::Real => (Type::Double, numeric),
+        DataType::Datetime(fsp) => (Type::DateTime { fsp: fsp.unwrap_or(0).min(6) as u8 }, dated),
+        DataType::Timestamp(fsp, TimezoneInfo::None) => {
+            (Type::DateTime { fsp: fsp.unwrap_or(0).min(6) as u8 }, dated)
+        }
+        DataType::Date => (Type::Date, dated),
+        other => {
+            return Err(format!(
+                "casts to {other}, which is not supported: there are CHAR, SIGNED, UNSIGNED, DECIMAL(p,s), DOUBLE, DATE and DATETIME"
+            ));
+        }
+    };
+    if !fits {
+        return Err(format!(
+            "casts {from} to {}, which is not supported: cast a value that is closer to it",
+            type_name(ty)
+        ));
+    }
+    Ok(Expr::new(ExprKind::Cast(Box::new(value)), ty, nullable))
+}
+
+fn decimal_type(info: &ExactNumberInfo) -> Result<Type, String> {
+    let (precision, scale) = match info {
+        ExactNumberInfo::None => (10, 0),
+        ExactNumberInfo::Precision(precision) => (*precision, 0),
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => (*precision, *scale),
+    };
+    match (u8::try_from(precision), u8::try_from(scale)) {
+        (Ok(precision @ 1..=65), Ok(scale @ 0..=30)) if scale <= precision => {
+            Ok(Type::Decimal { precision, scale })
+        }
+        _ => Err(format!(
+            "casts to DECIMAL({precision},{scale}), which MySQL does not have: at most 65 digits, at most 30 after the point"
+        )),
+    }
+}
+
+/// `expr COLLATE …`.
+pub(super) fn collated(value: Expr, collation: &str) -> Result<Expr, String> {
+    if !matches!(value.ty, Type::Text(_)) {
+        return Err(format!("collates {}: leave COLLATE out", type_name(value.ty)));
+    }
+    if !collation.trim_matches('`').eq_ignore_ascii_case("utf8mb4_0900_bin") {
+        return Err(
+            "has a collation that is not exact here yet: write COLLATE utf8mb4_0900_bin".to_owned()
+        );
+    }
+    let nullable = value.nullable;
+    let ty = Type::Text(Collation::Binary);
+    Ok(Expr::new(ExprKind::Text(Box::new(value), None), ty, nullable))
+}

@@ -1,0 +1,85 @@
+//! Which clauses a SELECT may have.
+
+use sqlparser::ast::{self, GroupByExpr, LimitClause, Query, Select, SetExpr};
+
+use super::error::{Refusal, Refused};
+
+/// A query that is one SELECT and nothing more; ORDER BY and LIMIT are the caller's.
+pub(super) fn plain_select(query: &Query) -> Refused<&Select> {
+    if let Some(with) = &query.with {
+        return Err(Refusal::on(with, "WITH: write the subquery where it is used"));
+    }
+    let select = match query.body.as_ref() {
+        SetExpr::Select(select) => select,
+        SetExpr::Query(inner) if query.order_by.is_none() && query.limit_clause.is_none() => {
+            return plain_select(inner);
+        }
+        SetExpr::SetOperation { op, right, .. } => {
+            let message = format!("{op}: a view's rows come from one table, write a view for each");
+            return Err(Refusal::on(right.as_ref(), message));
+        }
+        other => return Err(Refusal::on(other, "this is no SELECT: write SELECT … FROM …")),
+    };
+    if query.fetch.is_some() || !query.locks.is_empty() {
+        return Err(Refusal::on(query, "FETCH or FOR UPDATE: leave it out"));
+    }
+    supported_clauses(select)?;
+    Ok(select)
+}
+
+fn supported_clauses(select: &Select) -> Refused<()> {
+    let refuse = |message: &str| Err(Refusal::on(&select.select_token.0, message));
+    if select.distinct.is_some() {
+        return refuse(
+            "SELECT DISTINCT: a document is one row per key of the first table, leave it out",
+        );
+    }
+    if let GroupByExpr::Expressions(terms, modifiers) = &select.group_by {
+        if let Some(term) = terms.first() {
+            let message = "GROUP BY: start FROM the table that has one row per group, and aggregate in a subquery (SELECT SUM(…) FROM … WHERE …)";
+            return Err(Refusal::on(term, message));
+        }
+        if !modifiers.is_empty() {
+            return refuse("WITH ROLLUP: leave it out");
+        }
+    } else {
+        return refuse("GROUP BY ALL: leave it out");
+    }
+    if let Some(having) = &select.having {
+        return Err(Refusal::on(having, "HAVING: write the condition in WHERE"));
+    }
+    if let Some(window) = select.named_window.first() {
+        return Err(Refusal::at(
+            window.0.span.start,
+            "WINDOW: number and rank rows where they are read",
+        ));
+    }
+    if select.into.is_some() || select.top.is_some() || select.qualify.is_some() {
+        return refuse(
+            "this SELECT has a clause that is not supported: keep SELECT, FROM, JOIN and WHERE",
+        );
+    }
+    if select.select_modifiers.is_some() || !select.optimizer_hints.is_empty() {
+        return refuse("a SELECT modifier or optimizer hint: leave it out");
+    }
+    Ok(())
+}
+
+/// LIMIT 1, or none where that is not required.
+pub(super) fn limit_one(query: &Query, required: bool) -> Refused<()> {
+    let one = |limit: &ast::Expr| matches!(limit, ast::Expr::Value(value) if matches!(&value.value, ast::Value::Number(digits, _) if digits == "1"));
+    match &query.limit_clause {
+        Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, .. }) if one(limit) => {
+            Ok(())
+        }
+        Some(limit) => Err(Refusal::on(
+            limit,
+            "a LIMIT other than LIMIT 1: write LIMIT 1, or collect all rows with JSON_ARRAYAGG or GROUP_CONCAT",
+        )),
+        None if required => Err(Refusal::on(
+            query,
+            "a subquery that may have several rows: write ORDER BY … LIMIT 1, or an aggregate such as JSON_ARRAYAGG",
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,121 @@
+//! Which row comes first: ORDER BY, which has to end in a unique key.
+
+use sqlparser::ast::{self, OrderByKind, OrderBySort, Query, Select};
+use sqlparser::tokenizer::Span;
+
+use super::build::refused;
+use super::clauses::limit_one;
+use super::error::{Refusal, Refused, listed};
+use super::expr::ExprKind;
+use super::names::Names;
+use super::plan::{NodeId, OrderBy, Scope};
+use super::subquery::Item;
+use super::tree::Planner;
+use super::typing::orderable;
+
+impl Planner<'_> {
+    /// ORDER BY … LIMIT 1: which row is taken. A subquery tied by its table's primary key finds at
+    /// most one and needs neither.
+    pub(super) fn first_row(
+        &mut self,
+        query: &Query,
+        select: &Select,
+        scope: &Scope,
+        names: &Names<'_>,
+        items: &[Item],
+    ) -> Refused<Vec<OrderBy>> {
+        let single = self.rest_of_key(scope.from).is_empty();
+        limit_one(query, !single)?;
+        let Some(order_by) = &query.order_by else {
+            if single {
+                return Ok(Vec::new());
+            }
+            let message = format!(
+                "LIMIT 1 without ORDER BY takes any row: write ORDER BY …, ending in {}",
+                self.key_text(scope.from, names)
+            );
+            return Err(Refusal::on(&select.select_token.0, message));
+        };
+        let OrderByKind::Expressions(terms) = &order_by.kind else {
+            return Err(Refusal::on(order_by, "ORDER BY ALL: name the columns"));
+        };
+        self.order(terms, scope.from, names, items, "ORDER BY … LIMIT 1")
+    }
+
+    /// The terms of an ORDER BY, which must end in a unique key of `from`'s rows.
+    pub(super) fn order(
+        &mut self,
+        terms: &[ast::OrderByExpr],
+        from: NodeId,
+        names: &Names<'_>,
+        items: &[Item],
+        what: &str,
+    ) -> Refused<Vec<OrderBy>> {
+        let mut order_by = Vec::new();
+        for term in terms {
+            if matches!(&term.expr, ast::Expr::Value(_)) {
+                return Err(Refusal::on(&term.expr, "ORDER BY a position: name the column"));
+            }
+            if term.options.nulls_first.is_some() {
+                return Err(Refusal::on(
+                    &term.expr,
+                    "NULLS FIRST and NULLS LAST are not MySQL: leave it out",
+                ));
+            }
+            let descending = match &term.options.sort {
+                None | Some(OrderBySort::Asc) => false,
+                Some(OrderBySort::Desc) => true,
+                Some(_) => {
+                    return Err(Refusal::on(&term.expr, "ORDER BY … USING: write ASC or DESC"));
+                }
+            };
+            // An output column's name comes first, as MySQL has it.
+            let own = match &term.expr {
+                ast::Expr::Identifier(name) => {
+                    let lower = name.value.to_lowercase();
+                    items.iter().find(|item| item.name.to_lowercase() == lower)
+                }
+                _ => None,
+            };
+            let expr = match own {
+                Some(item) => item.value.clone(),
+                None => self.expr(&term.expr, names)?,
+            };
+            refused(&term.expr, orderable(&expr, "orders by"))?;
+            order_by.push(OrderBy { expr, descending });
+        }
+        let ordered = |column: &usize| {
+            order_by.iter().any(|term| {
+                matches!(term.expr.kind, ExprKind::Column { node, column: c } if node == from && c == *column)
+            })
+        };
+        if self.rest_of_key(from).iter().all(ordered) {
+            return Ok(order_by);
+        }
+        let message = format!(
+            "{what} leaves open which of equal rows comes first: end it in {}",
+            self.key_text(from, names)
+        );
+        Err(terms.last().map_or_else(
+            || Refusal::at(Span::empty().start, message.clone()),
+            |last| Refusal::on(&last.expr, message.clone()),
+        ))
+    }
+
+    /// The columns of a node's key that its edge does not fix.
+    pub(super) fn rest_of_key(&self, node: NodeId) -> Vec<usize> {
+        let edge = self.nodes[usize::from(node.0)].edge.as_ref();
+        let fixed = edge.map_or(&[][..], |edge| &edge.child_columns);
+        let key = &self.definition(node).key;
+        key.iter().copied().filter(|column| !fixed.contains(column)).collect()
+    }
+
+    pub(super) fn key_text(&self, node: NodeId, names: &Names<'_>) -> String {
+        let columns = &self.definition(node).columns;
+        let alias = names.relations.first().map_or("", |relation| relation.alias.as_str());
+        let rest = self.rest_of_key(node);
+        let key: Vec<String> =
+            rest.iter().map(|&place| format!("{alias}.{}", columns[place].name)).collect();
+        listed([key.join(", ").as_str()])
+    }
+}
