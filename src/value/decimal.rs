@@ -71,14 +71,22 @@ impl Decimal {
             [b'+', rest @ ..] => (false, rest),
             rest => (false, rest),
         };
-        let mut unscaled = I256::ZERO;
+        // Most numbers fit into 64 bits, which are far cheaper to multiply than 256.
+        let mut low = 0u64;
+        let mut high: Option<I256> = None;
         let mut scale: Option<u8> = None;
         let mut seen = 0usize;
         for &byte in digits {
             match byte {
                 b'0'..=b'9' => {
-                    unscaled = unscaled.checked_mul(I256::new(10))?;
-                    unscaled = unscaled.checked_add(I256::from(byte - b'0'))?;
+                    let digit = byte - b'0';
+                    if seen < 19 {
+                        low = low * 10 + u64::from(digit);
+                    } else {
+                        let number = high.unwrap_or_else(|| I256::from(low));
+                        let number = number.checked_mul(I256::new(10))?;
+                        high = Some(number.checked_add(I256::from(digit))?);
+                    }
                     scale = match scale {
                         Some(s) => Some(s.checked_add(1)?),
                         None => None,
@@ -89,7 +97,9 @@ impl Decimal {
                 _ => return None,
             }
         }
-        if seen == 0 || unscaled >= power_of_ten(u32::from(MAX_PRECISION)) {
+        let unscaled = high.unwrap_or_else(|| I256::from(low));
+        let limit = || power_of_ten(u32::from(MAX_PRECISION));
+        if seen == 0 || (high.is_some() && unscaled >= limit()) {
             return None;
         }
         let unscaled = if negative { -unscaled } else { unscaled };
@@ -280,7 +290,16 @@ mod tests {
     #[test]
     fn prints_what_it_reads() {
         let longest = format!("-{}.{}", "9".repeat(35), "9".repeat(30));
-        for text in ["0", "21.50", "-0.05", "0.00", "18446744073709551616.1", &longest] {
+        for text in [
+            "0",
+            "21.50",
+            "-0.05",
+            "0.00",
+            "9999999999999999999",
+            "-99999999999999999999",
+            "18446744073709551616.1",
+            &longest,
+        ] {
             assert_eq!(d(text).to_string(), text);
         }
         for text in ["", "-", ".", "1e5", "1.2.3", " 1", &"9".repeat(66)] {

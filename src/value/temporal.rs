@@ -11,14 +11,26 @@ const EPOCH: Date = Date::constant(1970, 1, 1);
 
 /// Days since 1970-01-01 of a proleptic Gregorian date; `None` if there is no such day.
 pub fn days_from_date(year: i16, month: i8, day: i8) -> Option<i32> {
-    let date = Date::new(year, month, day).ok()?;
-    Some((date - EPOCH).get_days())
+    const DAYS: [i8; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let in_month = *DAYS.get(usize::try_from(month).ok()?.checked_sub(1)?)?;
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let in_month = in_month + i8::from(month == 2 && leap);
+    if !(1..=in_month).contains(&day) || !(-9999..=9999).contains(&year) {
+        return None;
+    }
+    // Years that begin in March end with the leap day; 400 of them repeat.
+    let (month, day) = (i32::from(month), i32::from(day));
+    let year = i32::from(year) - i32::from(month <= 2);
+    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year * 365 + year / 4 - year / 100 + day_of_year;
+    Some(era * 146_097 + day_of_era - 719_468)
 }
 
 /// Reads `2024-09-02T17:21:02.123456Z`: `T` or a blank between, up to six fractional digits, the
 /// `Z` optional; microseconds since the epoch. `None` for anything else.
-pub fn micros_from_iso(text: &str) -> Option<i64> {
-    let bytes = text.as_bytes();
+pub fn micros_from_iso(text: impl AsRef<[u8]>) -> Option<i64> {
+    let bytes = text.as_ref();
     let bytes = bytes.strip_suffix(b"Z").unwrap_or(bytes);
     let (date, rest) = bytes.split_at_checked(10)?;
     let days = days_from_bytes(date)?;
@@ -77,22 +89,20 @@ pub(super) fn days_from_bytes(bytes: &[u8]) -> Option<i32> {
     if y.len() != 4 {
         return None;
     }
-    let month = digits(&[*m1, *m2])?;
-    let day = digits(&[*d1, *d2])?;
+    let (month, day) = (two_digits(*m1, *m2)?, two_digits(*d1, *d2)?);
     days_from_date(digits(y)? as i16, month as i8, day as i8)
 }
 
 fn clock_from_bytes(bytes: &[u8]) -> Option<i64> {
-    let (hours, rest) = bytes.split_at_checked(2)?;
-    let hours = digits(hours)?;
-    let (b':', rest) = (*rest.first()?, rest.get(1..)?) else { return None };
+    let [h1, h2, b':', rest @ ..] = bytes else { return None };
+    let hours = two_digits(*h1, *h2)?;
     (hours < 24).then_some(hours * 3600 * MICROS_PER_SECOND + minutes_from_bytes(rest)?)
 }
 
 /// Reads `21:02.123456`.
 fn minutes_from_bytes(bytes: &[u8]) -> Option<i64> {
     let [m1, m2, b':', s1, s2, fraction @ ..] = bytes else { return None };
-    let (minutes, seconds) = (digits(&[*m1, *m2])?, digits(&[*s1, *s2])?);
+    let (minutes, seconds) = (two_digits(*m1, *m2)?, two_digits(*s1, *s2)?);
     if minutes > 59 || seconds > 59 {
         return None;
     }
@@ -104,6 +114,11 @@ fn minutes_from_bytes(bytes: &[u8]) -> Option<i64> {
         _ => return None,
     };
     Some((minutes * 60 + seconds) * MICROS_PER_SECOND + micros)
+}
+
+fn two_digits(tens: u8, ones: u8) -> Option<i64> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
 }
 
 fn digits(bytes: &[u8]) -> Option<i64> {
@@ -144,6 +159,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn days_count_as_the_calendar_does() {
+        let mut days = -719_528;
+        for year in 0..=9999 {
+            for month in 1..=12 {
+                for day in 1..=31 {
+                    let known = Date::new(year, month, day).is_ok();
+                    let want = known.then_some(days);
+                    assert_eq!(days_from_date(year, month, day), want, "{year}-{month}-{day}");
+                    days += i32::from(known);
+                }
+            }
+        }
+        assert_eq!(days_from_date(1970, 1, 1), Some(0));
+        for (year, month, day) in [(2024, 0, 1), (2024, 13, 1), (2024, 1, 0), (2024, -1, 1)] {
+            assert_eq!(days_from_date(year, month, day), None);
+        }
+    }
+
+    #[test]
     fn instants_read_back() {
         for (text, fsp) in [
             ("1970-01-01T00:00:00", 0),
@@ -155,8 +189,8 @@ mod tests {
             let mut out = String::new();
             write_datetime(&mut out, micros, fsp, 'T');
             assert_eq!(out, text);
-            assert_eq!(micros_from_iso(&format!("{text}Z")), Some(micros));
-            assert_eq!(micros_from_iso(&text.replace('T', " ")), Some(micros));
+            assert_eq!(micros_from_iso(format!("{text}Z")), Some(micros));
+            assert_eq!(micros_from_iso(text.replace('T', " ")), Some(micros));
         }
         assert_eq!(micros_from_iso("2024-09-02T17:21:02Z"), Some(1_725_297_662_000_000));
         for text in ["", "2024-02-30T00:00:00", "2024-09-02T24:00:00", "2024-09-02T1:00:00", "x"] {

@@ -231,8 +231,9 @@ impl Read {
                 set_decimal(row, column, decimal, ty)?;
             }
             Read::Iso => {
-                let text = utf8(cursor.bytes()?)?;
-                let micros = micros_from_iso(text).ok_or_else(|| Misfit::Text(shortened(text)))?;
+                let text = cursor.bytes()?;
+                let micros = micros_from_iso(text)
+                    .ok_or_else(|| Misfit::Text(shortened(&String::from_utf8_lossy(text))))?;
                 set_instant(row, column, micros, ty);
             }
             Read::Times(unit) => {

@@ -32,33 +32,36 @@ const DEPTH_MAX: usize = 64;
 /// A place in a record's bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'b> {
-    bytes: &'b [u8],
-    at: usize,
+    whole: &'b [u8],
+    /// What is not read yet.
+    rest: &'b [u8],
 }
 
 impl<'b> Cursor<'b> {
     pub(super) fn new(bytes: &'b [u8]) -> Cursor<'b> {
-        Cursor { bytes, at: 0 }
+        Cursor { whole: bytes, rest: bytes }
     }
 
     /// The same bytes from another place on.
     pub(super) fn starting_at(&self, at: usize) -> Cursor<'b> {
-        Cursor { bytes: self.bytes, at: at.min(self.bytes.len()) }
+        Cursor { whole: self.whole, rest: self.whole.get(at..).unwrap_or_default() }
     }
 
     /// The place, in bytes from the start.
+    #[inline]
     pub(super) fn at(&self) -> usize {
-        self.at
+        self.whole.len() - self.rest.len()
     }
 
     /// What lies between two places.
+    #[inline]
     pub(super) fn span(&self, from: usize, to: usize) -> &'b [u8] {
-        self.bytes.get(from..to).unwrap_or_default()
+        self.whole.get(from..to).unwrap_or_default()
     }
 
     /// An error unless everything was read.
     pub(super) fn finish(&self) -> Result<(), Malformed> {
-        match self.bytes.len() - self.at {
+        match self.rest.len() {
             0 => Ok(()),
             rest => Err(Malformed::LeftOver(rest)),
         }
@@ -67,92 +70,113 @@ impl<'b> Cursor<'b> {
     /// An int or long.
     #[inline]
     pub(super) fn number(&mut self) -> Result<i64, Malformed> {
-        let raw = self.varint()?;
+        let raw = match self.rest {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.rest = rest;
+                u64::from(*byte)
+            }
+            _ => self.long_varint()?,
+        };
         Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
+    /// Passes an int or long: the first byte without its high bit ends it.
     #[inline]
-    fn varint(&mut self) -> Result<u64, Malformed> {
-        let &byte = self.bytes.get(self.at).ok_or(Malformed::CutOff(self.at))?;
-        self.at += 1;
-        if byte < 0x80 {
-            return Ok(u64::from(byte));
+    pub(super) fn skip_number(&mut self) -> Result<(), Malformed> {
+        const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+        if let Some(next) = self.rest.first_chunk::<8>() {
+            let ends = !u64::from_le_bytes(*next) & HIGH_BITS;
+            if ends != 0 {
+                self.rest = &self.rest[ends.trailing_zeros() as usize / 8 + 1..];
+                return Ok(());
+            }
+            if let [_, _, _, _, _, _, _, _, 0..0x80, rest @ ..] = self.rest {
+                self.rest = rest;
+                return Ok(());
+            }
         }
-        self.long_varint(byte)
+        self.number().map(drop)
     }
 
-    fn long_varint(&mut self, first: u8) -> Result<u64, Malformed> {
-        let mut number = u64::from(first & 0x7F);
-        let mut shift = 7;
-        loop {
-            let &byte = self.bytes.get(self.at).ok_or(Malformed::CutOff(self.at))?;
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
+        let mut number = 0;
+        for (i, &byte) in self.rest.iter().enumerate() {
             // The tenth byte has room for one bit.
-            if shift == 63 && byte > 1 {
-                return Err(Malformed::Number(self.at));
+            if i == 9 && byte > 1 {
+                return Err(Malformed::Number(self.at() + i));
             }
-            self.at += 1;
-            number |= u64::from(byte & 0x7F) << shift;
+            number |= u64::from(byte & 0x7F) << (7 * i);
             if byte < 0x80 {
+                self.rest = &self.rest[i + 1..];
                 return Ok(number);
             }
-            shift += 7;
         }
+        Err(Malformed::CutOff(self.whole.len()))
     }
 
     /// So many bytes.
     #[inline]
     pub(super) fn take(&mut self, length: usize) -> Result<&'b [u8], Malformed> {
-        let end = self.at.checked_add(length).ok_or(Malformed::Length(self.at))?;
-        let taken = self.bytes.get(self.at..end).ok_or(Malformed::CutOff(self.at))?;
-        self.at = end;
-        Ok(taken)
+        match self.rest.split_at_checked(length) {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(taken)
+            }
+            None => Err(Malformed::CutOff(self.whole.len())),
+        }
     }
 
     /// Bytes or a string, by their length.
     #[inline]
     pub(super) fn bytes(&mut self) -> Result<&'b [u8], Malformed> {
-        let at = self.at;
-        let length = usize::try_from(self.number()?).map_err(|_| Malformed::Length(at))?;
-        if length > self.bytes.len() - self.at {
-            return Err(Malformed::Length(at));
+        let before = self.rest;
+        // A negative length becomes one that no record has.
+        let length = self.number()? as usize;
+        match self.rest.split_at_checked(length) {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(taken)
+            }
+            None => Err(Malformed::Length(self.whole.len() - before.len())),
         }
-        self.take(length)
     }
 
     /// So many bytes, as an array.
     #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let at = self.at;
-        self.take(N)?.try_into().map_err(|_| Malformed::CutOff(at))
+        match self.rest.split_first_chunk::<N>() {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(*taken)
+            }
+            None => Err(Malformed::CutOff(self.whole.len())),
+        }
     }
 
     /// The branch of a union of null and one other type: whether it is null.
     #[inline]
     pub(super) fn is_null(&mut self, null: u8) -> Result<bool, Malformed> {
-        match self.bytes.get(self.at) {
-            Some(0) => {
-                self.at += 1;
-                Ok(null == 0)
+        match self.rest {
+            [branch @ (0 | 2), rest @ ..] => {
+                self.rest = rest;
+                Ok(branch / 2 == null)
             }
-            Some(2) => {
-                self.at += 1;
-                Ok(null == 1)
-            }
-            Some(_) => Err(Malformed::Branch(self.at)),
-            None => Err(Malformed::CutOff(self.at)),
+            [] => Err(Malformed::CutOff(self.whole.len())),
+            _ => Err(Malformed::Branch(self.at())),
         }
     }
 
     /// The next block of an array or map: its number of items, 0 at the end. An item takes a byte
     /// at least, so more of them than bytes are refused rather than counted through.
     pub(super) fn block(&mut self) -> Result<usize, Malformed> {
-        let at = self.at;
+        let at = self.at();
         let count = self.number()?;
         if count < 0 {
             self.number()?;
         }
         let count = usize::try_from(count.unsigned_abs()).map_err(|_| Malformed::Length(at))?;
-        if count > self.bytes.len() - self.at {
+        if count > self.rest.len() {
             return Err(Malformed::Length(at));
         }
         Ok(count)
@@ -170,18 +194,18 @@ impl<'b> Cursor<'b> {
         depth: usize,
     ) -> Result<(), Malformed> {
         if depth > DEPTH_MAX {
-            return Err(Malformed::Depth(self.at));
+            return Err(Malformed::Depth(self.at()));
         }
         match &schema.node(node).shape {
             Shape::Null => {}
             Shape::Boolean => drop(self.take(1)?),
-            Shape::Int | Shape::Long | Shape::Enum(_) => drop(self.number()?),
+            Shape::Int | Shape::Long | Shape::Enum(_) => self.skip_number()?,
             Shape::Float => drop(self.take(4)?),
             Shape::Double => drop(self.take(8)?),
             Shape::Bytes | Shape::String => drop(self.bytes()?),
             Shape::Fixed(size) => drop(self.take(*size)?),
             Shape::Union(branches) => {
-                let at = self.at;
+                let at = self.at();
                 let branch = usize::try_from(self.number()?).ok();
                 let branch = branch.and_then(|branch| branches.get(branch));
                 self.skip_nested(schema, *branch.ok_or(Malformed::Branch(at))?, depth + 1)?;

@@ -39,6 +39,8 @@ pub struct TableDecoder {
     values: Vec<(u32, Envelope)>,
     keys: Vec<(u32, Program)>,
     row: RowWriter,
+    /// Whether the last record did not become a row.
+    half_written: bool,
     found: Vec<Found>,
     key_found: Vec<Found>,
     /// The server last seen, by its text.
@@ -64,6 +66,7 @@ impl TableDecoder {
             values: Vec::new(),
             keys: Vec::new(),
             row: RowWriter::new(&table.layout),
+            half_written: false,
             found: vec![Found::Nothing; KEY + table.key.len()],
             key_found: vec![Found::Nothing; table.key.len()],
             server: None,
@@ -96,7 +99,9 @@ impl TableDecoder {
         let Some(at) = self.values.iter().rposition(|(known, _)| *known == id) else {
             return Err(Failure::Schema(Side::Value, id));
         };
-        self.row.clear();
+        if std::mem::replace(&mut self.half_written, true) {
+            self.row.clear();
+        }
         self.found.fill(Found::Nothing);
         let mut cursor = Cursor::new(body);
         let malformed = |error| Reason::Malformed(Side::Value, id, error);
@@ -152,6 +157,7 @@ impl TableDecoder {
         };
         self.check_key(cursor, key)?;
         let row = self.row.finish();
+        self.half_written = false;
         let op = match op {
             b'd' => Op::Delete(Key::of_row(&self.table.layout, row.as_bytes(), &self.table.key)),
             b'r' => {
@@ -166,7 +172,8 @@ impl TableDecoder {
 
     fn check_table(&self, cursor: &Cursor<'_>) -> Result<(), Reason> {
         let is = |slot: Slot, name: &str| {
-            self.found[slot].bytes(cursor).is_none_or(|b| b.eq_ignore_ascii_case(name.as_bytes()))
+            let name = name.as_bytes();
+            self.found[slot].bytes(cursor).is_none_or(|b| b == name || b.eq_ignore_ascii_case(name))
         };
         if is(TABLE, &self.table.name) && is(DATABASE, &self.database) {
             return Ok(());

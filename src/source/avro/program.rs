@@ -25,6 +25,10 @@ enum Step {
     SkipBytes(u32),
     /// So many texts or byte strings that nobody reads.
     SkipSized(u32),
+    /// A number or null that nobody reads.
+    SkipOptionalNumber { null: u8 },
+    /// A text, byte string or null that nobody reads.
+    SkipOptionalSized { null: u8 },
     /// Any value that nobody reads.
     Skip(NodeId),
     /// Notes a number.
@@ -75,7 +79,12 @@ impl Builder {
     /// Passes a value.
     pub(super) fn skip(&mut self, node: NodeId) {
         if let Some((inner, null)) = self.schema.optional(node) {
-            return self.optional(null, |builder| builder.skip(inner));
+            let step = match &self.schema.node(inner).shape {
+                Shape::Int | Shape::Long | Shape::Enum(_) => Step::SkipOptionalNumber { null },
+                Shape::Bytes | Shape::String => Step::SkipOptionalSized { null },
+                _ => return self.optional(null, |builder| builder.skip(inner)),
+            };
+            return self.steps.push(step);
         }
         let step = match &self.schema.node(node).shape {
             Shape::Null => return,
@@ -185,11 +194,21 @@ impl Program {
                 }
                 Step::SkipNumbers(count) => {
                     for _ in 0..*count {
-                        cursor.number()?;
+                        cursor.skip_number()?;
                     }
                 }
                 Step::SkipSized(count) => {
                     for _ in 0..*count {
+                        cursor.bytes()?;
+                    }
+                }
+                Step::SkipOptionalNumber { null } => {
+                    if !cursor.is_null(*null)? {
+                        cursor.skip_number()?;
+                    }
+                }
+                Step::SkipOptionalSized { null } => {
+                    if !cursor.is_null(*null)? {
                         cursor.bytes()?;
                     }
                 }
