@@ -112,6 +112,15 @@ fn views(config: &Config) -> (Option<Catalog>, Option<Plan>, Vec<Finding>) {
     }
 }
 
+/// What the server or the system said, without the library's wrapping.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

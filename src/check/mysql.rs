@@ -6,7 +6,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, OptsBuilder};
 use tokio::time::timeout;
 
-use super::{Finding, PROBE_WAIT};
+use super::{Finding, PROBE_WAIT, innermost};
 use crate::config::{Config, Mysql};
 use crate::sql::plan::{Plan, TableSource};
 use crate::sql::{self, Catalog, Definitions, SourceFile, TableDefinition};
@@ -97,15 +97,6 @@ async fn ask(mysql: &Mysql, captured: &[String]) -> Result<Found, Error> {
     let cascades = cascades.into_iter().filter(|(_, table)| captured.contains(table)).collect();
     let variables = variables.into_iter().map(|(k, v)| (k.to_ascii_lowercase(), v)).collect();
     Ok(Found { version: version.unwrap_or_default(), variables, tables, cascades })
-}
-
-/// What the server or the system said, without the library's wrapping.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 fn judge_server(address: &str, found: &Found) -> Vec<Finding> {

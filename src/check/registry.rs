@@ -3,7 +3,7 @@
 use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_all_subjects};
 use tokio::time::timeout;
 
-use super::{Finding, PROBE_WAIT, counted};
+use super::{Finding, PROBE_WAIT, counted, innermost};
 use crate::config::Config;
 
 const PART: &str = "registry";
@@ -19,14 +19,12 @@ pub(super) async fn probe(config: &Config) -> Vec<Finding> {
             Finding::ok(PART, format!("{url} answers, {}", counted(subjects.len(), "subject")))
         }
         Ok(Err(error)) => {
-            let cause = error.cause.as_deref().map_or(String::new(), |cause| format!(" ({cause})"));
-            Finding::fail(
-                PART,
-                format!(
-                    "{url} does not answer as a Confluent-compatible registry: {}{cause}; start it, or correct registry.url",
-                    error.error
-                ),
-            )
+            let reason = innermost(&error);
+            let mend = "start it, or correct registry.url";
+            let text = format!(
+                "{url} does not answer as a Confluent-compatible registry: {reason}; {mend}"
+            );
+            Finding::fail(PART, text)
         }
         Err(_) => Finding::fail(PART, format!("{url} does not answer within 5 s")),
     };

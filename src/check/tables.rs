@@ -78,7 +78,7 @@ async fn fetch(config: &Config) -> Result<Vec<(String, String)>, WriteError> {
     let mut tables = Vec::new();
     for table in names {
         match mysql::show_create(&mut connection, &table).await? {
-            Ok(ddl) => tables.push((table, format!("{};\n", without_counter(&ddl)))),
+            Ok(ddl) => tables.push((table, statement(&ddl))),
             Err(reason) => return Err(WriteError::Table { table, reason }),
         }
     }
@@ -86,13 +86,14 @@ async fn fetch(config: &Config) -> Result<Vec<(String, String)>, WriteError> {
     Ok(tables)
 }
 
-/// Without ` AUTO_INCREMENT=42`, which changes with every row.
-fn without_counter(ddl: &str) -> String {
-    let Some(end) = ddl.rfind(')') else { return ddl.to_owned() };
+/// A statement that can be repeated, without ` AUTO_INCREMENT=42`, which changes with every row.
+fn statement(ddl: &str) -> String {
+    let ddl = ddl.replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1);
+    let end = ddl.rfind(')').unwrap_or(0);
     let (columns, options) = ddl.split_at(end);
     let is_counter = |option: &&str| option.starts_with("AUTO_INCREMENT=");
     let kept: Vec<&str> = options.split(' ').filter(|option| !is_counter(option)).collect();
-    format!("{columns}{}", kept.join(" "))
+    format!("{columns}{};\n", kept.join(" "))
 }
 
 fn replace(path: &Path, text: &str) -> Result<(), WriteError> {
@@ -107,9 +108,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_are_left_out() {
-        let ddl = "CREATE TABLE `t` (\n  `a` int COMMENT 'AUTO_INCREMENT=1 x'\n) ENGINE=InnoDB AUTO_INCREMENT=42 DEFAULT CHARSET=utf8mb4";
-        let want = "CREATE TABLE `t` (\n  `a` int COMMENT 'AUTO_INCREMENT=1 x'\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4";
-        assert_eq!(without_counter(ddl), want);
+    fn statements_can_be_repeated() {
+        let ddl = "CREATE TABLE `t` (\n  `a` int COMMENT 'AUTO_INCREMENT=1 x'\n) ENGINE=InnoDB \
+                   AUTO_INCREMENT=42 DEFAULT CHARSET=utf8mb4";
+        let want = "CREATE TABLE IF NOT EXISTS `t` (\n  `a` int COMMENT 'AUTO_INCREMENT=1 x'\n) \
+                    ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;\n";
+        assert_eq!(statement(ddl), want);
     }
 }

@@ -36,12 +36,6 @@ pub struct Limits {
     pub unreadable_in_a_row_max: u64,
     /// HTTP connections open at once.
     pub connections_max: u64,
-    /// Largest request body, in bytes.
-    pub request_bytes_max: u64,
-    /// Seconds that a client may take to send a request's head.
-    pub request_header_seconds_max: u64,
-    /// Bytes of documents after which a page of a list ends early.
-    pub page_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -58,15 +52,13 @@ impl Default for Limits {
             document_bytes_max: 8 * MIB,
             unreadable_in_a_row_max: 100,
             connections_max: 1024,
-            request_bytes_max: 64 * KIB,
-            request_header_seconds_max: 10,
-            page_bytes_max: 16 * MIB,
         }
     }
 }
 
 impl Limits {
     pub(super) fn validate(&self) -> Result<(), Problem> {
+        // The upper ends of the four that fill a step add up to what the sink takes as one.
         let bytes = "bytes";
         let documents = "documents";
         for (key, given, allowed, unit) in [
@@ -74,11 +66,11 @@ impl Limits {
             ("limits.record_bytes_max", self.record_bytes_max, KIB..=GIB, bytes),
             ("limits.queue_bytes_max", self.queue_bytes_max, MIB..=64 * GIB, bytes),
             ("limits.transaction_bytes_max", self.transaction_bytes_max, MIB..=64 * GIB, bytes),
-            ("limits.atomic_documents_max", self.atomic_documents_max, 1..=100_000, documents),
-            ("limits.atomic_bytes_max", self.atomic_bytes_max, 64 * KIB..=256 * MIB, bytes),
-            ("limits.chunk_documents_max", self.chunk_documents_max, 1..=100_000, documents),
+            ("limits.atomic_documents_max", self.atomic_documents_max, 1..=8192, documents),
+            ("limits.atomic_bytes_max", self.atomic_bytes_max, 64 * KIB..=16 * MIB, bytes),
+            ("limits.chunk_documents_max", self.chunk_documents_max, 1..=8192, documents),
             ("limits.fan_out_max", self.fan_out_max, 1..=1_000_000, documents),
-            ("limits.document_bytes_max", self.document_bytes_max, KIB..=128 * MIB, bytes),
+            ("limits.document_bytes_max", self.document_bytes_max, KIB..=12 * MIB, bytes),
             (
                 "limits.unreadable_in_a_row_max",
                 self.unreadable_in_a_row_max,
@@ -86,14 +78,6 @@ impl Limits {
                 "records",
             ),
             ("limits.connections_max", self.connections_max, 1..=100_000, "connections"),
-            ("limits.request_bytes_max", self.request_bytes_max, 0..=64 * MIB, bytes),
-            (
-                "limits.request_header_seconds_max",
-                self.request_header_seconds_max,
-                1..=3600,
-                "seconds",
-            ),
-            ("limits.page_bytes_max", self.page_bytes_max, 64 * KIB..=GIB, bytes),
         ] {
             within(key, given, allowed, unit)?;
         }

@@ -156,7 +156,7 @@ fn wrong_files_are_explained() {
         ),
         (
             format!("{GOOD}[limits]\natomic_documents_max = 0\n"),
-            "viewtide.toml:13: `limits.atomic_documents_max` is 0; allowed: 1 to 100000 documents",
+            "viewtide.toml:13: `limits.atomic_documents_max` is 0; allowed: 1 to 8192 documents",
         ),
         (
             format!("{GOOD}[limits]\nfan_out_max = -1\n"),

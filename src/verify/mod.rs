@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use redis::RedisError;
 
+use compare::Comparer;
 pub use compare::Difference;
 
 use crate::config::Config;
@@ -45,6 +46,8 @@ const CANDIDATES_MAX: usize = 1000;
 const LISTED_MAX: usize = 20;
 /// How long the pipeline may take to pass a position, unless told otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a pipeline may take to notice that Redis has lost everything.
+const HEAL_WAIT: Duration = Duration::from_secs(5);
 /// How long MySQL may take from writing a transaction into the binlog to counting it as executed.
 const COMMIT_WAIT: Duration = Duration::from_secs(1);
 /// How long to wait between looks.
@@ -258,6 +261,7 @@ struct Verifier<'a> {
     options: &'a Options,
     truth: Truth<'a>,
     documents: Documents,
+    document_bytes_max: u64,
     /// What MySQL had executed in the beginning.
     executed_at_start: Executed,
     started: Instant,
@@ -273,13 +277,20 @@ impl<'a> Verifier<'a> {
         views: &[&View],
     ) -> Result<Verifier<'a>, VerifyError> {
         let mut documents = Documents::connect(config, plan).await?;
-        let applied = documents.meta().await?;
-        if applied.epoch == 0 {
-            return Err(VerifyError::NoPipeline {
-                address: config.redis.address(),
-                pipeline: config.pipeline.name.clone(),
-            });
-        }
+        let deadline = Instant::now() + HEAL_WAIT;
+        let applied = loop {
+            let applied = documents.meta().await?;
+            if applied.epoch > 0 {
+                break applied;
+            }
+            if Instant::now() > deadline {
+                return Err(VerifyError::NoPipeline {
+                    address: config.redis.address(),
+                    pipeline: config.pipeline.name.clone(),
+                });
+            }
+            tokio::time::sleep(POLL * 20).await;
+        };
         let mut database = Database::connect(&config.mysql).await?;
         let topics = Topics::connect(config, plan, views)?;
         let executed_at_start = database.executed().await?;
@@ -298,21 +309,35 @@ impl<'a> Verifier<'a> {
         }
         let truth = Truth::new(plan, database, topics);
         let started = Instant::now();
-        Ok(Verifier { options, truth, documents, executed_at_start, started, foreign })
+        let document_bytes_max = config.limits.document_bytes_max;
+        Ok(Verifier {
+            options,
+            truth,
+            documents,
+            document_bytes_max,
+            executed_at_start,
+            started,
+            foreign,
+        })
+    }
+
+    fn comparer<'v>(&self, view: &'v View) -> Comparer<'v> {
+        Comparer { view, document_bytes_max: self.document_bytes_max }
     }
 
     async fn view(&mut self, view: &View) -> Result<ViewReport, VerifyError> {
         self.wait_until_complete(view).await?;
         let mut report = ViewReport { view: view.name.clone(), ..ViewReport::default() };
+        let comparer = self.comparer(view);
         let mut candidates = Vec::new();
         let mut after = None;
         while let Some(chunk) = self.next_keys(view, after.as_ref()).await? {
             let stored = self.documents.get(&view.name, &chunk).await?;
             let answers = self.truth.answers(view, &chunk).await?;
-            report.documents += stored.iter().flatten().count() as u64;
             for (key, stored) in chunk.iter().zip(&stored) {
-                if compare::compare(view, answers.get(key), stored.as_deref()).is_some() {
-                    candidates.push(key.clone());
+                match comparer.compare(answers.get(key), stored.as_deref()) {
+                    Some(_) => candidates.push(key.clone()),
+                    None => report.documents += u64::from(stored.is_some()),
                 }
             }
             if candidates.len() >= CANDIDATES_MAX {
@@ -332,7 +357,7 @@ impl<'a> Verifier<'a> {
         view: &View,
         after: Option<&Key>,
     ) -> Result<Option<Vec<Key>>, VerifyError> {
-        self.truth.begin().await?;
+        self.truth.begin(view).await?;
         let ours = self.documents.keys_after(&view.name, after, CHUNK_KEYS).await?;
         let theirs = self.truth.keys_after(view, after, CHUNK_KEYS).await?;
         // A list that is full may go on: what lies behind its end is for the next chunk.

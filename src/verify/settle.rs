@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use super::compare::{Answer, compare};
+use super::compare::Answer;
 use super::position::Target;
 use super::{POLL, Verifier, VerifyError, ViewReport};
 use crate::sink::Meta;
@@ -50,6 +50,7 @@ impl Verifier<'_> {
         candidates: Vec<Key>,
         report: &mut ViewReport,
     ) -> Result<(), VerifyError> {
+        let comparer = self.comparer(view);
         let deadline = Instant::now() + SETTLE_MAX;
         let mut pending: BTreeMap<Key, Option<Pair>> =
             candidates.into_iter().map(|key| (key, None)).collect();
@@ -60,18 +61,21 @@ impl Verifier<'_> {
             }
             let keys: Vec<Key> = pending.keys().cloned().collect();
             let stored = self.documents.get(&view.name, &keys).await?;
-            self.truth.begin().await?;
+            self.truth.begin(view).await?;
             let mut answers = self.truth.answers(view, &keys).await?;
             let target = self.truth.position().await?;
             let watched = self.watch(view, keys, stored, &answers, &target).await?;
             for Watched { key, last, changed, agreed, .. } in watched {
                 let pair = (answers.remove(&key), last);
                 let earlier = pending.remove(&key).flatten();
+                let there = u64::from(pair.1.is_some());
                 if agreed {
+                    report.documents += there;
                     continue;
                 }
-                match compare(view, pair.0.as_ref(), pair.1.as_deref()) {
+                match comparer.compare(pair.0.as_ref(), pair.1.as_deref()) {
                     Some(difference) if !changed && earlier.as_ref() == Some(&pair) => {
+                        report.documents += there;
                         report.count(&key, view, difference, self.options.all);
                     }
                     _ => drop(pending.insert(key, (!changed).then_some(pair))),
@@ -90,11 +94,12 @@ impl Verifier<'_> {
         answers: &HashMap<Key, Answer>,
         target: &Target,
     ) -> Result<Vec<Watched>, VerifyError> {
+        let comparer = self.comparer(view);
         let mut watched: Vec<Watched> = keys
             .iter()
             .zip(stored)
             .map(|(key, document)| {
-                let agreed = compare(view, answers.get(key), document.as_deref()).is_none();
+                let agreed = comparer.compare(answers.get(key), document.as_deref()).is_none();
                 let (before, last) = (document.clone(), document);
                 Watched { key: key.clone(), before, last, changed: false, agreed }
             })
@@ -109,7 +114,7 @@ impl Verifier<'_> {
                 one.changed |= document != one.before;
                 if document != one.last {
                     let answer = answers.get(&one.key);
-                    one.agreed |= compare(view, answer, document.as_deref()).is_none();
+                    one.agreed |= comparer.compare(answer, document.as_deref()).is_none();
                     one.last = document;
                 }
             }

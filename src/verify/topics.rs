@@ -39,6 +39,9 @@ struct Topic {
     name: String,
     decoder: EventDecoder,
     consumer: BaseConsumer,
+    /// Asks for ends on a connection of its own: behind a fetch that waits for records an answer
+    /// takes half a second.
+    asker: BaseConsumer,
     partitions: BTreeMap<i32, Progress>,
     unreadable: u64,
 }
@@ -64,19 +67,12 @@ impl Topics {
         for id in events.tables() {
             let table = plan.table(id);
             let TableSource::Stream(stream) = &table.source else { continue };
-            let consumer = ClientConfig::new()
-                .set("bootstrap.servers", &config.kafka.brokers)
-                .set("group.id", "viewtide-verify")
-                .set("enable.auto.commit", "false")
-                .set("enable.partition.eof", "true")
-                .set("auto.offset.reset", "earliest")
-                .set("fetch.message.max.bytes", config.limits.record_bytes_max.to_string())
-                .set("log_level", "0")
-                .create()?;
+            let client = client(config);
             topics.push(Topic {
                 name: stream.topic.clone(),
                 decoder: EventDecoder::new(id, table, stream.timestamps),
-                consumer,
+                consumer: client.create()?,
+                asker: client.create()?,
                 partitions: BTreeMap::new(),
                 unreadable: 0,
             });
@@ -105,7 +101,7 @@ impl Topic {
         }
         let mut ends = BTreeMap::new();
         for number in self.partitions.keys() {
-            let (_, end) = self.consumer.fetch_watermarks(&self.name, *number, ANSWER_WAIT)?;
+            let (_, end) = self.asker.fetch_watermarks(&self.name, *number, ANSWER_WAIT)?;
             ends.insert(*number, end);
         }
         let mut last_record = Instant::now();
@@ -148,7 +144,7 @@ impl Topic {
     }
 
     fn assign(&mut self) -> Result<(), VerifyError> {
-        let metadata = self.consumer.fetch_metadata(Some(&self.name), ANSWER_WAIT)?;
+        let metadata = self.asker.fetch_metadata(Some(&self.name), ANSWER_WAIT)?;
         let found = metadata.topics().iter().find(|topic| topic.name() == self.name);
         let partitions = found.map_or(&[][..], |topic| topic.partitions());
         if partitions.is_empty() {
@@ -171,6 +167,19 @@ impl Topic {
             end == 0 || progress.read.max(progress.reached) >= end || is_silent
         })
     }
+}
+
+fn client(config: &Config) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", &config.kafka.brokers)
+        .set("group.id", "viewtide-verify")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.message.max.bytes", config.limits.record_bytes_max.to_string())
+        .set("log_level", "0");
+    client
 }
 
 fn apply(

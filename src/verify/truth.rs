@@ -31,8 +31,16 @@ impl<'a> Truth<'a> {
         Truth { plan, database, topics: Some(topics), events_read: BTreeMap::new() }
     }
 
-    /// Reads the event topics to their ends and begins a snapshot of MySQL.
-    pub(super) async fn begin(&mut self) -> Result<(), VerifyError> {
+    /// Reads the event topics to their ends, if the view reads any, and begins a snapshot of MySQL.
+    pub(super) async fn begin(&mut self, view: &View) -> Result<(), VerifyError> {
+        self.events_read.clear();
+        if view.nodes.iter().any(|node| self.is_stream(node.table)) {
+            self.read_events().await?;
+        }
+        self.database.begin_snapshot().await
+    }
+
+    async fn read_events(&mut self) -> Result<(), VerifyError> {
         let gone = || VerifyError::Kafka { reason: "the reader is gone".to_owned() };
         let mut topics = self.topics.take().ok_or_else(gone)?;
         let read = tokio::task::spawn_blocking(move || {
@@ -42,7 +50,7 @@ impl<'a> Truth<'a> {
         let (topics, read) = read.await.map_err(|_| gone())?;
         self.topics = Some(topics);
         self.events_read = read?;
-        self.database.begin_snapshot().await
+        Ok(())
     }
 
     /// A position that contains everything read since [`Truth::begin`].
@@ -92,7 +100,7 @@ impl<'a> Truth<'a> {
     async fn with_clause(&mut self, view: &View, keys: &[Key]) -> Result<String, VerifyError> {
         let mut needed: BTreeMap<TableId, BTreeSet<Key>> = BTreeMap::new();
         for (at, node) in view.nodes.iter().enumerate() {
-            if self.plan.table(node.table).source != TableSource::Captured {
+            if self.is_stream(node.table) {
                 let found = self.event_keys(view, NodeId(at as u16), keys).await?;
                 needed.entry(node.table).or_default().extend(found);
             }
@@ -160,7 +168,7 @@ impl<'a> Truth<'a> {
             };
             return Ok(key_values.into_iter().map(pick).collect());
         }
-        if self.plan.table(root.table).source != TableSource::Captured {
+        if self.is_stream(root.table) {
             let keys = keys.iter().cloned().collect();
             return Ok(self.event_values(root.table, &keys, columns));
         }
@@ -174,7 +182,7 @@ impl<'a> Truth<'a> {
         parents: &[Vec<Value<'static>>],
     ) -> Result<Vec<Vec<Value<'static>>>, VerifyError> {
         let Some(edge) = &node.edge else { return Ok(Vec::new()) };
-        if self.plan.table(node.table).source != TableSource::Captured {
+        if self.is_stream(node.table) {
             let Some(topics) = &self.topics else { return Ok(Vec::new()) };
             let keys = topics.events.keys_with(node.table, &edge.child_columns, parents);
             return Ok(self.event_values(node.table, &keys, columns));
@@ -220,6 +228,10 @@ impl<'a> Truth<'a> {
             found.extend(self.database.rows(&sql, &types(columns)).await?);
         }
         Ok(found)
+    }
+
+    fn is_stream(&self, table: TableId) -> bool {
+        self.plan.table(table).source != TableSource::Captured
     }
 
     fn table_key(&self, table: TableId) -> KeyColumns<'a> {
