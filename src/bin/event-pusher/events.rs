@@ -11,7 +11,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 
 use crate::Tally;
 
@@ -77,6 +77,7 @@ impl Event {
 pub(crate) struct Sender {
     producer: ThreadedProducer<Deliveries>,
     topic: String,
+    tally: Arc<Tally>,
 }
 
 impl Sender {
@@ -89,8 +90,11 @@ impl Sender {
             .set("linger.ms", "2")
             .set("message.timeout.ms", EVENT_TIMEOUT_MS)
             .set("queue.buffering.max.messages", QUEUE_EVENTS_MAX)
-            .create_with_context(Deliveries { tally, trouble: Mutex::default() })?;
-        Ok(Sender { producer, topic: topic.to_owned() })
+            .create_with_context(Deliveries {
+                tally: Arc::clone(&tally),
+                trouble: Mutex::default(),
+            })?;
+        Ok(Sender { producer, topic: topic.to_owned(), tally })
     }
 
     /// Hands an event over; false if the queue is full.
@@ -103,10 +107,11 @@ impl Sender {
         }
     }
 
-    /// Waits until nothing is under way, at most this long.
+    /// Waits until everything sent is acknowledged or has failed, at most this long. (The
+    /// producer's own count of what is under way falls before its answers are counted here.)
     pub(crate) async fn wait_until_acknowledged(&self, at_most: Duration) {
         let deadline = Instant::now() + at_most;
-        while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
+        while self.tally.is_waiting_for_events() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -74,6 +74,16 @@ struct Tally {
     transactions_failed: AtomicU64,
 }
 
+impl Tally {
+    /// Whether events are neither acknowledged nor failed yet.
+    fn is_waiting_for_events(&self) -> bool {
+        let [sent, acknowledged, failed] =
+            [&self.events_sent, &self.events_acknowledged, &self.events_failed]
+                .map(|counter| counter.load(Ordering::Relaxed));
+        acknowledged + failed < sent
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime =
