@@ -17,3 +17,4 @@ mod scenarios;
 mod schemas;
 mod support;
 mod tidy;
+mod verifying;

@@ -206,9 +206,9 @@ impl KeyColumns<'_> {
         format!("({})", alternatives.join(" OR "))
     }
 
-    /// `a IN (1, 2)` or `(a, b) IN ((1, 2), (3, 4))`.
     fn among(&self, keys: &[Key]) -> String {
-        among(&self.list(), self.names.len(), keys.iter().map(|key| self.literals(key)))
+        let names: Vec<String> = self.names.iter().map(|name| quoted_name(name)).collect();
+        among(&names, keys.iter().map(|key| self.literals(key)))
     }
 
     fn literals(&self, key: &Key) -> Vec<String> {
@@ -217,12 +217,17 @@ impl KeyColumns<'_> {
     }
 }
 
-/// `list IN (…)` for tuples of `width` literals.
-pub(super) fn among(list: &str, width: usize, tuples: impl Iterator<Item = Vec<String>>) -> String {
-    let (open, close) = if width == 1 { ("", "") } else { ("(", ")") };
-    let tuples: Vec<String> =
-        tuples.map(|tuple| format!("{open}{}{close}", tuple.join(", "))).collect();
-    format!("{open}{list}{close} IN ({})", tuples.join(", "))
+/// `a IN (1, 2)`, or `(a = 1 AND b = 2 OR a = 3 AND b = 4)`: MySQL does not push a condition on
+/// `(a, b)` down into a SELECT, and would compute all of its rows.
+pub(super) fn among(names: &[String], tuples: impl Iterator<Item = Vec<String>>) -> String {
+    if let [name] = names {
+        return format!("{name} IN ({})", tuples.flatten().collect::<Vec<_>>().join(", "));
+    }
+    let both = |values: Vec<String>| {
+        let terms = names.iter().zip(&values).map(|(name, value)| format!("{name} = {value}"));
+        terms.collect::<Vec<_>>().join(" AND ")
+    };
+    format!("({})", tuples.map(both).collect::<Vec<_>>().join(" OR "))
 }
 
 /// A value as a literal of MySQL's.
@@ -324,7 +329,11 @@ mod tests {
             two.above(&pair),
             "(`a` > 1 OR `a` = 1 AND CAST(CONVERT(`b``` USING utf8mb4) AS BINARY) > _utf8mb4 x'c3a927')"
         );
-        assert_eq!(two.among(&[pair]), "(`a`, `b```) IN ((1, _utf8mb4 x'c3a927'))");
+        let other = key(&[Value::Int(2), Value::Text("".into())]);
+        assert_eq!(
+            two.among(&[pair, other]),
+            "(`a` = 1 AND `b``` = _utf8mb4 x'c3a927' OR `a` = 2 AND `b``` = _utf8mb4 x'')"
+        );
         assert_eq!(text_literal("a'b\\"), "'a''b\\\\'");
     }
 

@@ -209,9 +209,8 @@ impl<'a> Truth<'a> {
         values: &[Vec<Value<'static>>],
     ) -> Result<Vec<Vec<Value<'static>>>, VerifyError> {
         let table = self.plan.table(table);
-        let list = |places: &[usize]| {
-            let names = places.iter().map(|&place| quoted_name(&table.columns[place].name));
-            names.collect::<Vec<_>>().join(", ")
+        let names = |places: &[usize]| -> Vec<String> {
+            places.iter().map(|&place| quoted_name(&table.columns[place].name)).collect()
         };
         let types = |places: &[usize]| -> Vec<Type> {
             places.iter().map(|&place| table.columns[place].ty).collect()
@@ -222,9 +221,9 @@ impl<'a> Truth<'a> {
             let literals = part.iter().map(|values| {
                 values.iter().zip(&by_types).map(|(value, ty)| literal(value, *ty)).collect()
             });
-            let filter = among(&list(by), by.len(), literals);
-            let name = quoted_name(&table.name);
-            let sql = format!("SELECT DISTINCT {} FROM {name} WHERE {filter}", list(columns));
+            let filter = among(&names(by), literals);
+            let (list, name) = (names(columns).join(", "), quoted_name(&table.name));
+            let sql = format!("SELECT DISTINCT {list} FROM {name} WHERE {filter}");
             found.extend(self.database.rows(&sql, &types(columns)).await?);
         }
         Ok(found)

@@ -1,0 +1,182 @@
+//! `viewtide verify` and `viewtide check` on the real services: what is right is called right, and
+//! what is wrong is found.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use redis::Connection;
+use serde_json::json;
+
+use crate::support::deployment::Deployment;
+use crate::support::events::push_event;
+use crate::support::plan::key;
+use crate::support::stack::{Stack, repository};
+use viewtide::keyspace::{Keyspace, ViewKeys};
+use viewtide::value::{Key, Value};
+
+const ROWS: &str = "
+INSERT INTO owners VALUES (1, 18, 'Ada', 1.2345678), (2, 19, NULL, NULL);
+INSERT INTO accounts VALUES ('{a}', 1, 1, 9, 4), ('{a}', 2, 1, 3, 3), ('', 7, 2, 5, 0), ('é''\\\\', -1, NULL, 1, 0);
+";
+
+fn ledger() -> PathBuf {
+    repository().join("tests/fixtures/ledger")
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+fn verify(deployment: &Deployment, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = deployment.command(&[&["verify"], arguments].concat()).output().unwrap();
+    (output.status.code(), printed(&output))
+}
+
+async fn filled_ledger() -> Deployment {
+    let mut ledger = Deployment::new("ledger", &ledger(), None).await;
+    for number in 0..30u32 {
+        let event = json!({
+            "tag": 17 + number % 3, "note": format!("it's \"{number}\""), "sum": 0.1234 + f64::from(number),
+            "at": 1_725_290_973_123u64 + u64::from(number),
+        });
+        push_event(&ledger, &event).await;
+    }
+    ledger.execute(ROWS).await;
+    ledger.capture();
+    ledger.start();
+    ledger.eventually("/balances/,7", |status, _| status == 200).await;
+    ledger
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_and_errors_are_compared_too() {
+    let mut ledger = filled_ledger().await;
+    let document = ledger.get("/balances/%7Ba%7D,1").await.1;
+    assert_eq!(document["pings"].as_array().map(Vec::len), Some(10), "{document}");
+    ledger.assert_verified();
+
+    // MySQL raises 1690 for this row, and answers for all others.
+    ledger.execute("UPDATE accounts SET debit = 10 WHERE code = 1").await;
+    ledger.eventually("/balances/%7Ba%7D,1", |status, _| status == 422).await;
+    let (code, text) = verify(&ledger, &["--view", "balances"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.starts_with("balances: 4 documents, 0 missing, 0 extra, 0 different\n"), "{text}");
+    assert!(!text.contains("pings: "), "{text}");
+    let (_, text) = verify(&ledger, &["--view", "pings"]);
+    assert!(text.starts_with("pings: 30 documents, 0 missing, 0 extra, 0 different\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_tampering_is_found() {
+    let ledger = filled_ledger().await;
+    let mut redis = connection();
+    let balances = keys_of(&ledger, "balances");
+    let account = |region: &'static str, code| key(&[Value::Text(region.into()), Value::Int(code)]);
+    remove(&mut redis, &balances, &account("", 7));
+    put(&mut redis, &balances, &account("zz", 1), "{}");
+    let stored = get(&mut redis, &balances, &account("{a}", 2));
+    put(&mut redis, &balances, &account("{a}", 2), &stored.replace("10.1234", "10.12340001"));
+    let stored = get(&mut redis, &balances, &account("é'\\", -1));
+    put(
+        &mut redis,
+        &balances,
+        &account("é'\\", -1),
+        &stored.replace("\"balance\":1", "\"balance\":2"),
+    );
+    let place = |partition, offset| key(&[Value::Int(partition), Value::Int(offset)]);
+    remove(&mut redis, &keys_of(&ledger, "pings"), &place(0, 3));
+
+    let (code, text) = verify(&ledger, &[]);
+    assert_eq!(code, Some(1), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "balances: 4 documents, 1 missing, 1 extra, 2 different", "{text}");
+    for want in [
+        "  balances/,7 missing: MySQL has this row, Redis no document",
+        "  balances/zz,1 extra: Redis has this document, MySQL no row",
+        "  balances/é'\\,-1 different: column balance: MySQL has 1, the document 2",
+        "pings: 29 documents, 1 missing, 0 extra, 0 different",
+        "  pings/0,3 missing: MySQL has this row, Redis no document",
+        "total: 33 documents, 2 missing, 1 extra, 2 different",
+    ] {
+        assert!(lines.contains(&want), "no `{want}` in\n{text}");
+    }
+    let differs = "  balances/{a},2 different: column pings: MySQL has [";
+    assert!(lines.iter().any(|line| line.starts_with(differs)), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_that_does_not_follow_is_no_verdict() {
+    let mut ledger = filled_ledger().await;
+    ledger.kill();
+    ledger.execute("UPDATE owners SET name = 'Eva' WHERE id = 1").await;
+    let (code, text) = verify(&ledger, &["--wait", "1"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("after 1 s the pipeline has not passed"), "{text}");
+    ledger.start();
+    ledger.assert_verified();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn select_is_all_the_rights_that_are_needed() {
+    let ledger = filled_ledger().await;
+    let user = format!("r{:08x}", rand::random::<u32>());
+    ledger
+        .execute(&format!(
+            "CREATE USER '{user}'@'%' IDENTIFIED BY 'only reads';\n\
+         GRANT SELECT ON `{}`.* TO '{user}'@'%'",
+            ledger.name
+        ))
+        .await;
+    for (command, want) in [
+        ("verify", "balances: 4 documents, 0 missing, 0 extra, 0 different"),
+        ("check", "ok    mysql     table accounts is as declared"),
+    ] {
+        let mut command = ledger.command(&[command]);
+        command.env("VIEWTIDE_MYSQL_USER", &user).env("VIEWTIDE_MYSQL_PASSWORD", "only reads");
+        let output = command.output().unwrap();
+        let text = printed(&output);
+        assert!(output.status.success() && text.contains(want), "{text}");
+    }
+    ledger.execute(&format!("DROP USER '{user}'@'%'")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_not_as_declared_fails_the_check() {
+    let ledger = filled_ledger().await;
+    ledger.execute("ALTER TABLE owners MODIFY name VARCHAR(60)").await;
+    let output = ledger.command(&["check"]).output().unwrap();
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let want =
+        "FAIL  mysql     table owners: column name is declared varchar(50), but is varchar(60); ";
+    assert!(text.contains(want), "{text}");
+    let output = ledger.command(&["check", "--write-tables"]).output().unwrap();
+    assert!(output.status.success(), "{}", printed(&output));
+}
+
+fn connection() -> Connection {
+    let url = format!("redis://127.0.0.1:{}", Stack::shared().port("REDIS_PORT"));
+    redis::Client::open(url).unwrap().get_connection().unwrap()
+}
+
+fn keys_of(deployment: &Deployment, view: &str) -> ViewKeys {
+    Keyspace::new(&deployment.name).view(view)
+}
+
+fn get(redis: &mut Connection, keys: &ViewKeys, key: &Key) -> String {
+    redis::cmd("HGET").arg(&keys.docs).arg(key.as_bytes()).query(redis).unwrap()
+}
+
+fn put(redis: &mut Connection, keys: &ViewKeys, key: &Key, document: &str) {
+    let mut both = redis::pipe();
+    both.cmd("HSET").arg(&keys.docs).arg(key.as_bytes()).arg(document);
+    both.cmd("ZADD").arg(&keys.keys).arg(0).arg(key.as_bytes());
+    both.exec(redis).unwrap();
+}
+
+fn remove(redis: &mut Connection, keys: &ViewKeys, key: &Key) {
+    let mut both = redis::pipe();
+    both.cmd("HDEL").arg(&keys.docs).arg(key.as_bytes());
+    both.cmd("ZREM").arg(&keys.keys).arg(key.as_bytes());
+    both.exec(redis).unwrap();
+}
