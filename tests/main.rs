@@ -13,6 +13,7 @@ mod planning;
 mod redis_ranges;
 mod redis_sink;
 mod refusals;
+mod restarts;
 mod scenarios;
 mod schemas;
 mod support;

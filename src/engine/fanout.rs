@@ -119,8 +119,9 @@ impl Fanouts {
         }
     }
 
-    /// Forgets the walks begun in a view.
+    /// Forgets the fan-outs of a view, whether found or begun.
     pub(super) fn forget(&mut self, view: ViewId) {
+        self.pending.retain(|fanout| fanout.view != view);
         self.walks.retain(|_, (other, _)| *other != view);
     }
 

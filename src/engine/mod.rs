@@ -75,8 +75,13 @@ impl Engine {
         }
     }
 
-    /// Says whether a view's touched documents are told. A view that becomes live is to be filled.
+    /// Says whether a view's touched documents are told. A view that becomes live is to be filled;
+    /// of one that no longer is, nothing is told that came up before.
     pub fn set_live(&mut self, view: ViewId, live: bool) {
+        if !live {
+            self.refills.retain(|refill| *refill != view);
+            self.fanouts.forget(view);
+        }
         self.documents[usize::from(view.0)].set_live(live);
     }
 
@@ -258,6 +263,50 @@ impl Engine {
             } else {
                 let view = self.plan.view(watch.view);
                 self.fanouts.touch(&self.tables, view, watch, row, documents);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{Definitions, SourceFile, plan_views};
+    use crate::value::RowWriter;
+
+    #[test]
+    fn a_view_that_is_held_back_is_told_nothing_that_came_up_before() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let definitions = Definitions {
+            tables: vec![file(
+                "t.sql",
+                "CREATE TABLE p (id int NOT NULL, PRIMARY KEY (id));
+                 CREATE TABLE c (id int NOT NULL, p int NOT NULL, PRIMARY KEY (id));",
+            )],
+            streams: Vec::new(),
+            views: vec![file("v.sql", "CREATE VIEW v AS SELECT c.id FROM c JOIN p ON p.id = c.p;")],
+        };
+        let plan = Arc::new(plan_views(&definitions).unwrap());
+        let table = |name: &str| plan.tables_with_ids().find(|(_, t)| t.name == name).unwrap();
+        let row = |name: &str, values: &[i64]| {
+            let (id, table) = table(name);
+            let mut row = RowWriter::new(&table.layout);
+            values.iter().enumerate().for_each(|(at, value)| row.set_number(at, *value));
+            Change { table: id, op: Op::Upsert(row.finish()) }
+        };
+        let view = ViewId(0);
+        for (change, told) in
+            [(row("p", &[1]), (1, 0)), (Change { table: table("c").0, op: Op::Truncate }, (0, 1))]
+        {
+            for live in [true, false] {
+                let mut engine = Engine::with_fan_out_max(Arc::clone(&plan), 2);
+                (0..5).for_each(|number| engine.apply(row("c", &[number, 1])));
+                engine.set_live(view, true);
+                engine.apply(change.clone());
+                engine.set_live(view, live);
+                let touched = engine.take_touched();
+                let expected = if live { told } else { (0, 0) };
+                assert_eq!((touched.fanouts.len(), touched.refills.len()), expected);
             }
         }
     }

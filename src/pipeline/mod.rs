@@ -96,19 +96,29 @@ pub async fn run(
     let dialer = Dialer::new(config.redis.url.expose())?;
     let sink = Sink::new(dialer, &Keyspace::new(&config.pipeline.name), &plan);
     let mut writer = Writer::new(sink, Arc::clone(&metrics), readiness.clone(), shutdown);
-    let Some(meta) = writer.claim(0).await? else { return Ok(()) };
-    info!(epoch = meta.epoch, step = meta.seq, "claimed the pipeline");
-
     let settings = settings(config);
     let bounds = settings.bounds;
-    let starting = Reader::start(
-        settings,
-        Arc::clone(&plan),
-        meta.positions.clone(),
-        Arc::clone(&metrics),
-        readiness.clone(),
-    );
-    let Some((reader, specs)) = writer.keep_alive(starting).await? else { return Ok(()) };
+    let mut former = 0;
+    let (meta, reader, mut specs) = loop {
+        let Some(meta) = writer.claim(former).await? else { return Ok(()) };
+        info!(epoch = meta.epoch, step = meta.seq, "claimed the pipeline");
+        let starting = Reader::start(
+            settings.clone(),
+            Arc::clone(&plan),
+            meta.positions.clone(),
+            Arc::clone(&metrics),
+            readiness.clone(),
+        );
+        if let Some((reader, specs)) = writer.keep_alive(starting).await? {
+            break (meta, reader, specs);
+        }
+        if !writer.is_rewound() {
+            writer.release().await;
+            return Ok(());
+        }
+        former = meta.epoch;
+    };
+    views::trust_former_run(&mut specs, &plan, &meta);
     let mut pipeline = Pipeline {
         views: Views::new(&plan, readiness),
         publisher: Publisher::new(Arc::clone(&plan), &config.limits, Arc::clone(&metrics)),
@@ -212,13 +222,13 @@ impl Pipeline {
             return Ok(!released.is_empty());
         }
         let mut step = Step::new();
+        if std::mem::take(&mut self.tell_all) {
+            self.tell_all(&mut step);
+        }
         let fresh = self.publisher.publish_touched(&mut step);
         for view in self.views.due() {
             self.publisher.start_fill(view, &mut step);
             self.views.set(view, Stage::Filling);
-        }
-        if std::mem::take(&mut self.tell_all) {
-            self.tell_positions(&mut step);
         }
         for (&partition, &position) in &released.positions {
             step.position(self.sequencer.partition(partition), position);
@@ -309,14 +319,15 @@ impl Pipeline {
     /// every view that may be published. False when the process is to end.
     async fn refill(&mut self) -> Result<bool, PipelineError> {
         let Some(meta) = self.writer.claim(self.claimed.epoch).await? else { return Ok(false) };
-        self.claimed.epoch = meta.epoch;
+        self.claimed = meta;
+        // Whatever Redis holds is of other positions than the state.
+        self.claimed.backlog = None;
+        self.claimed.views.values_mut().for_each(|stored| stored.complete = false);
         if self.sequencer.is_replaying() {
-            // Nothing is published yet, so whatever Redis holds is of former positions.
-            self.claimed = Meta { epoch: meta.epoch, ..Meta::default() };
             return Ok(true);
         }
         let mut step = Step::new();
-        self.tell_positions(&mut step);
+        self.tell_all(&mut step);
         for view in self.views.published() {
             self.publisher.start_fill(view, &mut step);
             self.views.set(view, Stage::Filling);
@@ -330,9 +341,24 @@ impl Pipeline {
         }
     }
 
-    fn tell_positions(&self, step: &mut Step) {
-        for (partition, position) in &self.sequencer.positions() {
+    /// Tells Redis where the state is, and takes back what it knows of that is not followed any
+    /// more: taken up again later, it must not be believed.
+    fn tell_all(&self, step: &mut Step) {
+        let positions = self.sequencer.positions();
+        for (partition, position) in &positions {
             step.position(partition, *position);
+        }
+        for partition in self.claimed.positions.keys() {
+            if !positions.contains_key(partition) {
+                step.forget_position(partition);
+            }
+        }
+        for (name, stored) in &self.claimed.views {
+            match self.plan.views_with_ids().find(|(_, view)| view.name == *name) {
+                None => step.forget_view(name),
+                Some((id, _)) if self.views.is_waiting(id) => step.suspend_view(name, stored),
+                Some(_) => {}
+            }
         }
         for (server, number) in self.sequencer.watermarks().iter() {
             step.watermark(&server.to_string(), number);
@@ -349,6 +375,9 @@ impl Pipeline {
         let (held, bytes) = self.sequencer.held();
         metrics.queue_bytes.set(bytes as i64);
         metrics.rows.set(self.rows() as i64);
+        if held == 0 {
+            metrics.lag_seconds.set(0.0);
+        }
         if released.committed_us == 0 {
             return;
         }

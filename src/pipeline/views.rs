@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::keyspace::ViewState;
+use crate::sink::Meta;
+use crate::source::record::{PartitionSpec, Role};
 use crate::sql::plan::{Plan, TableId, View, ViewId};
 use crate::telemetry::Readiness;
 
@@ -31,6 +33,20 @@ struct Status {
     /// The tables it reads, and whether each is complete.
     tables: BTreeMap<TableId, bool>,
     stage: Stage,
+}
+
+/// A former run published a view of this definition, which none does before all events of its
+/// streams were applied: what came since need not be there first.
+pub(super) fn trust_former_run(specs: &mut [PartitionSpec], plan: &Plan, meta: &Meta) {
+    let is_published =
+        |view: &View| meta.views.get(&view.name).is_some_and(|s| s.fingerprint == view.fingerprint);
+    for spec in specs {
+        let (Role::Stream(table), Some(target)) = (spec.role, spec.target) else { continue };
+        let reads = |view: &View| view.nodes.iter().any(|node| node.table == table);
+        if plan.views.iter().any(|view| reads(view) && is_published(view)) {
+            spec.end_at_start = spec.end_at_start.min(target.next_offset);
+        }
+    }
 }
 
 impl Views {
@@ -70,6 +86,11 @@ impl Views {
         views.map(|(at, _)| ViewId(at as u16)).collect()
     }
 
+    /// Whether nothing of a view is published.
+    pub(super) fn is_waiting(&self, view: ViewId) -> bool {
+        self.views[usize::from(view.0)].stage == Stage::Waiting
+    }
+
     /// The views that are published, whether filled to the end or not.
     pub(super) fn published(&self) -> Vec<ViewId> {
         let views = self.views.iter().enumerate().filter(|(_, view)| view.stage != Stage::Waiting);
@@ -101,5 +122,40 @@ impl Status {
                 readiness.block(&part, format!("filling: {complete} of {all} tables are complete"));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{Partition, Position};
+    use crate::sql::{Definitions, SourceFile, plan_views};
+
+    #[test]
+    fn a_stream_of_a_published_view_need_not_be_read_further_than_it_was() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let plan = plan_views(&Definitions {
+            tables: vec![file("t.sql", "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));")],
+            streams: Vec::new(),
+            views: vec![file("v.sql", "CREATE VIEW v AS SELECT id FROM t;")],
+        })
+        .unwrap();
+        let spec = PartitionSpec {
+            partition: Partition { topic: "events".into(), number: 0 },
+            role: Role::Stream(TableId(0)),
+            start: Position::default(),
+            target: Some(Position { next_offset: 5, fingerprint: 1 }),
+            end_at_start: 9,
+        };
+        let end = |fingerprint: &str, target: Option<Position>| {
+            let state = ViewState { complete: false, fingerprint: fingerprint.into() };
+            let meta = Meta { views: [("v".to_owned(), state)].into(), ..Meta::default() };
+            let mut specs = [PartitionSpec { target, ..spec.clone() }];
+            trust_former_run(&mut specs, &plan, &meta);
+            specs[0].end_at_start
+        };
+        assert_eq!(end(&plan.views[0].fingerprint, spec.target), 5);
+        assert_eq!(end("other", spec.target), 9);
+        assert_eq!(end(&plan.views[0].fingerprint, None), 9);
     }
 }

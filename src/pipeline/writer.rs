@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
 use super::{PipelineError, Shutdown};
@@ -16,6 +16,9 @@ const RENEW_AFTER: Duration = Duration::from_secs(1);
 
 /// Longest wait between two looks at a lease that another process holds.
 const LEASE_LOOK: Duration = Duration::from_millis(500);
+
+/// How long Redis may still take to answer when the process is to end.
+const ENDING_WAIT: Duration = Duration::from_secs(2);
 
 /// What became of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +36,16 @@ pub(super) struct Writer {
     sink: Sink,
     metrics: Arc<Metrics>,
     readiness: Readiness,
-    shutdown: Shutdown,
-    ending: bool,
+    ending: Ending,
     renew_at: Instant,
     rewound: bool,
+}
+
+/// The end of the process.
+struct Ending {
+    shutdown: Shutdown,
+    /// Set when it has come: until when work may go on.
+    deadline: Option<Instant>,
 }
 
 impl Writer {
@@ -47,14 +56,27 @@ impl Writer {
         shutdown: Shutdown,
     ) -> Writer {
         let renew_at = Instant::now() + RENEW_AFTER;
-        Writer { sink, metrics, readiness, shutdown, ending: false, renew_at, rewound: false }
+        let ending = Ending { shutdown, deadline: None };
+        Writer { sink, metrics, readiness, ending, renew_at, rewound: false }
     }
 
     /// Claims the pipeline, however long Redis is away or another process holds it; `None` when
-    /// the process is to end.
-    pub(super) async fn claim(&mut self, epoch_min: u64) -> Result<Option<Meta>, PipelineError> {
+    /// the process is to end. `former` is the epoch of the claim that this process had, 0 if none.
+    ///
+    /// # Errors
+    /// Besides Redis' own: another process has claimed it since `former`, and may have gone further.
+    pub(super) async fn claim(&mut self, former: u64) -> Result<Option<Meta>, PipelineError> {
         loop {
-            let wait = match self.sink.claim(epoch_min).await {
+            let Some(outcome) = self.ending.bound(self.sink.claim(former)).await else {
+                return Ok(None);
+            };
+            let wait = match outcome {
+                Ok(Claim::Owned(meta)) if former > 0 && meta.epoch > former + 1 => {
+                    return Err(PipelineError::Fenced { epoch: meta.epoch - 1 });
+                }
+                Ok(Claim::Held { .. }) if former > 0 => {
+                    return Err(PipelineError::Fenced { epoch: former + 1 });
+                }
                 Ok(Claim::Owned(meta)) => {
                     self.readiness.clear(Part::Redis.name());
                     self.readiness.clear("pipeline");
@@ -80,7 +102,10 @@ impl Writer {
     /// Commits a step, however long it takes.
     pub(super) async fn commit(&mut self, step: &Step) -> Result<Settled, PipelineError> {
         loop {
-            let error = match self.sink.commit(step).await {
+            let Some(outcome) = self.ending.bound(self.sink.commit(step)).await else {
+                return Ok(Settled::Ending);
+            };
+            let error = match outcome {
                 Ok(()) => {
                     self.readiness.clear(Part::Redis.name());
                     self.renew_at = Instant::now() + RENEW_AFTER;
@@ -104,10 +129,10 @@ impl Writer {
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<Option<T>, PipelineError> {
         let mut work = pin!(work);
-        while !self.ending && !self.rewound {
+        while !self.is_ending() && !self.rewound {
             tokio::select! {
                 biased;
-                () = &mut self.shutdown => self.ending = true,
+                () = self.ending.come() => {}
                 done = &mut work => return done.map(Some).map_err(Into::into),
                 () = sleep_until(self.renew_at) => self.renew().await?,
             }
@@ -122,7 +147,7 @@ impl Writer {
 
     /// Whether the process is to end.
     pub(super) fn is_ending(&self) -> bool {
-        self.ending
+        self.ending.deadline.is_some()
     }
 
     /// Whether Redis was found to have lost data or gone back.
@@ -132,16 +157,17 @@ impl Writer {
 
     /// Gives the pipeline back, if Redis is there to hear it; the lease ends by itself otherwise.
     pub(super) async fn release(&mut self) {
-        if let Err(error) = self.sink.release().await {
+        if let Some(Err(error)) = self.ending.bound(self.sink.release()).await {
             info!(%error, "the lease was not given back and ends by itself");
         }
     }
 
     async fn renew(&mut self) -> Result<(), PipelineError> {
         self.renew_at = Instant::now() + RENEW_AFTER;
-        match self.sink.renew().await {
-            Ok(()) => self.readiness.clear(Part::Redis.name()),
-            Err(error) => {
+        match self.ending.bound(self.sink.renew()).await {
+            None => {}
+            Some(Ok(())) => self.readiness.clear(Part::Redis.name()),
+            Some(Err(error)) => {
                 self.rewound = self.judge(error)?.is_none();
             }
         }
@@ -169,12 +195,57 @@ impl Writer {
 
     /// Waits; false when the process is to end.
     async fn pause(&mut self, wait: Duration) -> bool {
-        if !self.ending {
+        if !self.is_ending() {
             tokio::select! {
-                () = &mut self.shutdown => self.ending = true,
+                () = self.ending.come() => {}
                 () = sleep(wait) => {}
             }
         }
-        !self.ending
+        !self.is_ending()
+    }
+}
+
+impl Ending {
+    /// Completes when the end has come.
+    async fn come(&mut self) {
+        if self.deadline.is_none() {
+            (&mut self.shutdown).await;
+            self.deadline = Some(Instant::now() + ENDING_WAIT);
+        }
+    }
+
+    /// What comes of some work; `None` if that takes too long when the process is to end.
+    async fn bound<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            () = self.come() => {}
+            done = &mut work => return Some(done),
+        }
+        timeout_at(self.deadline?, work).await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_may_go_on_until_the_deadline() {
+        let mut ending = Ending { shutdown: Box::pin(pending()), deadline: None };
+        assert_eq!(ending.bound(ready(1)).await, Some(1));
+        assert!(ending.deadline.is_none());
+        ending.deadline = Some(Instant::now());
+        assert_eq!(ending.bound(pending::<()>()).await, None);
+        assert_eq!(ending.bound(ready(1)).await, Some(1), "what is done at once still counts");
+    }
+
+    #[tokio::test]
+    async fn an_end_is_noticed_though_all_work_is_done_at_once() {
+        let mut ending = Ending { shutdown: Box::pin(ready(())), deadline: None };
+        assert_eq!(ending.bound(ready(())).await, Some(()));
+        assert!(ending.deadline.is_some());
     }
 }

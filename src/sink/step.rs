@@ -127,11 +127,28 @@ impl Step {
         self.set_state(view, true);
     }
 
+    /// There is no view of this name any more.
+    pub fn forget_view(&mut self, name: &str) {
+        self.fields.insert(format!("{}{name}", meta::VIEW), None);
+    }
+
+    /// The documents of a view, of whatever definition, no longer follow the positions.
+    pub fn suspend_view(&mut self, name: &str, stored: &ViewState) {
+        let state = ViewState { complete: false, ..stored.clone() };
+        self.fields.insert(format!("{}{name}", meta::VIEW), Some(state.to_field()));
+    }
+
     /// A partition has been applied up to here.
     pub fn position(&mut self, partition: &Partition, position: Position) {
         let field = format!("{}{}:{}", meta::POSITION, partition.topic, partition.number);
         let value = format!("{}:{:016x}", position.next_offset, position.fingerprint);
         self.fields.insert(field, Some(value));
+    }
+
+    /// The partition is not read any more. If it is again, then from its first record.
+    pub fn forget_position(&mut self, partition: &Partition) {
+        let field = format!("{}{}:{}", meta::POSITION, partition.topic, partition.number);
+        self.fields.insert(field, None);
     }
 
     /// Transactions of this origin (server UUID, `UUID:TAG` with a tag) have been applied up to

@@ -161,6 +161,13 @@ impl Deployment {
         (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
     }
 
+    /// A number of `/metrics` by name and labels, if it is there.
+    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
+        let answer = http::get(&format!("127.0.0.1:{}", self.api_port), "/metrics").await;
+        let text = String::from_utf8(answer.body).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    }
+
     /// Waits until a GET answers something for which `right` holds, and returns it.
     pub(crate) async fn eventually(
         &mut self,

@@ -84,10 +84,15 @@ struct Ending;
 struct Context {
     ends: Arc<Ends>,
     specs: Vec<PartitionSpec>,
+    readiness: Readiness,
 }
 
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
+        // Where nothing changes no record tells that trouble has passed.
+        if statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP") {
+            self.readiness.clear(Part::Kafka.name());
+        }
         for (spec, end) in self.specs.iter().zip(&self.ends.0) {
             let topic = statistics.topics.get(&spec.partition.topic);
             let partition = topic.and_then(|t| t.partitions.get(&spec.partition.number));
@@ -118,7 +123,7 @@ impl Thread {
     ) -> Result<Option<Started>, SourceError> {
         let patience = Patience { stop, runtime, readiness, metrics: Arc::clone(&metrics) };
         let fatal = |error: KafkaError| SourceError::Kafka(error.to_string());
-        let asking: BaseConsumer = client_config(&settings).create().map_err(fatal)?;
+        let asking = topics::asking(client_config(&settings)).map_err(fatal)?;
         let mut wait = FIRST_WAIT;
         let specs = loop {
             match topics::partitions(&asking, &settings, &plan, positions) {
@@ -134,7 +139,8 @@ impl Thread {
         patience.readiness.clear(Part::Kafka.name());
         let ends = specs.iter().map(|spec| AtomicI64::new(spec.end_at_start)).collect();
         let ends = Arc::new(Ends(ends));
-        let context = Context { ends: Arc::clone(&ends), specs: specs.clone() };
+        let readiness = patience.readiness.clone();
+        let context = Context { ends: Arc::clone(&ends), specs: specs.clone(), readiness };
         let consumer: BaseConsumer<Context> =
             client_config(&settings).create_with_context(context).map_err(fatal)?;
         consumer.assign(&assignment(&specs).map_err(fatal)?).map_err(fatal)?;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::change::{Partition, Position, Positions};
 use crate::source::record::{PartitionSpec, Role};
@@ -22,10 +24,18 @@ pub(super) enum NotYet {
     Stop(SourceError),
 }
 
+/// A consumer to ask with.
+///
+/// # Errors
+/// When it cannot be made of this configuration.
+pub(super) fn asking(mut config: ClientConfig) -> Result<BaseConsumer, KafkaError> {
+    config.set("enable.partition.eof", "true").create()
+}
+
 /// Asks the broker for every partition that a plan reads. A table's topic need not exist:
 /// Debezium makes it with the first row.
-pub(super) fn partitions<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
+pub(super) fn partitions(
+    consumer: &BaseConsumer,
     settings: &Settings,
     plan: &Plan,
     positions: &Positions,
@@ -46,12 +56,18 @@ pub(super) fn partitions<C: ConsumerContext>(
             let target = positions.get(&partition).copied();
             let held = if count == 0 { None } else { Some(watermarks(consumer, &partition)?) };
             check(&partition, target, held).map_err(NotYet::Stop)?;
+            let end_at_start = match (role, held) {
+                (Role::Stream(_), Some((low, high))) => {
+                    readable_end(consumer, &partition, low, high)?
+                }
+                (_, held) => held.map_or(0, |(_, high)| high),
+            };
             specs.push(PartitionSpec {
                 partition,
                 role,
                 start: Position::default(),
                 target,
-                end_at_start: held.map_or(0, |(_, high)| high),
+                end_at_start,
             });
         }
     }
@@ -117,20 +133,69 @@ fn too_many_partitions(topic: String, count: i32) -> SourceError {
 }
 
 /// Partitions of a topic; 0 when there is no such topic.
-fn partition_count<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    topic: &str,
-) -> Result<i32, NotYet> {
+fn partition_count(consumer: &BaseConsumer, topic: &str) -> Result<i32, NotYet> {
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WAIT).map_err(wait)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let trouble = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
+    if let Some(code) = trouble.filter(|c| *c != RDKafkaErrorCode::UnknownTopicOrPartition) {
+        return Err(NotYet::Wait(format!("topic `{topic}` cannot be looked up: {code}")));
+    }
     Ok(found.map_or(0, |found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)))
 }
 
-fn watermarks<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    partition: &Partition,
-) -> Result<(i64, i64), NotYet> {
+fn watermarks(consumer: &BaseConsumer, partition: &Partition) -> Result<(i64, i64), NotYet> {
     consumer.fetch_watermarks(&partition.topic, partition.number, ANSWER_WAIT).map_err(wait)
+}
+
+/// The offset behind the last record below `high` that can be read: the markers of transactions
+/// and what was aborted take offsets too, and nobody ever gets there. Looks further back each time.
+fn readable_end(
+    consumer: &BaseConsumer,
+    partition: &Partition,
+    low: i64,
+    high: i64,
+) -> Result<i64, NotYet> {
+    let mut back = 1;
+    let mut from = high;
+    while from > low {
+        from = (high - back).max(low);
+        back *= 2;
+        if let Some(last) = last_between(consumer, partition, from, high)? {
+            return Ok(last + 1);
+        }
+    }
+    Ok(low)
+}
+
+/// The offset of the last record from `from` on and below `high`.
+fn last_between(
+    consumer: &BaseConsumer,
+    partition: &Partition,
+    from: i64,
+    high: i64,
+) -> Result<Option<i64>, NotYet> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(from))
+        .and_then(|()| consumer.assign(&list))
+        .map_err(wait)?;
+    let mut last = None;
+    loop {
+        match consumer.poll(ANSWER_WAIT) {
+            None => return Err(NotYet::Wait("the broker does not answer".to_owned())),
+            Some(Err(KafkaError::PartitionEOF(_))) => break,
+            Some(Err(error)) => return Err(wait(error)),
+            Some(Ok(record)) => {
+                if record.offset() < high {
+                    last = Some(record.offset());
+                }
+                if record.offset() >= high - 1 {
+                    break;
+                }
+            }
+        }
+    }
+    consumer.unassign().map_err(wait)?;
+    Ok(last)
 }
 
 fn wait(error: KafkaError) -> NotYet {
