@@ -28,6 +28,7 @@ const HEADER_BYTES: usize = 64 * 1024;
 pub(super) struct DeadLetters {
     config: ClientConfig,
     topic: String,
+    record_bytes_max: usize,
     producer: Option<FutureProducer>,
 }
 
@@ -42,7 +43,12 @@ impl DeadLetters {
             .set("message.timeout.ms", ACKNOWLEDGE_WAIT.as_millis().to_string())
             .set("message.max.bytes", (settings.record_bytes_max + HEADER_BYTES).to_string())
             .set("log_level", "3");
-        DeadLetters { config, topic: settings.dead_letter_topic.clone(), producer: None }
+        DeadLetters {
+            config,
+            topic: settings.dead_letter_topic.clone(),
+            record_bytes_max: settings.record_bytes_max + HEADER_BYTES,
+            producer: None,
+        }
     }
 
     /// Puts a record aside.
@@ -72,9 +78,11 @@ impl DeadLetters {
     /// Makes the topic unless it is there: one partition, nothing ever removed.
     async fn make_topic(&self) -> Result<(), KafkaError> {
         let admin: AdminClient<DefaultClientContext> = self.config.create()?;
+        let bytes_max = self.record_bytes_max.to_string();
         let topic = NewTopic::new(&self.topic, 1, TopicReplication::Fixed(-1))
             .set("cleanup.policy", "delete")
-            .set("retention.ms", "-1");
+            .set("retention.ms", "-1")
+            .set("max.message.bytes", &bytes_max);
         let options = AdminOptions::new().operation_timeout(Some(CREATE_WAIT));
         for made in admin.create_topics([&topic], &options).await? {
             match made {

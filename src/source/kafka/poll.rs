@@ -41,6 +41,9 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 /// may have written the record a moment before.
 const UNKNOWN_SCHEMA_TRIES: u32 = 5;
 
+/// Bytes of records after which a batch is handed over.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
 /// Bytes of a record besides its key and value, towards the bound of its queue.
 const RECORD_OVERHEAD: usize = 128;
 
@@ -189,7 +192,8 @@ impl Thread {
         &mut self,
         flow: &commands::Receiver<(PartitionId, Flow)>,
     ) -> Result<Result<(), Ending>, SourceError> {
-        while self.batch.len() < self.settings.batch_records_max {
+        let mut bytes = 0;
+        while self.batch.len() < self.settings.batch_records_max && bytes < BATCH_BYTES_MAX {
             if self.patience.is_over() {
                 return Ok(Err(Ending));
             }
@@ -217,7 +221,13 @@ impl Thread {
                 unreadable_max: self.settings.unreadable_in_a_row_max,
             };
             match incoming.read(&polled)? {
-                Ok(record) => self.batch.push(record),
+                Ok(record) => {
+                    if self.batch.is_empty() {
+                        self.patience.readiness.clear(Part::Kafka.name());
+                    }
+                    bytes += record.bytes as usize;
+                    self.batch.push(record);
+                }
                 Err(Ending) => return Ok(Err(Ending)),
             }
         }
@@ -251,7 +261,6 @@ impl Incoming<'_> {
         &mut self,
         polled: &BorrowedMessage<'_>,
     ) -> Result<Result<Record, Ending>, SourceError> {
-        self.patience.readiness.clear(Part::Kafka.name());
         self.reading.consumed.inc();
         let fingerprint = fingerprint(polled);
         self.check_fingerprint(polled.offset(), fingerprint)?;
@@ -337,13 +346,17 @@ impl Incoming<'_> {
         }
     }
 
-    /// Makes a dead letter of the record, however long that takes.
+    /// Makes a dead letter of the record, however long that takes. What a former run passed is
+    /// one already.
     fn put_aside(
         &mut self,
         polled: &BorrowedMessage<'_>,
         reason: &str,
     ) -> Result<Result<(), Ending>, SourceError> {
         let (topic, offset) = (polled.topic(), polled.offset());
+        if self.reading.spec.target.is_some_and(|target| offset < target.next_offset) {
+            return Ok(Ok(()));
+        }
         warn!(topic, partition = polled.partition(), offset, reason, "unreadable record put aside");
         let mut wait = FIRST_WAIT;
         while let Err(error) = self.patience.runtime.block_on(self.dead_letters.put(polled, reason))
