@@ -4,6 +4,7 @@
 
 mod cases;
 mod server;
+mod views;
 
 use std::sync::Arc;
 

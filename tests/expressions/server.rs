@@ -52,20 +52,29 @@ impl Server {
 
     /// What a SELECT of one row answers, by column.
     pub(crate) async fn answers(&mut self, sql: &str) -> Result<Vec<Answer>, u16> {
-        let mut result = match self.conn.query_iter(sql).await {
-            Ok(result) => result,
-            Err(mysql_async::Error::Server(error)) => return Err(error.code),
-            Err(other) => panic!("{sql}: {other}"),
+        let mut rows = self.try_table(sql).await?;
+        assert_eq!(rows.len(), 1, "{sql}");
+        Ok(rows.remove(0))
+    }
+
+    /// What a SELECT answers, by row and column.
+    pub(crate) async fn table(&mut self, sql: &str) -> Vec<Vec<Answer>> {
+        self.try_table(sql).await.unwrap_or_else(|code| panic!("{sql}: error {code}"))
+    }
+
+    async fn try_table(&mut self, sql: &str) -> Result<Vec<Vec<Answer>>, u16> {
+        let code = |error| match error {
+            mysql_async::Error::Server(error) => error.code,
+            other => panic!("{sql}: {other}"),
         };
+        let mut result = self.conn.query_iter(sql).await.map_err(code)?;
         let columns = result.columns_ref().to_vec();
-        let rows: Vec<mysql_async::Row> = match result.collect().await {
-            Ok(rows) => rows,
-            Err(mysql_async::Error::Server(error)) => return Err(error.code),
-            Err(other) => panic!("{sql}: {other}"),
+        let rows: Vec<mysql_async::Row> = result.collect().await.map_err(code)?;
+        let answers = |row: mysql_async::Row| {
+            let values = columns.iter().zip(row.unwrap());
+            values.map(|(column, value)| answer(type_of(column), bytes(value))).collect()
         };
-        let row = rows.into_iter().next().unwrap_or_else(|| panic!("no row: {sql}"));
-        let values = columns.iter().zip(row.unwrap());
-        Ok(values.map(|(column, value)| answer(type_of(column), bytes(value))).collect())
+        Ok(rows.into_iter().map(answers).collect())
     }
 }
 
