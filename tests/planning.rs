@@ -104,6 +104,86 @@ fn order_details_hang_together() {
     assert_eq!(names, ["user_id", "order_status"]);
 }
 
+#[test]
+fn what_no_column_needs_is_not_planned() {
+    let select = "SELECT c.id, p.id AS order_id, (SELECT COUNT(*) FROM calls k WHERE k.customer_id = c.id) AS calls \
+        FROM customers c LEFT JOIN LATERAL (SELECT o.id, \
+          (SELECT SUM(l.price) FROM order_lines l JOIN products q ON q.id = l.product_id WHERE l.order_id = o.id) AS unused \
+          FROM orders o WHERE o.customer_id = c.id ORDER BY o.id DESC LIMIT 1) AS p ON TRUE";
+    let text = |path: &str, text: &str| SourceFile { path: path.to_owned(), text: text.to_owned() };
+    let plan = plan_views(&Definitions {
+        tables: vec![text(
+            "schema.sql",
+            "CREATE TABLE customers (id INT PRIMARY KEY, name TEXT);
+             CREATE TABLE orders (id INT PRIMARY KEY, customer_id INT, note TEXT);
+             CREATE TABLE order_lines (id INT PRIMARY KEY, order_id INT, product_id INT, price INT);
+             CREATE TABLE products (id INT PRIMARY KEY);
+             CREATE TABLE calls (id INT PRIMARY KEY, customer_id INT, minutes INT);",
+        )],
+        streams: Vec::new(),
+        views: vec![text("v.sql", &format!("CREATE VIEW v AS {select}"))],
+    })
+    .unwrap();
+    let view = &plan.views[0];
+    assert_eq!(
+        tree(&plan, view),
+        [
+            "0 customers reads id",
+            "1 orders of 0 by Index(0)/Primary reads id customer_id",
+            "2 calls of 0 by Index(0)/Primary reads customer_id",
+        ]
+    );
+    assert_eq!(view.collections.len(), 1);
+    let held: Vec<_> = plan.tables.iter().map(|t| (t.name.as_str(), t.columns.len())).collect();
+    assert_eq!(held, [("customers", 1), ("orders", 2), ("calls", 2)]);
+}
+
+#[test]
+fn fingerprints_change_with_what_documents_follow_from() {
+    let fingerprint = |table: &str, view: &str| {
+        let file = |text: &str| vec![SourceFile { path: "x.sql".into(), text: text.to_owned() }];
+        let (tables, views) = (file(table), file(view));
+        let plan = plan_views(&Definitions { tables, streams: Vec::new(), views }).unwrap();
+        plan.views[0].fingerprint.clone()
+    };
+    let table = "CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT, other INT)";
+    let view = "CREATE VIEW v AS SELECT id, a + b AS c FROM t;";
+    let first = fingerprint(table, view);
+    for (table, view) in [
+        (table, "CREATE VIEW v AS -- why\n SELECT id,  a + b AS c\nFROM t;"),
+        ("CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT, another TEXT)", view),
+    ] {
+        assert_eq!(fingerprint(table, view), first, "{view}");
+    }
+    for (table, view) in [
+        (table, "CREATE VIEW v AS SELECT id, a - b AS c FROM t;"),
+        (table, "CREATE VIEW v AS SELECT id, a + b AS d FROM t;"),
+        (table, "CREATE VIEW v AS SELECT id, a + b AS c FROM t; CREATE INDEX i ON v (c);"),
+        ("CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT UNSIGNED)", view),
+        ("CREATE TABLE t (id INT PRIMARY KEY, a INT NOT NULL, b INT)", view),
+        ("CREATE TABLE t (id BIGINT PRIMARY KEY, a INT, b INT)", view),
+    ] {
+        assert_ne!(fingerprint(table, view), first, "{table} {view}");
+    }
+}
+
+#[test]
+fn an_event_topic_can_be_a_view_of_its_own() {
+    let mut definitions = shipped();
+    let text = "CREATE VIEW updates AS SELECT * FROM order_updates /* all */;".to_owned();
+    definitions.views = vec![SourceFile { path: "updates.sql".to_owned(), text }];
+    let plan = plan_views(&definitions).unwrap();
+    let view = &plan.views[0];
+    let key: Vec<_> = view.key.iter().map(|&i| view.outputs[i].name.as_str()).collect();
+    assert_eq!(key, ["_partition", "_offset"]);
+    assert_eq!(
+        view.select,
+        "SELECT `order_updates`.`id`, `order_updates`.`order_id`, `order_updates`.`status`, \
+         `order_updates`.`updated_at`, `order_updates`.`_partition`, `order_updates`.`_offset` \
+         FROM order_updates"
+    );
+}
+
 /// One line per node: its table, what it hangs on and how, and what it is read by.
 fn tree(plan: &Plan, view: &View) -> Vec<String> {
     let line = |(i, node): (usize, &viewtide::sql::plan::Node)| {

@@ -9,6 +9,7 @@ use super::plan::{
     Access, Aggregate, Collection, Column, Edge, Join, JoinKind, Node, NodeId, OrderBy, Output,
     Plan, Scope, Table, TableId, View,
 };
+use super::prune::drop_unused;
 use super::tree::DraftNode;
 use crate::value::RowLayout;
 
@@ -20,8 +21,9 @@ pub(super) struct DraftView {
 }
 
 /// Makes the plan of all views.
-pub(super) fn plan(catalog: &Catalog, drafts: Vec<DraftView>) -> Plan {
-    let reads: Vec<Vec<BTreeSet<usize>>> = drafts.iter().map(node_reads).collect();
+pub(super) fn plan(catalog: &Catalog, mut drafts: Vec<DraftView>) -> Plan {
+    drafts.iter_mut().for_each(drop_unused);
+    let reads: Vec<Vec<BTreeSet<usize>>> = drafts.iter_mut().map(node_reads).collect();
     let mut held: Vec<Option<BTreeSet<usize>>> = vec![None; catalog.tables.len()];
     for (draft, reads) in drafts.iter().zip(&reads) {
         for (node, reads) in draft.nodes.iter().zip(reads) {
@@ -128,12 +130,12 @@ fn access(table: &mut Table, columns: &[usize]) -> Access {
 }
 
 /// The columns that each node is read by.
-fn node_reads(draft: &DraftView) -> Vec<BTreeSet<usize>> {
+fn node_reads(draft: &mut DraftView) -> Vec<BTreeSet<usize>> {
     let mut reads = vec![BTreeSet::new(); draft.nodes.len()];
     let mut read = |node: NodeId, column: usize| {
         reads[usize::from(node.0)].insert(column);
     };
-    each_expr(&draft.view, &mut |expr| {
+    each_expr_mut(&mut draft.view, &mut |expr| {
         if let ExprKind::Column { node, column } = expr.kind {
             read(node, column);
         }
@@ -147,29 +149,34 @@ fn node_reads(draft: &DraftView) -> Vec<BTreeSet<usize>> {
 }
 
 /// Calls `each` with every expression of a view, inner ones too.
-pub(super) fn each_expr(view: &View, each: &mut impl FnMut(&Expr)) {
-    let mut view = view.clone();
-    each_expr_mut(&mut view, &mut |expr| each(expr));
+pub(super) fn each_expr_mut(view: &mut View, each: &mut impl FnMut(&mut Expr)) {
+    each_view_expr_mut(view, each);
+    view.collections.iter_mut().for_each(|collection| each_collection_expr_mut(collection, each));
 }
 
-fn each_expr_mut(view: &mut View, each: &mut impl FnMut(&mut Expr)) {
+/// The same without collections.
+pub(super) fn each_view_expr_mut(view: &mut View, each: &mut impl FnMut(&mut Expr)) {
     view.outputs.iter_mut().for_each(|Output { expr, .. }| walk(expr, each));
     walk_scope(&mut view.scope, each);
-    for Collection { scope, aggregate } in &mut view.collections {
-        walk_scope(scope, each);
-        match aggregate {
-            Aggregate::CountRows => {}
-            Aggregate::Count(value)
-            | Aggregate::Sum(value)
-            | Aggregate::Avg(value)
-            | Aggregate::Min(value)
-            | Aggregate::Max(value)
-            | Aggregate::JsonArray(value) => walk(value, each),
-            Aggregate::GroupConcat { value, order_by, .. }
-            | Aggregate::First { value, order_by } => {
-                walk(value, each);
-                order_by.iter_mut().for_each(|OrderBy { expr, .. }| walk(expr, each));
-            }
+}
+
+/// The same of one collection.
+pub(super) fn each_collection_expr_mut(
+    collection: &mut Collection,
+    each: &mut impl FnMut(&mut Expr),
+) {
+    walk_scope(&mut collection.scope, each);
+    match &mut collection.aggregate {
+        Aggregate::CountRows => {}
+        Aggregate::Count(value)
+        | Aggregate::Sum(value)
+        | Aggregate::Avg(value)
+        | Aggregate::Min(value)
+        | Aggregate::Max(value)
+        | Aggregate::JsonArray(value) => walk(value, each),
+        Aggregate::GroupConcat { value, order_by, .. } | Aggregate::First { value, order_by } => {
+            walk(value, each);
+            order_by.iter_mut().for_each(|OrderBy { expr, .. }| walk(expr, each));
         }
     }
 }

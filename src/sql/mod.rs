@@ -1,9 +1,11 @@
 //! A view's SELECT becomes a [`plan`].
 //!
 //! ```text
-//! CREATE TABLE … ─▶ ddl, stream ─▶ catalog ─┐
-//! CREATE VIEW …  ─▶ view_file ──────────────┴▶ tree, subquery ─▶ finish ─▶ plan
-//!                                              names, build, functions, typing ─▶ expr
+//! CREATE TABLE … ─▶ ddl, column_type, stream ─▶ catalog ─┐
+//! CREATE VIEW …  ─▶ view_file ───────────────────────────┴▶ tree ─▶ finish, prune ─▶ plan
+//!                                                           │
+//!              FROM, JOIN, WHERE: tree, edges · SELECT list, subqueries: subquery, aggregates, order
+//!              names · expressions: build, calls, functions, casts, literals, typing ─▶ expr
 //! ```
 //!
 //! What the planner does not support it refuses, with the place, the construct and what to write
@@ -30,6 +32,7 @@ mod literals;
 mod names;
 mod order;
 pub mod plan;
+mod prune;
 mod select_text;
 mod stream;
 mod subquery;
@@ -238,12 +241,16 @@ fn view_indexes(file: &ViewFile, items: &[Item]) -> Refused<Vec<ViewIndex>> {
     Ok(indexes)
 }
 
-/// Hashes everything that documents follow from: the SQL, the types, the engine's semantics.
+/// Hashes everything that documents and their index entries follow from: the SQL, the types, the
+/// engine's semantics.
 fn fingerprint(plan: &mut Plan) {
     for view in &mut plan.views {
         let mut text = format!("{ENGINE_SEMANTICS}\n{}\n", view.select);
         for output in &view.outputs {
             text.push_str(&format!("{} {:?}\n", output.name, output.expr.ty));
+        }
+        for index in &view.indexes {
+            text.push_str(&format!("{} {:?}\n", index.name, index.columns));
         }
         for node in &view.nodes {
             let read = node.reads.iter().map(|&column| {

@@ -114,7 +114,8 @@ pub struct View {
     pub key: Vec<usize>,
     /// Look-up indexes of the API.
     pub indexes: Vec<ViewIndex>,
-    /// Changes whenever documents may differ: normalised SQL, column types, engine semantics.
+    /// Changes whenever documents or their index entries may differ: normalised SQL, indexes,
+    /// column types, engine semantics.
     pub fingerprint: String,
 }
 

@@ -142,10 +142,13 @@ impl Decimal {
 
     /// Product, with the sum of the scales; `None` on overflow.
     pub fn checked_mul(self, other: Decimal) -> Option<Decimal> {
-        Some(Decimal {
-            unscaled: self.unscaled.checked_mul(other.unscaled)?,
-            scale: self.scale.checked_add(other.scale)?,
-        })
+        let scale = self.scale.checked_add(other.scale)?;
+        // 256-bit products are slow, and hardly ever needed.
+        let unscaled = match (i64::try_from(self.unscaled), i64::try_from(other.unscaled)) {
+            (Ok(a), Ok(b)) => I256::from(i128::from(a) * i128::from(b)),
+            _ => self.unscaled.checked_mul(other.unscaled)?,
+        };
+        Some(Decimal { unscaled, scale })
     }
 
     /// Quotient with `scale` digits after the point, rounded half away from zero; `None` when the

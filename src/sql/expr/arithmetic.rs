@@ -162,9 +162,12 @@ fn whole_quotient(a: Decimal, b: Decimal) -> Option<I256> {
     a.rescale(scale)?.unscaled().checked_div(b.rescale(scale)?.unscaled())
 }
 
-/// Words of digits that a decimal takes, those before and after the point apart.
+/// Words of digits that a decimal takes at most, those before and after the point apart.
 fn words(value: Decimal) -> u32 {
     let scale = u32::from(value.scale());
+    if i64::try_from(value.unscaled()).is_ok() {
+        return 3 + scale.div_ceil(u32::from(DIGITS_PER_WORD));
+    }
     let digits = value.digits();
     let per_word = u32::from(DIGITS_PER_WORD);
     digits.saturating_sub(scale).div_ceil(per_word) + scale.div_ceil(per_word)

@@ -103,20 +103,20 @@ impl Moment {
             'b' => out.push_str(&month[..3]),
             'c' => write!(out, "{}", date.month())?,
             'D' => write!(out, "{}{}", date.day(), ordinal(date.day()))?,
-            'd' => write!(out, "{:02}", date.day())?,
+            'd' => two(out, date.day()),
             'e' => write!(out, "{}", date.day())?,
             'f' => write!(out, "{:06}", self.micros % MICROS_PER_SECOND)?,
-            'H' => write!(out, "{hour:02}")?,
+            'H' => two(out, hour as i8),
             'h' | 'I' => write!(out, "{hour12:02}")?,
-            'i' => write!(out, "{minute:02}")?,
+            'i' => two(out, minute as i8),
             'j' => write!(out, "{:03}", date.day_of_year())?,
             'k' => write!(out, "{hour}")?,
             'l' => write!(out, "{hour12}")?,
             'M' => out.push_str(month),
-            'm' => write!(out, "{:02}", date.month())?,
+            'm' => two(out, date.month()),
             'p' => out.push_str(half),
             'r' => write!(out, "{hour12:02}:{minute:02}:{second:02} {half}")?,
-            'S' | 's' => write!(out, "{second:02}")?,
+            'S' | 's' => two(out, second as i8),
             'T' => write!(out, "{hour:02}:{minute:02}:{second:02}")?,
             'U' => write!(out, "{:02}", week_from_zero(date, Weekday::Sunday))?,
             'u' => write!(out, "{:02}", week_from_zero(date, Weekday::Monday))?,
@@ -126,11 +126,20 @@ impl Moment {
             'w' => write!(out, "{weekday}")?,
             'X' => write!(out, "{:04}", week_of_year(date, Weekday::Sunday).0)?,
             'x' => write!(out, "{:04}", week_of_year(date, Weekday::Monday).0)?,
-            'Y' => write!(out, "{:04}", date.year())?,
-            _ => write!(out, "{:02}", date.year() % 100)?,
+            'Y' => {
+                two(out, (date.year() / 100) as i8);
+                two(out, (date.year() % 100) as i8);
+            }
+            _ => two(out, (date.year() % 100) as i8),
         }
         Ok(())
     }
+}
+
+/// Two digits; the common fields, without the machinery of formatting.
+fn two(out: &mut String, number: i8) {
+    out.push(char::from(b'0' + (number / 10) as u8));
+    out.push(char::from(b'0' + (number % 10) as u8));
 }
 
 fn ordinal(day: i8) -> &'static str {
