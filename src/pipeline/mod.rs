@@ -226,6 +226,12 @@ impl Pipeline {
             self.tell_all(&mut step);
         }
         let fresh = self.publisher.publish_touched(&mut step);
+        for view in self.views.published() {
+            // A large table that was emptied.
+            if self.publisher.backlog.fills(view) {
+                self.views.set(view, Stage::Filling);
+            }
+        }
         for view in self.views.due() {
             self.publisher.start_fill(view, &mut step);
             self.views.set(view, Stage::Filling);
@@ -369,6 +375,10 @@ impl Pipeline {
         let metrics = &self.metrics;
         metrics.transactions.inc_by(released.transactions);
         metrics.duplicates.inc_by(released.duplicates);
+        if released.incomplete > 0 {
+            warn!(transactions = released.incomplete, "applied without changes that were lost");
+            metrics.partial_transactions.inc_by(released.incomplete);
+        }
         metrics.incomplete_transactions.set(i64::from(self.sequencer.waiting().is_some()));
         metrics.backlog.set(self.publisher.backlog.len() as i64);
         self.observe_lag();

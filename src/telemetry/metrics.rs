@@ -95,6 +95,8 @@ pub struct Metrics {
     pub duplicates: Counter,
     /// Transactions applied.
     pub transactions: Counter,
+    /// Transactions applied although some of their changes were unreadable or lost.
+    pub partial_transactions: Counter,
     /// Transactions begun and not yet complete.
     pub incomplete_transactions: Gauge,
     /// Seconds between now and the commit of the newest change applied; 0 when nothing waits.
@@ -136,6 +138,11 @@ impl Metrics {
             http_connections: add(r, "http_connections", "HTTP connections open"),
             duplicates: add(r, "duplicates_dropped", "Records applied before and dropped"),
             transactions: add(r, "transactions_applied", "Transactions applied"),
+            partial_transactions: add(
+                r,
+                "partial_transactions",
+                "Transactions applied without changes that were lost",
+            ),
             incomplete_transactions: add(
                 r,
                 "incomplete_transactions",
