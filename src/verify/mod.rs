@@ -2,7 +2,7 @@
 //!
 //! Keys are walked in order, some at a time, in a consistent snapshot of MySQL. A difference found
 //! on the way says nothing yet, since the pipeline follows MySQL at a distance: it is a candidate,
-//! and [`settle`] looks at it again until it is explained or proven. So a busy pipeline raises no
+//! and `settle` looks at it again until it is explained or proven. So a busy pipeline raises no
 //! false alarm. Event tables enter the SELECT as a JSON_TABLE of the events of the keys at hand,
 //! read from Kafka. Nothing is written anywhere; MySQL grants of SELECT are enough.
 //!

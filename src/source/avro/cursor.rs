@@ -18,7 +18,7 @@ pub enum Malformed {
     /// A union's branch that the schema lacks.
     #[error("the union at byte {0} has no such branch")]
     Branch(usize),
-    /// Nested deeper than [`DEPTH_MAX`].
+    /// Nested deeper than is walked.
     #[error("values nest too deeply at byte {0}")]
     Depth(usize),
     /// Bytes behind the value.
