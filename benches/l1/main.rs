@@ -1,7 +1,7 @@
 //! The engine alone, in one process: load, steady changes with assembly, memory.
 //!
 //! `cargo bench --bench l1` runs 100k and 1M orders, `cargo bench --bench l1 -- --short` 100k
-//! only. Times are CPU time of the process (getrusage), without the making of the changes; memory
+//! only, `--orders N` as many as given (for callgrind: N against 2N). Times are CPU time of the process (getrusage), without the making of the changes; memory
 //! is what the process's resident set grew by while loading.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -28,13 +28,18 @@ const AHEAD: usize = 64 * BATCH;
 const VIEW: ViewId = ViewId(0);
 
 fn main() {
-    let short = std::env::args().any(|argument| argument == "--short");
-    let sizes: &[u64] = if short { &[100_000] } else { &[100_000, 1_000_000] };
+    let arguments: Vec<String> = std::env::args().collect();
+    let given = arguments.iter().position(|argument| argument == "--orders");
+    let sizes = match given.and_then(|at| arguments.get(at + 1)?.parse().ok()) {
+        Some(orders) => vec![orders],
+        None if arguments.iter().any(|argument| argument == "--short") => vec![100_000],
+        None => vec![100_000, 1_000_000],
+    };
     println!(
         "     orders  load µs/ev  fill µs/doc  bytes/order  uniform µs/ev  zipf µs/ev  longest ms"
     );
     let mut steady = Vec::new();
-    for &orders in sizes {
+    for orders in sizes {
         steady.push(run(orders));
     }
     if let [small, large] = steady.as_slice() {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::frame::{Frame, OrderValues, compare_by};
+use super::frame::{Frame, Ranked};
 use crate::sql::expr::{self, EvalError, Expr};
 use crate::sql::plan::{Aggregate, Collection, OrderBy, Scope};
 use crate::value::{Decimal, Type, Value, compare};
@@ -138,18 +138,18 @@ impl<'e> Frame<'e> {
         separator: &str,
     ) -> Result<Value<'_>, EvalError> {
         let mut texts = String::new();
-        let mut parts: Vec<(OrderValues<'_>, Range<usize>)> = Vec::new();
-        self.each(scope, |_| {
+        let mut parts: Vec<(Ranked<'e, '_>, Range<usize>)> = Vec::new();
+        self.each(scope, |row| {
             let start = texts.len();
             if value.append_text(self, &mut texts)? {
-                parts.push((self.order_values(order_by)?, start..texts.len()));
+                parts.push((self.ranked(scope.from, row, order_by)?, start..texts.len()));
             }
             Ok(())
         })?;
         if parts.is_empty() {
             return Ok(Value::Null);
         }
-        parts.sort_by(|(a, _), (b, _)| compare_by(order_by, a, b));
+        parts.sort_by(|(a, _), (b, _)| self.compare_ranked(scope.from, order_by, a, b));
         let mut joined = String::with_capacity(texts.len() + separator.len() * parts.len());
         join(&mut joined, &texts, separator, parts.into_iter().map(|(_, range)| range));
         Ok(Value::Text(joined.into()))
@@ -157,18 +157,18 @@ impl<'e> Frame<'e> {
 
     fn json_array(&self, scope: &'e Scope, expr: &'e Expr) -> Result<Value<'_>, EvalError> {
         let mut texts = String::new();
-        let mut parts: Vec<(&'e [u8], Range<usize>)> = Vec::new();
+        let mut parts: Vec<(Ranked<'e, '_>, Range<usize>)> = Vec::new();
         self.each(scope, |row| {
             let start = texts.len();
             expr.append_element(self, &mut texts)?;
-            parts.push((row, start..texts.len()));
+            parts.push((self.ranked(scope.from, row, &[])?, start..texts.len()));
             Ok(())
         })?;
         if parts.is_empty() {
             return Ok(Value::Null);
         }
-        let table = self.table(scope.from);
-        parts.sort_by(|(a, _), (b, _)| table.compare_keys(a, b));
+        // The order of this node is that of its table's primary key.
+        parts.sort_by(|(a, _), (b, _)| self.compare_ranked(scope.from, &[], a, b));
         let mut array = String::with_capacity(texts.len() + 2 * parts.len() + 2);
         array.push('[');
         join(&mut array, &texts, ", ", parts.into_iter().map(|(_, range)| range));

@@ -119,6 +119,11 @@ impl Fanouts {
         }
     }
 
+    /// Whether a walk is begun and not ended.
+    pub(super) fn is_walking(&self) -> bool {
+        !self.walks.is_empty()
+    }
+
     /// Forgets the fan-outs of a view, whether found or begun.
     pub(super) fn forget(&mut self, view: ViewId) {
         self.pending.retain(|fanout| fanout.view != view);

@@ -4,31 +4,40 @@
 //! after another; expressions read what is bound.
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 
 use smallvec::SmallVec;
 
 use super::directory::NONE;
 use super::index::Probe;
+use super::order::NodeOrder;
 use super::table::Table;
 use crate::sql::expr::{Bindings, EvalError, Expr};
 use crate::sql::plan::{Join, JoinKind, NodeId, OrderBy, Scope, View};
 use crate::value::{Value, compare};
 
-/// The values of an ORDER BY for one row.
-pub(super) type OrderValues<'a> = SmallVec<[Value<'a>; 2]>;
+/// A row to be put in order among others.
+pub(super) struct Ranked<'e, 'f> {
+    row: &'e [u8],
+    /// The values of the ORDER BY, where the row's own columns are not enough.
+    values: SmallVec<[Value<'f>; 1]>,
+}
 
 /// Rows bound to the nodes of a view.
 #[derive(Debug)]
 pub(super) struct Frame<'e> {
     tables: &'e [Table],
     view: &'e View,
+    /// By node.
+    orders: &'e [NodeOrder],
     rows: SmallVec<[Cell<Option<&'e [u8]>>; 16]>,
 }
 
 impl<'e> Frame<'e> {
     /// A frame of a view with no row bound.
-    pub(super) fn new(tables: &'e [Table], view: &'e View) -> Frame<'e> {
-        Frame { tables, view, rows: view.nodes.iter().map(|_| Cell::new(None)).collect() }
+    pub(super) fn new(tables: &'e [Table], view: &'e View, orders: &'e [NodeOrder]) -> Frame<'e> {
+        let rows = view.nodes.iter().map(|_| Cell::new(None)).collect();
+        Frame { tables, view, orders, rows }
     }
 
     /// The view.
@@ -66,24 +75,29 @@ impl<'e> Frame<'e> {
         scope: &'e Scope,
         order_by: &'e [OrderBy],
     ) -> Result<bool, EvalError> {
-        let mut best: Option<(&'e [u8], OrderValues<'_>)> = None;
+        let mut best: Option<Ranked<'e, '_>> = None;
         let mut best_is_bound = false;
-        for row in self.children(scope.from) {
+        let leads = self.orders[usize::from(scope.from.0)].leads;
+        for (i, row) in self.children(scope.from).enumerate() {
             best_is_bound = false;
-            if self.admit(scope, row)? {
-                let values = self.order_values(order_by)?;
-                let first = best
-                    .as_ref()
-                    .is_none_or(|(_, best)| compare_by(order_by, &values, best).is_lt());
-                if first {
-                    best = Some((row, values));
-                    best_is_bound = true;
-                }
+            if !self.admit(scope, row)? {
+                continue;
+            }
+            if leads && i == 0 {
+                return Ok(true);
+            }
+            let ranked = self.ranked(scope.from, row, order_by)?;
+            let is_first = |best: &Ranked<'_, '_>| {
+                self.compare_ranked(scope.from, order_by, &ranked, best).is_lt()
+            };
+            if best.as_ref().is_none_or(is_first) {
+                best = Some(ranked);
+                best_is_bound = true;
             }
         }
         match best {
             Some(_) if best_is_bound => Ok(true),
-            Some((row, _)) => self.admit(scope, row),
+            Some(best) => self.admit(scope, best.row),
             None => {
                 self.unbind(scope);
                 Ok(false)
@@ -111,12 +125,37 @@ impl<'e> Frame<'e> {
         })
     }
 
-    /// The values of an ORDER BY for the rows bound now.
-    pub(super) fn order_values<'s>(
-        &'s self,
-        order_by: &'s [OrderBy],
-    ) -> Result<OrderValues<'s>, EvalError> {
-        order_by.iter().map(|term| term.expr.eval(self)).collect()
+    /// A row of `from`, which is bound now, as it is put in order.
+    pub(super) fn ranked<'f>(
+        &'f self,
+        from: NodeId,
+        row: &'e [u8],
+        order_by: &'f [OrderBy],
+    ) -> Result<Ranked<'e, 'f>, EvalError> {
+        let values = match self.orders[usize::from(from.0)].order {
+            Some(_) => SmallVec::new(),
+            None => order_by.iter().map(|term| term.expr.eval(self)).collect::<Result<_, _>>()?,
+        };
+        Ok(Ranked { row, values })
+    }
+
+    /// Compares two rows of `from` by its order.
+    pub(super) fn compare_ranked(
+        &self,
+        from: NodeId,
+        order_by: &[OrderBy],
+        a: &Ranked<'_, '_>,
+        b: &Ranked<'_, '_>,
+    ) -> Ordering {
+        if let Some(order) = &self.orders[usize::from(from.0)].order {
+            return order.compare(&self.table(from).rows.layout, a.row, b.row);
+        }
+        let by_term = |((a, b), term): ((&Value<'_>, &Value<'_>), &OrderBy)| {
+            let ordering = compare(a, b);
+            if term.descending { ordering.reverse() } else { ordering }
+        };
+        let mut terms = a.values.iter().zip(&b.values).zip(order_by).map(by_term);
+        terms.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
     }
 
     fn join(&self, join: &'e Join) -> Result<bool, EvalError> {
@@ -152,20 +191,6 @@ impl<'e> Frame<'e> {
             }
         }
     }
-}
-
-/// Compares two rows by the values of an ORDER BY.
-pub(super) fn compare_by(
-    order_by: &[OrderBy],
-    a: &[Value<'_>],
-    b: &[Value<'_>],
-) -> std::cmp::Ordering {
-    let by_term = |((a, b), term): ((&Value<'_>, &Value<'_>), &OrderBy)| {
-        let ordering = compare(a, b);
-        if term.descending { ordering.reverse() } else { ordering }
-    };
-    let terms = a.iter().zip(b).zip(order_by).map(by_term);
-    terms.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
 }
 
 impl Bindings for Frame<'_> {

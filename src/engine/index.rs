@@ -418,7 +418,7 @@ mod tests {
             indexes: vec![vec![1]],
             layout,
         };
-        (Table::new(&plan, true), writer)
+        (Table::new(&plan, true, &[None]), writer)
     }
 
     fn key(id: i64) -> Key {

@@ -16,6 +16,7 @@ mod document;
 mod fanout;
 mod frame;
 mod index;
+mod order;
 mod paged;
 mod reach;
 mod table;
@@ -28,12 +29,13 @@ use document::Writer;
 pub use document::{Document, Fanout, Touched};
 use fanout::Fanouts;
 use frame::Frame;
+use order::NodeOrder;
 use reach::{ColumnSet, Watch, watches};
 use table::Table;
 use touch::Documents;
 
 use crate::change::{Change, Op};
-use crate::sql::plan::{Plan, TableId, ViewId};
+use crate::sql::plan::{self, Plan, TableId, ViewId};
 use crate::value::{Key, Row};
 
 /// The most documents that one row's change touches at once.
@@ -47,6 +49,8 @@ pub struct Engine {
     tables: Vec<Table>,
     /// By table: the nodes that its rows take.
     watches: Vec<Vec<Watch>>,
+    /// By view and node.
+    orders: Vec<Vec<NodeOrder>>,
     /// By view.
     documents: Vec<Documents>,
     /// By view.
@@ -64,8 +68,13 @@ impl Engine {
     /// The same with another limit than [`FAN_OUT_MAX`], in documents.
     pub fn with_fan_out_max(plan: Arc<Plan>, fan_out_max: usize) -> Engine {
         let is_root = |id: TableId| plan.views.iter().any(|view| view.nodes[0].table == id);
+        let leading = order::leading(&plan);
+        let table = |((id, table), leading): ((TableId, &plan::Table), &Vec<_>)| {
+            Table::new(table, is_root(id), leading)
+        };
         Engine {
-            tables: plan.tables_with_ids().map(|(id, t)| Table::new(t, is_root(id))).collect(),
+            tables: plan.tables_with_ids().zip(&leading).map(table).collect(),
+            orders: plan.views.iter().map(|v| order::of_nodes(&plan, v, &leading)).collect(),
             watches: watches(&plan),
             documents: plan.views.iter().map(|_| Documents::default()).collect(),
             writers: plan.views.iter().map(Writer::new).collect(),
@@ -135,7 +144,7 @@ impl Engine {
             return Some(Document::Absent);
         }
         let row = root.row(slot)?;
-        let frame = Frame::new(&self.tables, plan);
+        let frame = Frame::new(&self.tables, plan, &self.orders[usize::from(view.0)]);
         let documents = &mut self.documents[usize::from(view.0)];
         let writer = &mut self.writers[usize::from(view.0)];
         writer.write(&frame, row, |hash| documents.publish(slot, hash))
@@ -149,7 +158,7 @@ impl Engine {
         let Some(row) = (if slot == NONE { None } else { root.row(slot) }) else {
             return Document::Absent;
         };
-        let frame = Frame::new(&self.tables, plan);
+        let frame = Frame::new(&self.tables, plan, &self.orders[usize::from(view.0)]);
         let documents = &mut self.documents[usize::from(view.0)];
         let writer = &mut self.writers[usize::from(view.0)];
         let told = writer.write(&frame, row, |hash| {
@@ -192,6 +201,7 @@ impl Engine {
         self.touch(id, slot, |watch| watch.edge.intersects(&changed));
         self.fanouts.leave(&self.plan, &self.tables, (id, slot), Some(&row));
         self.tables[usize::from(id.0)].replace(slot, row);
+        self.touch_promoted(id);
         self.touch(id, slot, |watch| watch.reads.intersects(&changed));
     }
 
@@ -208,6 +218,7 @@ impl Engine {
             }
         }
         table.remove(slot);
+        self.touch_promoted(id);
     }
 
     /// Removes a small table's rows one by one; a large one, or one whose rows are part of many
@@ -246,6 +257,14 @@ impl Engine {
             if documents.is_live() && !self.refills.contains(&view) {
                 self.refills.push(view);
             }
+        }
+    }
+
+    /// Touches what rows are part of that a fan-out being worked off may have missed.
+    fn touch_promoted(&mut self, id: TableId) {
+        let promoted = self.tables[usize::from(id.0)].take_promoted();
+        if self.fanouts.is_walking() {
+            promoted.into_iter().for_each(|slot| self.touch(id, slot, |_| true));
         }
     }
 

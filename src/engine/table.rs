@@ -3,14 +3,14 @@
 //! A secondary index leads to the first of a list of rows with equal values; the list runs through
 //! links that every row has per index. A slot is stable as long as its row lives.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::directory::NONE;
 use super::index::{Index, Probe, Rows};
+use super::order::RowOrder;
 use super::paged::Paged;
 use crate::sql::plan::{self, Access};
-use crate::value::{Key, Row, Type, compare};
+use crate::value::{Key, Row, Type};
 
 /// Keys of an emptied table that are dropped at once.
 const DROPPED_KEYS_MAX: usize = 4096;
@@ -25,6 +25,8 @@ pub(super) struct Table {
     ordered: bool,
     primary: Index,
     secondary: Vec<Secondary>,
+    /// Rows that changed their places in a list without leaving it.
+    promoted: Vec<u32>,
     retired: Retired,
 }
 
@@ -33,6 +35,8 @@ pub(super) struct Table {
 struct Secondary {
     heads: Index,
     links: Paged<Links>,
+    /// The head of every list is its first row by this; the others come as they may.
+    leading: Option<RowOrder>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,21 +59,23 @@ struct Retired {
 }
 
 impl Table {
-    /// An empty table; `ordered` if its keys are to be walked in order.
-    pub(super) fn new(plan: &plan::Table, ordered: bool) -> Table {
+    /// An empty table; `ordered` if its keys are to be walked in order, `leading` the order of the
+    /// first rows by index.
+    pub(super) fn new(plan: &plan::Table, ordered: bool, leading: &[Option<RowOrder>]) -> Table {
         let layout = plan.layout.clone();
-        let heads = |columns: &Vec<usize>| Index::new(&layout, columns, false);
+        let secondary = |(columns, leading): (&Vec<usize>, &Option<RowOrder>)| Secondary {
+            heads: Index::new(&layout, columns, false),
+            links: Paged::default(),
+            leading: leading.clone(),
+        };
         Table {
             len: 0,
             free: Vec::new(),
             key_types: plan.key.iter().map(|&column| plan.columns[column].ty).collect(),
             ordered,
             primary: Index::new(&layout, &plan.key, ordered),
-            secondary: plan
-                .indexes
-                .iter()
-                .map(|columns| Secondary { heads: heads(columns), links: Paged::default() })
-                .collect(),
+            secondary: plan.indexes.iter().zip(leading).map(secondary).collect(),
+            promoted: Vec::new(),
             rows: Rows { layout, slots: Paged::default() },
             retired: Retired::default(),
         }
@@ -100,16 +106,6 @@ impl Table {
     /// Whether there is a row with this primary key.
     pub(super) fn contains(&self, key: &Key) -> bool {
         self.slot_of(key) != NONE
-    }
-
-    /// Orders two rows by primary key.
-    pub(super) fn compare_keys(&self, a: &[u8], b: &[u8]) -> Ordering {
-        let by_column = |&column: &usize| {
-            let layout = &self.rows.layout;
-            compare(&layout.value(a, column), &layout.value(b, column))
-        };
-        let columns = self.primary.columns().iter();
-        columns.map(by_column).find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
     }
 
     /// The slot of the row with this row's primary key, or [`NONE`].
@@ -180,7 +176,7 @@ impl Table {
         let Some(old) = self.rows.bytes(slot) else { return };
         for secondary in &mut self.secondary {
             if secondary.moves(&self.rows, old, row.as_bytes()) {
-                secondary.unlink(&self.rows, slot);
+                self.promoted.extend(secondary.unlink(&self.rows, slot));
             }
         }
         let old = self.rows.slots.get_mut(slot).replace(row);
@@ -188,6 +184,8 @@ impl Table {
         for secondary in &mut self.secondary {
             if secondary.moves(&self.rows, old.as_bytes(), row) {
                 secondary.link(&self.rows, slot);
+            } else {
+                secondary.lead(&self.rows, slot, old.as_bytes(), &mut self.promoted);
             }
         }
     }
@@ -196,7 +194,7 @@ impl Table {
     pub(super) fn remove(&mut self, slot: u32) {
         let Some(row) = self.rows.bytes(slot) else { return };
         for secondary in &mut self.secondary {
-            secondary.unlink(&self.rows, slot);
+            self.promoted.extend(secondary.unlink(&self.rows, slot));
         }
         self.primary.remove(&self.rows, &self.primary.probe(&self.rows, row), slot);
         self.rows.slots.get_mut(slot).take();
@@ -215,8 +213,15 @@ impl Table {
             secondary.heads = Index::new(&self.rows.layout, &columns, false);
             secondary.links = Paged::default();
         }
+        self.promoted.clear();
         self.free = Vec::new();
         self.len = 0;
+    }
+
+    /// Takes the rows that changed their places in a list without leaving it: a walk through the
+    /// list may have missed them.
+    pub(super) fn take_promoted(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.promoted)
     }
 
     /// Gives back a little of an emptied table's memory.
@@ -236,7 +241,7 @@ impl Secondary {
         self.heads.columns().iter().any(|&column| !rows.layout.same(old, new, column))
     }
 
-    /// Puts a row, in place, at the head of its list.
+    /// Puts a row, in place, into its list: at the head, or behind a head that comes first.
     fn link(&mut self, rows: &Rows, slot: u32) {
         *self.links.get_or_grow(slot) = Links::default();
         let Some(row) = rows.bytes(slot) else { return };
@@ -247,30 +252,98 @@ impl Secondary {
         let head = self.heads.find(rows, &probe);
         if head == NONE {
             self.heads.insert(rows, &probe, slot);
-        } else {
+        } else if self.precedes(rows, slot, head) {
             self.heads.replace(&probe, head, slot);
-            self.links.get_mut(slot).next = head;
-            self.links.get_mut(head).previous = slot;
+            self.insert_after(slot, head, NONE);
+        } else {
+            let next = self.links.get(head).next;
+            self.insert_after(head, slot, NONE);
+            self.insert_after(slot, next, head);
         }
     }
 
-    /// Takes a row, still in place, out of its list.
-    fn unlink(&mut self, rows: &Rows, slot: u32) {
-        let Some(row) = rows.bytes(slot) else { return };
+    /// Takes a row, still in place, out of its list; the row that heads it now in its stead.
+    fn unlink(&mut self, rows: &Rows, slot: u32) -> Option<u32> {
+        let row = rows.bytes(slot)?;
         let probe = self.heads.probe(rows, row);
         if matches!(probe, Probe::Nothing) {
+            return None;
+        }
+        let Links { previous, next } = self.detach(slot);
+        if previous != NONE {
+            return None;
+        }
+        if next == NONE {
+            self.heads.remove(rows, &probe, slot);
+            return None;
+        }
+        let first = self.first_from(rows, next);
+        if first != next {
+            self.detach(first);
+            self.insert_after(first, next, NONE);
+        }
+        self.heads.replace(&probe, slot, first);
+        Some(first)
+    }
+
+    /// Puts the row that comes first at the head, after the one in `slot` was `old` before. Tells
+    /// which rows changed their places.
+    fn lead(&mut self, rows: &Rows, slot: u32, old: &[u8], promoted: &mut Vec<u32>) {
+        let (Some(order), Some(row)) = (&self.leading, rows.bytes(slot)) else { return };
+        if order.columns().all(|column| rows.layout.same(old, row, column)) {
             return;
         }
-        let Links { previous, next } = std::mem::take(self.links.get_mut(slot));
-        if next != NONE {
-            self.links.get_mut(next).previous = previous;
+        let probe = self.heads.probe(rows, row);
+        let head = self.heads.find(rows, &probe);
+        let stays = match head {
+            NONE => true,
+            head if head == slot => order.compare(&rows.layout, row, old).is_le(),
+            head => !self.precedes(rows, slot, head),
+        };
+        if !stays {
+            promoted.extend(self.unlink(rows, slot));
+            self.link(rows, slot);
+            promoted.push(slot);
         }
-        if previous != NONE {
-            self.links.get_mut(previous).next = next;
-        } else if next != NONE {
-            self.heads.replace(&probe, slot, next);
-        } else {
-            self.heads.remove(rows, &probe, slot);
+    }
+
+    /// Whether a row belongs at the head rather than the one that is there.
+    fn precedes(&self, rows: &Rows, slot: u32, head: u32) -> bool {
+        match (&self.leading, rows.bytes(slot), rows.bytes(head)) {
+            (Some(order), Some(row), Some(head)) => order.compare(&rows.layout, row, head).is_lt(),
+            _ => true,
+        }
+    }
+
+    /// The row of the list from `slot` on that belongs at its head.
+    fn first_from(&self, rows: &Rows, slot: u32) -> u32 {
+        let (mut first, mut next) = (slot, self.links.get(slot).next);
+        while self.leading.is_some() && next != NONE {
+            if self.precedes(rows, next, first) {
+                first = next;
+            }
+            next = self.links.get(next).next;
+        }
+        first
+    }
+
+    /// Closes the gap that a row leaves; what was before and after it.
+    fn detach(&mut self, slot: u32) -> Links {
+        let links = std::mem::take(self.links.get_mut(slot));
+        if links.next != NONE {
+            self.links.get_mut(links.next).previous = links.previous;
+        }
+        if links.previous != NONE {
+            self.links.get_mut(links.previous).next = links.next;
+        }
+        links
+    }
+
+    /// Makes `next` follow `slot`, which follows `previous`.
+    fn insert_after(&mut self, slot: u32, next: u32, previous: u32) {
+        *self.links.get_mut(slot) = Links { previous, next };
+        if next != NONE {
+            self.links.get_mut(next).previous = slot;
         }
     }
 }

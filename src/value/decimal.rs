@@ -49,6 +49,32 @@ impl Decimal {
         digits + rest.as_u64().checked_ilog10().map_or(0, |log| log + 1)
     }
 
+    /// Appends plain notation with all digits of the scale: `0.50`, `-3`.
+    pub fn push_to(self, out: &mut String) {
+        let scale = usize::from(self.scale);
+        let mut small = itoa::Buffer::new();
+        let large;
+        let magnitude = self.unscaled.unsigned_abs();
+        let digits = if magnitude <= u128::from(u64::MAX) {
+            small.format(magnitude.as_u64())
+        } else {
+            large = magnitude.to_string();
+            large.as_str()
+        };
+        if self.is_negative() {
+            out.push('-');
+        }
+        if scale == 0 {
+            out.push_str(digits);
+            return;
+        }
+        let whole = digits.len().saturating_sub(scale);
+        out.push_str(if whole == 0 { "0" } else { &digits[..whole] });
+        out.push('.');
+        (digits.len()..scale).for_each(|_| out.push('0'));
+        out.push_str(&digits[whole..]);
+    }
+
     /// Reads a two's-complement big-endian integer (Avro's `decimal`); `None` above 32 bytes.
     pub fn from_be_bytes(bytes: &[u8], scale: u8) -> Option<Decimal> {
         if bytes.len() <= 8 {
@@ -214,33 +240,9 @@ impl Ord for Decimal {
 /// Plain notation with all digits of the scale: `0.50`, `-3`.
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scale = usize::from(self.scale);
-        let mut small = itoa::Buffer::new();
-        let large;
-        let magnitude = self.unscaled.unsigned_abs();
-        let digits = if magnitude <= u128::from(u64::MAX) {
-            small.format(magnitude.as_u64())
-        } else {
-            large = magnitude.to_string();
-            large.as_str()
-        };
-        if self.is_negative() {
-            f.write_str("-")?;
-        }
-        if scale == 0 {
-            return f.write_str(digits);
-        }
-        if digits.len() <= scale {
-            f.write_str("0.")?;
-            for _ in digits.len()..scale {
-                f.write_str("0")?;
-            }
-            return f.write_str(digits);
-        }
-        let (whole, fraction) = digits.split_at(digits.len() - scale);
-        f.write_str(whole)?;
-        f.write_str(".")?;
-        f.write_str(fraction)
+        let mut text = String::new();
+        self.push_to(&mut text);
+        f.write_str(&text)
     }
 }
 

@@ -337,7 +337,10 @@ fn read_unsigned(bytes: &[u8]) -> u64 {
 /// and keeps this file free of `unsafe`.
 #[inline]
 fn text(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }
 
 #[cfg(test)]

@@ -148,10 +148,20 @@ fn push_padded(out: &mut String, number: impl itoa::Integer, width: usize) {
     out.push_str(digits);
 }
 
-/// Year, month and day of a day count; days outside jiff's range do not occur in MySQL (year ≤ 9999).
-fn civil_from_days(days: i32) -> (i16, i8, i8) {
-    let date = EPOCH.saturating_add(jiff::Span::new().days(days.clamp(-4_000_000, 2_932_896)));
-    (date.year(), date.month(), date.day())
+/// Year, month and day of a day count. Counted from 1 March of year 0, so that a leap day is the
+/// last day of its year, in eras of 400 years, which all have the same number of days.
+fn civil_from_days(days: i32) -> (i64, i64, i64) {
+    const ERA: i64 = 146_097;
+    const TO_EPOCH: i64 = 719_468;
+    let days = i64::from(days) + TO_EPOCH;
+    let (era, day) = (days.div_euclid(ERA), days.rem_euclid(ERA));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // March to July and August to December take 153 days each.
+    let month = (5 * day + 2) / 153;
+    let day_of_month = day - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + later, month, day_of_month)
 }
 
 #[cfg(test)]
@@ -195,6 +205,20 @@ mod tests {
         assert_eq!(micros_from_iso("2024-09-02T17:21:02Z"), Some(1_725_297_662_000_000));
         for text in ["", "2024-02-30T00:00:00", "2024-09-02T24:00:00", "2024-09-02T1:00:00", "x"] {
             assert_eq!(micros_from_iso(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_is_its_date() {
+        let mut date = jiff::civil::Date::constant(-1, 1, 1);
+        for days in (date - EPOCH).get_days().. {
+            let (year, month, day) = civil_from_days(days);
+            let parts = (i64::from(date.year()), i64::from(date.month()), i64::from(date.day()));
+            assert_eq!((year, month, day), parts);
+            match date.tomorrow() {
+                Ok(tomorrow) => date = tomorrow,
+                Err(_) => break,
+            }
         }
     }
 

@@ -21,12 +21,11 @@ pub(super) fn write_shown(out: &mut String, value: &Value<'_>, ty: Type) {
         Value::Null => {}
         Value::Int(v) => out.push_str(itoa::Buffer::new().format(*v)),
         Value::UInt(v) => out.push_str(itoa::Buffer::new().format(*v)),
-        // Writing to a String cannot fail.
-        Value::Decimal(v) => drop(write!(out, "{v}")),
+        Value::Decimal(v) => v.push_to(out),
         Value::Float(v) => write_float(out, *v),
         Value::Double(v) => write_double(out, *v),
         Value::Text(v) | Value::Json(v) => out.push_str(v),
-        Value::Bytes(v) => drop(write!(out, "{}", String::from_utf8_lossy(v))),
+        Value::Bytes(v) => out.push_str(&String::from_utf8_lossy(v)),
         Value::Date(v) => write_date(out, *v),
         Value::Time(v) => write_time(out, *v, fsp(ty)),
         Value::DateTime(v) => write_datetime(out, *v, fsp(ty), 'T'),

@@ -1,0 +1,129 @@
+//! Orders of rows by their own columns: what nearly every ORDER BY of a pick or collection is.
+//!
+//! Rows then compare without evaluating expressions, and an index can keep the first row of each
+//! of its lists at the head, so that a pick need not look at the others.
+
+use std::cmp::Ordering;
+
+use crate::sql::expr::ExprKind;
+use crate::sql::plan::{
+    Access, Aggregate, JoinKind, Node, NodeId, OrderBy, Plan, Scope, Table, View,
+};
+use crate::value::{RowLayout, compare};
+
+/// An order of one table's rows by some of its columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RowOrder(Box<[Term]>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Term {
+    column: usize,
+    descending: bool,
+}
+
+/// How the rows of a node are ordered, if they are by their own columns.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NodeOrder {
+    pub(super) order: Option<RowOrder>,
+    /// Whether the first of the node's rows is the first of its list.
+    pub(super) leads: bool,
+}
+
+impl RowOrder {
+    /// Compares two rows of the table.
+    pub(super) fn compare(&self, layout: &RowLayout, a: &[u8], b: &[u8]) -> Ordering {
+        for term in &self.0 {
+            let ordering = compare(&layout.value(a, term.column), &layout.value(b, term.column));
+            if ordering.is_ne() {
+                return if term.descending { ordering.reverse() } else { ordering };
+            }
+        }
+        Ordering::Equal
+    }
+
+    /// The columns it looks at.
+    pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().map(|term| term.column)
+    }
+
+    /// The order that an ORDER BY of rows of `node` is; `None` if it takes more than columns.
+    fn of(node: NodeId, order_by: &[OrderBy]) -> Option<RowOrder> {
+        let term = |term: &OrderBy| match term.expr.kind {
+            ExprKind::Column { node: other, column } if other == node => {
+                Some(Term { column, descending: term.descending })
+            }
+            _ => None,
+        };
+        order_by.iter().map(term).collect::<Option<_>>().map(RowOrder)
+    }
+
+    fn by_key(table: &Table) -> RowOrder {
+        RowOrder(table.key.iter().map(|&column| Term { column, descending: false }).collect())
+    }
+}
+
+/// By table and index: the order whose first row heads each list. An index has one; further picks
+/// that use it in another order look at all rows.
+pub(super) fn leading(plan: &Plan) -> Vec<Vec<Option<RowOrder>>> {
+    let mut leading: Vec<Vec<Option<RowOrder>>> =
+        plan.tables.iter().map(|table| vec![None; table.indexes.len()]).collect();
+    for view in &plan.views {
+        for (from, order) in picks(view) {
+            let Node { table, edge: Some(edge), .. } = view.node(from) else { continue };
+            if let Access::Index(i) = edge.down {
+                leading[usize::from(table.0)][i].get_or_insert(order);
+            }
+        }
+    }
+    leading
+}
+
+/// The orders of a view's nodes, by node.
+pub(super) fn of_nodes(
+    plan: &Plan,
+    view: &View,
+    leading: &[Vec<Option<RowOrder>>],
+) -> Vec<NodeOrder> {
+    let mut orders = vec![NodeOrder::default(); view.nodes.len()];
+    for (from, order) in picks(view) {
+        let Node { table, edge: Some(edge), .. } = view.node(from) else { continue };
+        let leads = match edge.down {
+            Access::Index(i) => leading[usize::from(table.0)][i].as_ref() == Some(&order),
+            Access::Primary => true,
+        };
+        orders[usize::from(from.0)] = NodeOrder { order: Some(order), leads };
+    }
+    for collection in &view.collections {
+        let from = collection.scope.from;
+        let order = match &collection.aggregate {
+            Aggregate::GroupConcat { order_by, .. } => RowOrder::of(from, order_by),
+            Aggregate::JsonArray(_) => Some(RowOrder::by_key(plan.table(view.node(from).table))),
+            _ => continue,
+        };
+        orders[usize::from(from.0)].order = order;
+    }
+    orders
+}
+
+/// The nodes that one row is picked of, with the order where it is by columns.
+fn picks(view: &View) -> Vec<(NodeId, RowOrder)> {
+    let mut picks = Vec::new();
+    scope_picks(&view.scope, &mut picks);
+    for collection in &view.collections {
+        scope_picks(&collection.scope, &mut picks);
+        if let Aggregate::First { order_by, .. } = &collection.aggregate {
+            let from = collection.scope.from;
+            picks.extend(RowOrder::of(from, order_by).map(|order| (from, order)));
+        }
+    }
+    picks
+}
+
+fn scope_picks(scope: &Scope, picks: &mut Vec<(NodeId, RowOrder)>) {
+    for join in &scope.joins {
+        if let JoinKind::Pick { scope, order_by } = &join.kind {
+            picks.extend(RowOrder::of(scope.from, order_by).map(|order| (scope.from, order)));
+            scope_picks(scope, picks);
+        }
+    }
+}
