@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::frame::{Frame, Ranked};
 use crate::sql::expr::{self, EvalError, Expr};
 use crate::sql::plan::{Aggregate, Collection, OrderBy, Scope};
@@ -10,6 +12,9 @@ use crate::value::{Decimal, Type, Value, compare};
 
 /// Digits that AVG adds after the point: `div_precision_increment`.
 const AVG_SCALE_ADDED: u8 = 4;
+
+/// Parts of a text, each with the row that it was made of.
+type Parts<'e, 'f> = SmallVec<[(Ranked<'e, 'f>, Range<usize>); 4]>;
 
 impl<'e> Frame<'e> {
     /// The value of a collection for the rows bound now.
@@ -138,7 +143,7 @@ impl<'e> Frame<'e> {
         separator: &str,
     ) -> Result<Value<'_>, EvalError> {
         let mut texts = String::new();
-        let mut parts: Vec<(Ranked<'e, '_>, Range<usize>)> = Vec::new();
+        let mut parts: Parts<'e, '_> = SmallVec::new();
         self.each(scope, |row| {
             let start = texts.len();
             if value.append_text(self, &mut texts)? {
@@ -157,7 +162,7 @@ impl<'e> Frame<'e> {
 
     fn json_array(&self, scope: &'e Scope, expr: &'e Expr) -> Result<Value<'_>, EvalError> {
         let mut texts = String::new();
-        let mut parts: Vec<(Ranked<'e, '_>, Range<usize>)> = Vec::new();
+        let mut parts: Parts<'e, '_> = SmallVec::new();
         self.each(scope, |row| {
             let start = texts.len();
             expr.append_element(self, &mut texts)?;

@@ -20,7 +20,7 @@ use crate::value::{Value, compare};
 pub(super) struct Ranked<'e, 'f> {
     row: &'e [u8],
     /// The values of the ORDER BY, where the row's own columns are not enough.
-    values: SmallVec<[Value<'f>; 1]>,
+    values: Vec<Value<'f>>,
 }
 
 /// Rows bound to the nodes of a view.
@@ -133,7 +133,7 @@ impl<'e> Frame<'e> {
         order_by: &'f [OrderBy],
     ) -> Result<Ranked<'e, 'f>, EvalError> {
         let values = match self.orders[usize::from(from.0)].order {
-            Some(_) => SmallVec::new(),
+            Some(_) => Vec::new(),
             None => order_by.iter().map(|term| term.expr.eval(self)).collect::<Result<_, _>>()?,
         };
         Ok(Ranked { row, values })

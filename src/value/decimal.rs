@@ -141,7 +141,7 @@ impl Decimal {
                 if up > 76 {
                     return None;
                 }
-                self.unscaled.checked_mul(power_of_ten(up))?
+                product(self.unscaled, power_of_ten(up))?
             }
             Ordering::Less => {
                 let down = u32::from(self.scale - scale);
@@ -248,6 +248,15 @@ impl fmt::Display for Decimal {
 
 fn sign_fill(bytes: &[u8]) -> u8 {
     if bytes.first().is_some_and(|b| b & 0x80 != 0) { 0xFF } else { 0 }
+}
+
+/// The product of two numbers; `None` on overflow. Nearly always both are short, and 256-bit
+/// multiplication is not.
+fn product(a: I256, b: I256) -> Option<I256> {
+    match (i64::try_from(a), i64::try_from(b)) {
+        (Ok(a), Ok(b)) => Some(I256::from(i128::from(a) * i128::from(b))),
+        _ => a.checked_mul(b),
+    }
 }
 
 fn checked_power(exponent: u32) -> Option<I256> {

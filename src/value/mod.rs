@@ -19,6 +19,7 @@ pub use decimal::{Decimal, MAX_PRECISION};
 pub use json::{normalize_json, write_json, write_json_element, write_json_string};
 pub use key::{Key, KeyError};
 pub use row::{Row, RowLayout, RowWriter};
+pub(crate) use temporal::date_from_days;
 pub use temporal::{
     MICROS_PER_DAY, MICROS_PER_SECOND, days_from_date, micros_from_iso, write_date, write_datetime,
     write_time,

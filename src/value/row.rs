@@ -135,10 +135,12 @@ impl RowLayout {
         }
     }
 
+    #[inline]
     fn cell<'r>(&self, row: &'r [u8], cell: &Cell) -> &'r [u8] {
         &row[cell.offset as usize..cell.offset as usize + usize::from(cell.width)]
     }
 
+    #[inline]
     fn variable<'r>(&self, row: &'r [u8], cell: &Cell) -> &'r [u8] {
         let end_at = |offset: u32| {
             let at = offset as usize;

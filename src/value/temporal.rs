@@ -7,8 +7,6 @@ pub const MICROS_PER_SECOND: i64 = 1_000_000;
 /// Microseconds in a day.
 pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
-const EPOCH: Date = Date::constant(1970, 1, 1);
-
 /// Days since 1970-01-01 of a proleptic Gregorian date; `None` if there is no such day.
 pub fn days_from_date(year: i16, month: i8, day: i8) -> Option<i32> {
     const DAYS: [i8; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
@@ -25,6 +23,12 @@ pub fn days_from_date(year: i16, month: i8, day: i8) -> Option<i32> {
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let day_of_era = year * 365 + year / 4 - year / 100 + day_of_year;
     Some(era * 146_097 + day_of_era - 719_468)
+}
+
+/// The date that is so many days after 1970-01-01; `None` outside of the calendar.
+pub(crate) fn date_from_days(days: i32) -> Option<Date> {
+    let (year, month, day) = civil_from_days(days);
+    Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
 }
 
 /// Reads `2024-09-02T17:21:02.123456Z`: `T` or a blank between, up to six fractional digits, the
@@ -210,7 +214,8 @@ mod tests {
 
     #[test]
     fn every_day_is_its_date() {
-        let mut date = jiff::civil::Date::constant(-1, 1, 1);
+        const EPOCH: Date = Date::constant(1970, 1, 1);
+        let mut date = Date::constant(-1, 1, 1);
         for days in (date - EPOCH).get_days().. {
             let (year, month, day) = civil_from_days(days);
             let parts = (i64::from(date.year()), i64::from(date.month()), i64::from(date.day()));

@@ -66,7 +66,7 @@ impl Arithmetic {
         scale: u8,
     ) -> Result<Option<Value<'static>>, EvalError> {
         let (Some(a), Some(b)) = (as_decimal(left), as_decimal(right)) else { return Ok(None) };
-        let by_zero = b == Decimal::new(0, 0);
+        let by_zero = b.unscaled() == I256::ZERO;
         let result = match self.op {
             ArithmeticOp::Add => add(a, b),
             ArithmeticOp::Subtract => subtract(a, b),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::civil::{Date, Weekday};
 
-use crate::value::{MICROS_PER_DAY, MICROS_PER_SECOND, Value};
+use crate::value::{MICROS_PER_DAY, MICROS_PER_SECOND, Value, date_from_days};
 
 /// A format read once, when the view is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +69,7 @@ impl DateFormat {
             }
             _ => return false,
         };
-        let epoch = Date::constant(1970, 1, 1);
-        let Ok(date) = epoch.checked_add(jiff::Span::new().days(days)) else { return false };
+        let Some(date) = date_from_days(days) else { return false };
         let moment = Moment { date, micros };
         for part in &self.0 {
             match part {

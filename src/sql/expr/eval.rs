@@ -23,10 +23,19 @@ impl Expr {
     ///
     /// # Errors
     /// Where MySQL raises one.
+    #[inline]
     pub fn eval<'a, B: Bindings>(&'a self, bindings: &'a B) -> Result<Value<'a>, EvalError> {
+        match &self.kind {
+            ExprKind::Column { node, column } => Ok(bindings.column(*node, *column)),
+            ExprKind::Literal(value) => Ok(value.borrowed()),
+            _ => self.compute(bindings),
+        }
+    }
+
+    /// The value of an expression that is more than a column or a constant.
+    fn compute<'a, B: Bindings>(&'a self, bindings: &'a B) -> Result<Value<'a>, EvalError> {
         Ok(match &self.kind {
-            ExprKind::Column { node, column } => bindings.column(*node, *column),
-            ExprKind::Literal(value) => value.borrowed(),
+            ExprKind::Column { .. } | ExprKind::Literal(_) => self.eval(bindings)?,
             ExprKind::Boolean(value) => Value::Int(i64::from(*value)),
             ExprKind::Collection(i) => bindings.collection(*i)?,
             ExprKind::IfPresent(node, inner) if bindings.is_present(*node) => {
@@ -109,6 +118,14 @@ impl Expr {
         out: &mut String,
     ) -> Result<bool, EvalError> {
         match &self.kind {
+            ExprKind::Literal(Value::Text(text)) => {
+                out.push_str(text);
+                Ok(true)
+            }
+            // A column holds what its type can hold.
+            ExprKind::Column { node, column } => {
+                Ok(self.append_value(&bindings.column(*node, *column), out))
+            }
             ExprKind::Concat(parts) => {
                 let start = out.len();
                 for part in parts {
@@ -151,15 +168,7 @@ impl Expr {
                 }
                 Ok(false)
             }
-            _ => {
-                let value = self.eval_stored(bindings)?;
-                match value {
-                    Value::Float(v) => write_float_within(out, v, FLOAT_COLUMN_WIDTH),
-                    Value::Double(v) => write_double_within(out, v, self.double_width()),
-                    _ => write_text(out, &value, self.ty),
-                }
-                Ok(!value.is_null())
-            }
+            _ => Ok(self.append_value(&self.eval_stored(bindings)?, out)),
         }
     }
 
@@ -186,6 +195,9 @@ impl Expr {
             }
             (ExprKind::JsonObject(_) | ExprKind::JsonArray(_), _) => {
                 self.append_element(bindings, out)?;
+            }
+            (ExprKind::Column { node, column }, _) => {
+                write_json(out, &bindings.column(*node, *column), self.ty);
             }
             _ => write_json(out, &self.eval_stored(bindings)?, self.ty),
         }
@@ -252,6 +264,16 @@ impl Expr {
         let mut out = String::new();
         let present = self.append_text(bindings, &mut out)?;
         Ok(if present { Value::Text(Cow::Owned(out)) } else { Value::Null })
+    }
+
+    /// Appends a value of the expression as text; `false` for NULL.
+    fn append_value(&self, value: &Value<'_>, out: &mut String) -> bool {
+        match value {
+            Value::Float(v) => write_float_within(out, *v, FLOAT_COLUMN_WIDTH),
+            Value::Double(v) => write_double_within(out, *v, self.double_width()),
+            _ => write_text(out, value, self.ty),
+        }
+        !value.is_null()
     }
 
     fn double_width(&self) -> usize {
