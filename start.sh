@@ -194,7 +194,7 @@ reset_native() {
 
 start_tools_docker() { infra/install.sh tools; }
 
-start_services_docker() { compose up -d --wait mysql kafka redis registry connect; }
+start_services_docker() { compose up -d --build --wait mysql kafka redis registry connect; }
 
 make_topic_docker() {
   compose exec -T kafka /opt/kafka/bin/kafka-topics.sh --bootstrap-server kafka:9092 --create --if-not-exists \

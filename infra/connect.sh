@@ -7,7 +7,7 @@ SERVICE=connect
 PORT=$CONNECT_PORT
 PORT_VARIABLE=CONNECT_PORT
 READY_SECONDS=90
-SETTINGS=$CONNECT_PORT,$KAFKA_PORT,$MYSQL_PORT,$REGISTRY_PORT
+SETTINGS=$CONNECT_PORT,$KAFKA_PORT,$MYSQL_PORT,$REGISTRY_PORT,$(basename "$(cached transforms)")
 
 connect_properties() {
   cat <<PROPERTIES
@@ -27,7 +27,7 @@ status.storage.replication.factor=1
 offset.flush.interval.ms=5000
 key.converter=org.apache.kafka.connect.json.JsonConverter
 value.converter=org.apache.kafka.connect.json.JsonConverter
-plugin.path=$(cached plugins)
+plugin.path=$(cached plugins),$(cached transforms)
 # Looking into every class of every plugin instead takes a quarter of a minute.
 plugin.discovery=service_load
 config.providers=env
@@ -48,7 +48,7 @@ service_start() {
   DBZ_MYSQL_HOST=127.0.0.1 DBZ_MYSQL_PORT=$MYSQL_PORT \
     DBZ_MYSQL_USER=$MYSQL_DEBEZIUM_USER DBZ_MYSQL_PASSWORD=$MYSQL_DEBEZIUM_PASSWORD \
     DBZ_KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT DBZ_REGISTRY_URL=http://127.0.0.1:$REGISTRY_PORT/apis/registry/v2 \
-    daemon_start connect "$SETTINGS" "$(java_bin)" -Xms128m -Xmx640m -cp "$(cached kafka)/*" \
+    daemon_start connect "$SETTINGS" "$(java_bin java)" -Xms128m -Xmx640m -cp "$(cached kafka)/*" \
     "-Dlog4j2.configurationFile=$INFRA_DIR/log4j2.properties" \
     org.apache.kafka.connect.cli.ConnectDistributed "$STACK_DIR/connect/worker.properties"
 }

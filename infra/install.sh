@@ -38,7 +38,7 @@ into() {
   local folder new
   folder=$(cached "$1")
   [[ ! -d $folder ]] || return 0
-  say "downloading $1"
+  say "preparing $1"
   new=$folder.new.$$
   rm -rf "$folder".new.*
   mkdir -p "$new"
@@ -69,8 +69,16 @@ fetch_registry() {
 fetch_plugins() {
   tar -xzf "$(cached archives)"/debezium-connector-mysql-*.tar.gz -C "$1"
   maven converter dependency:copy-dependencies -DoutputDirectory="$1/apicurio-converter"
-  "$(java_bin)" -cp "$(cached kafka)/*" org.apache.kafka.tools.ConnectPluginPath \
+  "$(java_bin java)" -cp "$(cached kafka)/*" org.apache.kafka.tools.ConnectPluginPath \
     sync-manifests --plugin-path "$1" >"$1/manifests.log" 2>&1 || die "connect cannot read its plugins: $(cat "$1/manifests.log")"
+}
+
+# The connector's own transformation: as infra/connect-plugin/Dockerfile does it.
+compile_transforms() {
+  local sources=$INFRA_DIR/connect-plugin
+  "$(java_bin javac)" --release 17 -cp "$(cached kafka)/*" -d "$1/classes" "$sources"/*.java
+  "$(java_bin jar)" --create --file "$1/viewtide-transforms.jar" -C "$1/classes" viewtide -C "$sources" META-INF
+  rm -rf "$1/classes"
 }
 
 # ---- through apt, into a private folder ----
@@ -185,7 +193,8 @@ install_services() {
   [[ $(uname) == Linux ]] || die "the native services need Linux: use ./start.sh --docker"
   install_tools
   need_commands flock=util-linux setsid=util-linux ss=iproute2
-  java_bin >/dev/null || apt_install default-jre-headless
+  java_bin java >/dev/null || apt_install default-jre-headless
+  [[ -d $(cached transforms) ]] || java_bin javac >/dev/null || apt_install default-jdk-headless
   have mvn || [[ -d $(cached plugins) ]] || apt_install maven
   mkdir -p "$CACHE_DIR"
   # Two that download at once would do it twice.
@@ -197,6 +206,7 @@ install_services() {
   [[ -d $(cached registry) && -d $(cached plugins) ]] || into archives fetch_archives
   into registry fetch_registry
   into plugins fetch_plugins
+  into transforms compile_transforms
   rm -rf "$(cached archives)"
 }
 

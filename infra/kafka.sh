@@ -44,7 +44,7 @@ PROPERTIES
 kafka_java() { # HEAP ARGUMENT…
   local heap=$1
   shift
-  "$(java_bin)" "-Xmx$heap" -cp "$(cached kafka)/*" "-Dlog4j2.configurationFile=$INFRA_DIR/log4j2.properties" "$@"
+  "$(java_bin java)" "-Xmx$heap" -cp "$(cached kafka)/*" "-Dlog4j2.configurationFile=$INFRA_DIR/log4j2.properties" "$@"
 }
 
 # Sixteen random bytes as Kafka writes them; one that begins with a dash would look like an option.
@@ -69,7 +69,7 @@ service_start() {
   mkdir -p "$HOME_DIR"
   kafka_format
   kafka_properties "$HOME_DIR/data" >"$HOME_DIR/server.properties"
-  daemon_start kafka "$SETTINGS" "$(java_bin)" -Xms128m -Xmx512m -cp "$(cached kafka)/*" \
+  daemon_start kafka "$SETTINGS" "$(java_bin java)" -Xms128m -Xmx512m -cp "$(cached kafka)/*" \
     "-Dlog4j2.configurationFile=$INFRA_DIR/log4j2.properties" kafka.Kafka "$HOME_DIR/server.properties"
 }
 

@@ -165,13 +165,16 @@ show_log_tail() {
 
 # ---- tools ----
 
-# The first Java that is new enough; the one on the PATH may be an older one.
+# java_bin PROGRAM (java, javac, jar): of the first Java that is new enough and has it; the one on the
+# PATH may be an older one.
 java_bin() {
-  local java
+  local java program
   for java in "${JAVA_HOME:-/nonexistent}/bin/java" "$(command -v java || true)" /usr/lib/jvm/*/bin/java; do
     [[ -x $java ]] || continue
+    program=$(dirname "$(readlink -f "$java")")/$1
+    [[ -x $program ]] || continue
     if (($("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1) >= 17)); then
-      printf '%s\n' "$java"
+      printf '%s\n' "$program"
       return
     fi
   done
@@ -179,10 +182,15 @@ java_bin() {
 }
 
 # cached NAME: the folder in the cache that install.sh fills. Java's are named after what their
-# POM says, so that a changed version is fetched and an unchanged one is found.
+# POM says, so that a changed version is fetched and an unchanged one is found; what is compiled
+# here, after its sources.
 cached() {
   case $1 in
     mysql | redis) printf '%s/%s\n' "$CACHE_DIR" "$1" ;;
+    transforms)
+      printf '%s/%s-%s\n' "$CACHE_DIR" "$1" \
+        "$(cat "$INFRA_DIR"/maven/kafka/pom.xml "$INFRA_DIR"/connect-plugin/*.java | sha256sum | cut -c1-12)"
+      ;;
     *) printf '%s/%s-%s\n' "$CACHE_DIR" "$1" "$(cat "$INFRA_DIR"/maven/*/pom.xml | sha256sum | cut -c1-12)" ;;
   esac
 }

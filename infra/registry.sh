@@ -11,7 +11,7 @@ SETTINGS=$REGISTRY_PORT
 
 service_start() {
   mkdir -p "$STACK_DIR/registry"
-  daemon_start registry "$SETTINGS" "$(java_bin)" -Xms64m -Xmx192m -XX:+UseSerialGC \
+  daemon_start registry "$SETTINGS" "$(java_bin java)" -Xms64m -Xmx192m -XX:+UseSerialGC \
     -Dquarkus.http.host=127.0.0.1 "-Dquarkus.http.port=$PORT" \
     -Dapicurio.storage.kind=sql -Dapicurio.storage.sql.kind=h2 \
     "-Dapicurio.datasource.url=jdbc:h2:file:$STACK_DIR/registry/schemas" \
