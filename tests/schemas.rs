@@ -61,7 +61,8 @@ INSERT INTO things VALUES ({id}, -128, 255, 1, -32768, 16777215, 4294967295, -92
   9999999999999999999999999999999999999999, 1.5, -0.1, b'101010101010', b'1', 'ab', 'é "x" </script> 🙂',
   REPEAT('long ', 5000), 'large', 'a,c', x'00ff10', x'000102', '9999-12-31', '-838:59:59',
   '12:00:00.000001', '1000-01-01 00:00:00', '9999-12-31 23:59:59.999', '2038-01-19 03:14:07',
-  '1970-01-01 00:00:01.000001', 2155, '{"bb": [1, 2.5, null, true], "a": {"z": "é"}}');
+  '1970-01-01 00:00:01.000001', 2155, '{"bb": [1, 2.5, null, true], "a": {"z": "é"}}',
+  NULL, NULL, NULL);
 INSERT INTO things (id) VALUES ({id} + 1);
 INSERT INTO things (id, precise, ratio, clock, doc) VALUES ({id} + 2, 1e300, 1e-7, '100:00:00', '[]');
 "#;
@@ -96,6 +97,10 @@ async fn every_type_is_exact_by_snapshot_and_by_binlog() {
         ("wall", json!("1000-01-01T00:00:00")),
         ("instant_us", json!("1970-01-01T00:00:01.000001Z")),
         ("in_year", json!(2155)),
+        // NULL where the column has a default.
+        ("number_or_one", json!(null)),
+        ("text_or_x", json!(null)),
+        ("money_or_some", json!(null)),
     ] {
         assert_eq!(full[column], expected, "{column}");
     }
