@@ -7,11 +7,14 @@ use smallvec::SmallVec;
 
 use super::frame::{Frame, Ranked};
 use crate::sql::expr::{self, EvalError, Expr};
-use crate::sql::plan::{Aggregate, Collection, OrderBy, Scope};
+use crate::sql::plan::{Aggregate, Collection, Scope};
 use crate::value::{Decimal, Type, Value, compare};
 
 /// Digits that AVG adds after the point: `div_precision_increment`.
 const AVG_SCALE_ADDED: u8 = 4;
+
+/// What the texts of a collection usually take together.
+const TEXTS_BYTES: usize = 256;
 
 /// Parts of a text, each with the row that it was made of.
 type Parts<'e, 'f> = SmallVec<[(Ranked<'e, 'f>, Range<usize>); 4]>;
@@ -41,8 +44,10 @@ impl<'e> Frame<'e> {
             Aggregate::Avg(expr) => self.average(scope, expr),
             Aggregate::Min(expr) => self.extreme(scope, expr, Ordering::Less),
             Aggregate::Max(expr) => self.extreme(scope, expr, Ordering::Greater),
-            Aggregate::GroupConcat { value, order_by, separator } => {
-                self.group_concat(scope, value, order_by, separator)
+            Aggregate::GroupConcat { .. } => {
+                let mut out = String::new();
+                let present = self.append_aggregate(collection, &mut out)?;
+                Ok(if present { Value::Text(out.into()) } else { Value::Null })
             }
             Aggregate::JsonArray(expr) => self.json_array(scope, expr),
             Aggregate::First { value, order_by } => {
@@ -135,14 +140,19 @@ impl<'e> Frame<'e> {
         Ok(best)
     }
 
-    fn group_concat(
+    /// Appends a collection's value that is text; `false`, and nothing appended, if it is NULL.
+    pub(super) fn append_aggregate(
         &self,
-        scope: &'e Scope,
-        value: &'e Expr,
-        order_by: &'e [OrderBy],
-        separator: &str,
-    ) -> Result<Value<'_>, EvalError> {
-        let mut texts = String::new();
+        collection: &'e Collection,
+        out: &mut String,
+    ) -> Result<bool, EvalError> {
+        let scope = &collection.scope;
+        let Aggregate::GroupConcat { value, order_by, separator } = &collection.aggregate else {
+            let Value::Text(text) = self.aggregate(collection)? else { return Ok(false) };
+            out.push_str(&text);
+            return Ok(true);
+        };
+        let mut texts = String::with_capacity(TEXTS_BYTES);
         let mut parts: Parts<'e, '_> = SmallVec::new();
         self.each(scope, |row| {
             let start = texts.len();
@@ -151,17 +161,14 @@ impl<'e> Frame<'e> {
             }
             Ok(())
         })?;
-        if parts.is_empty() {
-            return Ok(Value::Null);
-        }
         parts.sort_by(|(a, _), (b, _)| self.compare_ranked(scope.from, order_by, a, b));
-        let mut joined = String::with_capacity(texts.len() + separator.len() * parts.len());
-        join(&mut joined, &texts, separator, parts.into_iter().map(|(_, range)| range));
-        Ok(Value::Text(joined.into()))
+        let present = !parts.is_empty();
+        join(out, &texts, separator, parts.into_iter().map(|(_, range)| range));
+        Ok(present)
     }
 
     fn json_array(&self, scope: &'e Scope, expr: &'e Expr) -> Result<Value<'_>, EvalError> {
-        let mut texts = String::new();
+        let mut texts = String::with_capacity(TEXTS_BYTES);
         let mut parts: Parts<'e, '_> = SmallVec::new();
         self.each(scope, |row| {
             let start = texts.len();

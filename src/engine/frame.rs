@@ -14,7 +14,7 @@ use super::order::NodeOrder;
 use super::table::Table;
 use crate::sql::expr::{Bindings, EvalError, Expr};
 use crate::sql::plan::{Join, JoinKind, NodeId, OrderBy, Scope, View};
-use crate::value::{Value, compare};
+use crate::value::{RowLayout, Value, compare};
 
 /// A row to be put in order among others.
 pub(super) struct Ranked<'e, 'f> {
@@ -30,25 +30,27 @@ pub(super) struct Frame<'e> {
     view: &'e View,
     /// By node.
     orders: &'e [NodeOrder],
-    rows: SmallVec<[Cell<Option<&'e [u8]>>; 16]>,
+    /// By node.
+    bound: SmallVec<[Cell<Option<Bound<'e>>>; 8]>,
+}
+
+/// A row and how to read it.
+#[derive(Clone, Copy, Debug)]
+struct Bound<'e> {
+    row: &'e [u8],
+    layout: &'e RowLayout,
 }
 
 impl<'e> Frame<'e> {
     /// A frame of a view with no row bound.
     pub(super) fn new(tables: &'e [Table], view: &'e View, orders: &'e [NodeOrder]) -> Frame<'e> {
-        let rows = view.nodes.iter().map(|_| Cell::new(None)).collect();
-        Frame { tables, view, orders, rows }
+        let bound = view.nodes.iter().map(|_| Cell::new(None)).collect();
+        Frame { tables, view, orders, bound }
     }
 
     /// The view.
     pub(super) fn view(&self) -> &'e View {
         self.view
-    }
-
-    /// The row bound to a node.
-    #[inline]
-    pub(super) fn row(&self, node: NodeId) -> Option<&'e [u8]> {
-        self.rows[usize::from(node.0)].get()
     }
 
     /// The table of a node.
@@ -111,10 +113,9 @@ impl<'e> Frame<'e> {
         let edge = self.view.node(node).edge.as_ref();
         let mut slot = NONE;
         if let Some(edge) = edge
-            && let Some(parent) = self.row(edge.parent)
+            && let Some(Bound { row, layout }) = self.bound(edge.parent)
         {
-            let layout = &self.table(edge.parent).rows.layout;
-            slot = table.first(edge.down, &Probe::of_row(layout, parent, &edge.parent_columns));
+            slot = table.first(edge.down, &Probe::of_row(layout, row, &edge.parent_columns));
         }
         std::iter::from_fn(move || {
             let row = if slot == NONE { None } else { table.row(slot) };
@@ -162,12 +163,12 @@ impl<'e> Frame<'e> {
         match &join.kind {
             JoinKind::Lookup { node, on } => {
                 self.bind(*node, self.children(*node).next());
-                if let (Some(_), Some(on)) = (self.row(*node), on)
+                if let (true, Some(on)) = (self.is_present(*node), on)
                     && !self.holds(on)?
                 {
                     self.bind(*node, None);
                 }
-                Ok(self.row(*node).is_some())
+                Ok(self.is_present(*node))
             }
             JoinKind::Pick { scope, order_by } => self.pick(scope, order_by),
         }
@@ -179,7 +180,13 @@ impl<'e> Frame<'e> {
     }
 
     fn bind(&self, node: NodeId, row: Option<&'e [u8]>) {
-        self.rows[usize::from(node.0)].set(row);
+        let layout = &self.table(node).rows.layout;
+        self.bound[usize::from(node.0)].set(row.map(|row| Bound { row, layout }));
+    }
+
+    #[inline]
+    fn bound(&self, node: NodeId) -> Option<Bound<'e>> {
+        self.bound[usize::from(node.0)].get()
     }
 
     fn unbind(&self, scope: &Scope) {
@@ -196,17 +203,21 @@ impl<'e> Frame<'e> {
 impl Bindings for Frame<'_> {
     #[inline]
     fn column(&self, node: NodeId, column: usize) -> Value<'_> {
-        match self.row(node) {
-            Some(row) => self.table(node).rows.layout.value(row, column),
+        match self.bound(node) {
+            Some(Bound { row, layout }) => layout.value(row, column),
             None => Value::Null,
         }
     }
 
     fn is_present(&self, node: NodeId) -> bool {
-        self.row(node).is_some()
+        self.bound(node).is_some()
     }
 
     fn collection(&self, collection: usize) -> Result<Value<'_>, EvalError> {
         self.aggregate(&self.view.collections[collection])
+    }
+
+    fn append_collection(&self, collection: usize, out: &mut String) -> Result<bool, EvalError> {
+        self.append_aggregate(&self.view.collections[collection], out)
     }
 }

@@ -91,6 +91,29 @@ pub fn write_json_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// Appends a JSON string of the text that `append` appends, or null if that says there is none.
+///
+/// # Errors
+/// Those of `append`; what was appended then means nothing.
+pub fn write_json_text<E>(
+    out: &mut String,
+    append: impl FnOnce(&mut String) -> Result<bool, E>,
+) -> Result<(), E> {
+    let quote = out.len();
+    out.push('"');
+    if !append(out)? {
+        out.truncate(quote);
+        out.push_str("null");
+    } else if first_to_escape(&out.as_bytes()[quote + 1..]).is_none() {
+        out.push('"');
+    } else {
+        let text = out.split_off(quote + 1);
+        out.truncate(quote);
+        write_json_string(out, &text);
+    }
+    Ok(())
+}
+
 /// The first byte that a JSON string cannot hold as it is: eight at a time, as almost none is.
 fn first_to_escape(bytes: &[u8]) -> Option<usize> {
     let escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
@@ -186,6 +209,22 @@ mod tests {
         ] {
             assert_eq!(shown(value, ty), want);
         }
+    }
+
+    #[test]
+    fn appended_text_is_escaped_only_where_it_must_be() {
+        for text in ["", "plain", "long enough for words, with a quote \" in the ninth"] {
+            let mut out = String::from("before ");
+            write_json_text(&mut out, |out| {
+                out.push_str(text);
+                Ok::<_, ()>(true)
+            })
+            .unwrap();
+            assert_eq!(out, format!("before {}", shown(Value::Text(text.into()), Type::Json)));
+        }
+        let mut out = String::from("before ");
+        write_json_text(&mut out, |_| Ok::<_, ()>(false)).unwrap();
+        assert_eq!(out, "before null");
     }
 
     #[test]

@@ -16,7 +16,9 @@ use std::borrow::Cow;
 
 pub use compare::compare;
 pub use decimal::{Decimal, MAX_PRECISION};
-pub use json::{normalize_json, write_json, write_json_element, write_json_string};
+pub use json::{
+    normalize_json, write_json, write_json_element, write_json_string, write_json_text,
+};
 pub use key::{Key, KeyError};
 pub use row::{Row, RowLayout, RowWriter};
 pub(crate) use temporal::date_from_days;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use viewtide::sql::plan::TableId;
 
 use super::driver::{Driver, Step};
-use super::shape::{KeyKind, Shape, TABLES, chain, plan, row, shapes};
+use super::shape::{KeyKind, Shape, TABLES, chain, plan, row, shapes, siblings};
 
 /// A change before the schema is known.
 #[derive(Clone, Debug)]
@@ -124,6 +124,27 @@ proptest! {
                 4..7 => Step::Upsert(TableId(1), row_of(key)),
                 7 => Step::Delete(TableId(1), row_of(key)),
                 _ => Step::Upsert(TableId(2), row_of(key % 2)),
+            };
+            driver.apply(&[step]);
+            (0..chunks).for_each(|_| _ = driver.work_off());
+        }
+        driver.settle();
+    }
+
+    /// The first of many rows goes, changes and moves while all of them are walked through.
+    #[test]
+    fn picks_follow_their_lists(
+        acts in vec((0..8usize, 0..12u8, 0..4u8, 0..5u8, 0..3usize), 20..150),
+    ) {
+        let mut driver = Driver::new(Arc::new(plan(&siblings())), 3);
+        driver.go_live();
+        for (what, key, parent, n, chunks) in acts {
+            let child = row(KeyKind::Signed, key, [parent.div_ceil(2) + 1, 0, 0, n, 0, n], 1);
+            let parent = row(KeyKind::Signed, parent % 2 + 1, [0, 0, 0, 0, 0, n], 1);
+            let step = match what {
+                0..4 => Step::Upsert(TableId(1), child),
+                4 | 5 => Step::Delete(TableId(1), child),
+                _ => Step::Upsert(TableId(0), parent),
             };
             driver.apply(&[step]);
             (0..chunks).for_each(|_| _ = driver.work_off());

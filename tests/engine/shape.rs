@@ -117,19 +117,27 @@ pub(super) fn shapes() -> impl Strategy<Value = Shape> {
 
 /// A chain of lookups: every row of table 0 has one of table 1, and that one of table 2.
 pub(super) fn chain() -> Shape {
-    let lookup = |parent| Branch {
-        parent,
-        table: parent + 1,
-        kind: Kind::Lookup,
-        unsigned: false,
-        by_columns: false,
-        required: true,
-        filtered: false,
-        descending: false,
-        inner: Vec::new(),
-    };
-    let view = ViewShape { root: 0, filtered: false, branches: vec![lookup(0), lookup(1)] };
-    Shape { keys: vec![KeyKind::Signed; TABLES], views: vec![view] }
+    let branches = vec![by_key(0, 1, Kind::Lookup), by_key(1, 2, Kind::Lookup)];
+    let views = vec![ViewShape { root: 0, filtered: false, branches }];
+    Shape { keys: vec![KeyKind::Signed; TABLES], views }
+}
+
+/// Rows of table 0 that show the first of many rows of table 1, and those that show their parent:
+/// both go through the same lists.
+pub(super) fn siblings() -> Shape {
+    let first = vec![by_key(0, 1, Kind::Pick)];
+    let parent = vec![by_key(0, 0, Kind::Lookup)];
+    let views = vec![
+        ViewShape { root: 0, filtered: false, branches: first },
+        ViewShape { root: 1, filtered: false, branches: parent },
+    ];
+    Shape { keys: vec![KeyKind::Signed; TABLES], views }
+}
+
+fn by_key(parent: usize, table: usize, kind: Kind) -> Branch {
+    let (unsigned, by_columns, filtered, descending) = (false, false, false, true);
+    let (required, inner) = (true, Vec::new());
+    Branch { parent, table, kind, unsigned, by_columns, required, filtered, descending, inner }
 }
 
 fn branches() -> impl Strategy<Value = Branch> {

@@ -7,7 +7,7 @@ use super::convert::{cast, number_as, truth};
 use super::{Bindings, CompareOp, Comparison, EvalError, Expr, ExprKind};
 use crate::value::{
     Type, Value, compare, write_double_within, write_float_within, write_json, write_json_element,
-    write_text,
+    write_json_text, write_text,
 };
 
 /// Characters that MySQL gives the text of a FLOAT column.
@@ -89,6 +89,8 @@ impl Expr {
             ExprKind::Compare(comparison) => comparison.eval(bindings),
             ExprKind::And(parts) => junction(parts, bindings, false),
             ExprKind::Or(parts) => junction(parts, bindings, true),
+            ExprKind::IsNull(inner) => Ok(Some(inner.eval(bindings)?.is_null())),
+            ExprKind::Not(inner) => Ok(inner.truth(bindings)?.map(|truth| !truth)),
             _ => Ok(truth(&self.eval(bindings)?)),
         }
     }
@@ -153,6 +155,9 @@ impl Expr {
             ExprKind::IfPresent(node, inner) => {
                 Ok(bindings.is_present(*node) && inner.append_text(bindings, out)?)
             }
+            ExprKind::Collection(i) if matches!(self.ty, Type::Text(_)) => {
+                bindings.append_collection(*i, out)
+            }
             ExprKind::Subquery(inner) if matches!(self.ty, Type::Text(_)) => {
                 inner.append_text(bindings, out)
             }
@@ -199,6 +204,7 @@ impl Expr {
             (ExprKind::Column { node, column }, _) => {
                 write_json(out, &bindings.column(*node, *column), self.ty);
             }
+            (_, Type::Text(_)) => write_json_text(out, |out| self.append_text(bindings, out))?,
             _ => write_json(out, &self.eval_stored(bindings)?, self.ty),
         }
         Ok(())

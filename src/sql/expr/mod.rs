@@ -174,6 +174,16 @@ pub trait Bindings {
     /// # Errors
     /// Where MySQL raises an error for one of its rows.
     fn collection(&self, collection: usize) -> Result<Value<'_>, EvalError>;
+    /// Appends the value of a collection that is text; `false`, and nothing appended, if it is
+    /// NULL.
+    ///
+    /// # Errors
+    /// Where MySQL raises an error for one of its rows; what was appended then means nothing.
+    fn append_collection(&self, collection: usize, out: &mut String) -> Result<bool, EvalError> {
+        let Value::Text(text) = self.collection(collection)? else { return Ok(false) };
+        out.push_str(&text);
+        Ok(true)
+    }
 }
 
 /// An error that MySQL itself raises for a row; the document becomes an error document.
