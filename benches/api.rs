@@ -2,7 +2,7 @@
 //! machine: one document beside a bare warp handler that does the same look-up, a page of 1,000
 //! documents from views of growing size, and steps by size.
 //!
-//! `cargo bench --bench api`; needs `redis-server` on the PATH. Load comes from child processes of
+//! `cargo bench --bench api`, after `infra/install.sh`. Load comes from child processes of
 //! the same binary, so that the CPU time of this process is the server's alone.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

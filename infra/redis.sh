@@ -7,7 +7,7 @@ PORT=$REDIS_PORT
 PORT_VARIABLE=REDIS_PORT
 READY_SECONDS=30
 SETTINGS=$REDIS_PORT
-SERVICE_USAGE='|cli [argument…]'
+SERVICE_USAGE='|cli [argument…]|server [argument…]'
 
 redis_cli() { "$(program redis-cli)" -h 127.0.0.1 -p "$PORT" "$@"; }
 
@@ -21,5 +21,7 @@ service_ready() { [[ $(redis_cli ping 2>/dev/null) == PONG ]]; }
 
 case ${1:-} in
   cli) shift && redis_cli "$@" ;;
+  # A server of the caller's own, in the foreground and apart from the stack.
+  server) shift && exec "$(program redis-server)" "$@" ;;
   *) service_main "$@" ;;
 esac
