@@ -82,7 +82,39 @@ fn run(orders: u64) -> f64 {
         zipf.micros_each(),
         longest.as_secs_f64() * 1e3,
     );
+    hot_user(&mut engine, &mut workload, orders as i64 / 10);
     uniform.micros_each()
+}
+
+/// One user owns many orders and changes: the change itself, then its documents in chunks.
+fn hot_user(engine: &mut Engine, workload: &mut Workload, orders: i64) {
+    for order in 1..=orders {
+        engine.apply(workload.hand_over(order, 1));
+    }
+    engine.take_touched();
+    let mut changing = Clock::default();
+    let mut left = None;
+    changing.measure(1, || {
+        engine.apply(workload.change_user(1));
+        left = engine.take_touched().fanouts.pop();
+    });
+    let (mut chunks, mut longest) = (Clock::default(), Duration::ZERO);
+    while let Some(fanout) = left.take() {
+        let mut keys = Vec::new();
+        let took = chunks.measure(0, || {
+            (keys, left) = engine.fanout_documents(&fanout, BATCH);
+            keys.iter().for_each(|key| drop(black_box(engine.assemble(VIEW, key))));
+        });
+        chunks.events += keys.len();
+        longest = longest.max(took);
+    }
+    println!(
+        "             a user of {} orders changes: {:.2} ms, then chunks of {:.2} ms at most, {:.2} µs a document",
+        chunks.events,
+        changing.spent.as_secs_f64() * 1e3,
+        longest.as_secs_f64() * 1e3,
+        chunks.micros_each(),
+    );
 }
 
 /// Assembles every document once, as the first fill does.

@@ -140,6 +140,16 @@ impl Workload {
         change
     }
 
+    /// An order that goes to this user.
+    pub(crate) fn hand_over(&mut self, order: i64, user: i64) -> Change {
+        self.order(order, Some(user - 1))
+    }
+
+    /// Something about this user changes.
+    pub(crate) fn change_user(&mut self, user: i64) -> Change {
+        self.user(user)
+    }
+
     fn removal_or_move(&mut self) -> Change {
         let (order, other) = (self.draw(self.orders), self.draw(self.orders));
         match self.rng.random_range(0..4) {

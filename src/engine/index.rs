@@ -2,8 +2,8 @@
 //! rows with equal values.
 //!
 //! A single integer column goes through a [`Directory`] where its values lie densely; all else is
-//! hashed. The hash tables hold slots alone and compare through the rows; there are many small
-//! ones, so that none takes long to grow.
+//! hashed. The hash tables hold slots and compare through the rows; there are many small ones, so
+//! that none takes long to grow.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher};
@@ -87,7 +87,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    fn hash(&self) -> u64 {
+    fn hash(&self) -> u32 {
         let mut hasher = HASHER.build_hasher();
         match self {
             Probe::Nothing => {}
@@ -96,7 +96,21 @@ impl<'a> Probe<'a> {
                 values.iter().for_each(|value| hash_value(&mut hasher, value));
             }
         }
-        hasher.finish()
+        (hasher.finish() >> 32) as u32
+    }
+}
+
+/// A slot as the hash tables hold it. With its hash beside it a table grows without looking at
+/// the rows, which would take milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    slot: u32,
+    hash: u32,
+}
+
+impl Entry {
+    fn hash(&self) -> u64 {
+        widened(self.hash)
     }
 }
 
@@ -106,7 +120,7 @@ pub(super) struct Index {
     columns: Box<[usize]>,
     /// For a single integer column: whether it is unsigned, and its dense part.
     dense: Option<(bool, Directory)>,
-    hashed: Box<[HashTable<u32>]>,
+    hashed: Box<[HashTable<Entry>]>,
     hashed_len: usize,
     /// The keys that are not in the directory, in order; kept where keys are walked.
     ordered: Option<BTreeSet<Key>>,
@@ -176,8 +190,9 @@ impl Index {
         }
         let hash = probe.hash();
         let shard = self.hashed.get_mut(shard(hash));
-        if let Some(held) = shard.and_then(|shard| shard.find_mut(hash, |&held| held == old)) {
-            *held = new;
+        let entry = shard.and_then(|s| s.find_mut(widened(hash), |entry| entry.slot == old));
+        if let Some(entry) = entry {
+            entry.slot = new;
         }
     }
 
@@ -231,8 +246,8 @@ impl Index {
             return NONE;
         }
         let hash = probe.hash();
-        let found = self.hashed[shard(hash)].find(hash, |&slot| self.matches(rows, slot, probe));
-        found.copied().unwrap_or(NONE)
+        let is_it = |entry: &Entry| entry.hash == hash && self.matches(rows, entry.slot, probe);
+        self.hashed[shard(hash)].find(widened(hash), is_it).map_or(NONE, |entry| entry.slot)
     }
 
     fn insert_hashed(&mut self, rows: &Rows, probe: &Probe<'_>, slot: u32) {
@@ -240,11 +255,7 @@ impl Index {
             self.hashed = (0..SHARDS).map(|_| HashTable::new()).collect();
         }
         let hash = probe.hash();
-        let columns = &self.columns;
-        self.hashed[shard(hash)].insert_unique(hash, slot, |&slot| {
-            let row = rows.bytes(slot).unwrap_or_default();
-            Probe::of_row(&rows.layout, row, columns).hash()
-        });
+        self.hashed[shard(hash)].insert_unique(widened(hash), Entry { slot, hash }, Entry::hash);
         self.hashed_len += 1;
         if let (Some(ordered), Some(row)) = (&mut self.ordered, rows.bytes(slot)) {
             ordered.insert(Key::of_row(&rows.layout, row, &self.columns));
@@ -256,7 +267,9 @@ impl Index {
             return;
         }
         let hash = probe.hash();
-        if let Ok(entry) = self.hashed[shard(hash)].find_entry(hash, |&held| held == slot) {
+        if let Ok(entry) =
+            self.hashed[shard(hash)].find_entry(widened(hash), |entry| entry.slot == slot)
+        {
             entry.remove();
             self.hashed_len -= 1;
         }
@@ -333,9 +346,13 @@ impl Index {
     }
 }
 
-/// The high bits choose among tables; hashbrown takes the low ones and the top seven.
-fn shard(hash: u64) -> usize {
-    (hash >> 48) as usize % SHARDS
+fn shard(hash: u32) -> usize {
+    (hash >> 16) as usize % SHARDS
+}
+
+/// The hash as hashbrown takes it, which looks at the low bits and at the highest ones.
+fn widened(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 fn hash_value(hasher: &mut impl Hasher, value: &Value<'_>) {
