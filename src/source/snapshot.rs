@@ -1,13 +1,18 @@
 //! When a table is complete: its snapshot was read to the end, and every row of it is applied.
 //!
-//! Debezium's notification says how many rows it read of a table; the table's own topic says how
-//! many arrived. Both are counted from the records applied, so completeness is a function of the
-//! position vector: no clock, no order between the two topics. A snapshot that starts again (the
-//! connector died in the middle, or lost its offsets) counts from its first row again, and the
-//! table is filling until that is complete.
+//! The table's own topic tells it where it can: the last row of a snapshot is marked as such. Not
+//! always: the only row of the first table is marked as the first one, the last row may be
+//! unreadable, and an empty table has none. Then Debezium's notification counts: it says how many
+//! rows of the table were read. Notifications are another topic, so the one that is known may be
+//! of an earlier attempt; it counts only when the notices tell of as many attempts as the rows do.
+//! Both are counted from the records applied, so completeness is a function of the position
+//! vector: no clock, no order between the two topics. A snapshot that starts again (the connector
+//! died in the middle, or lost its offsets) counts from its first row again, and the table is
+//! filling until that is complete.
 //!
 //! Absent: proof that an incremental snapshot is complete to the row, since Debezium leaves out
-//! rows that changed while it read them; the changes of the table are counted in their place.
+//! rows that changed while it read them; the changes of the table are counted in their place. And
+//! what an empty table had before a new attempt: no row tells when that was.
 
 use super::record::SnapshotMark;
 
@@ -16,14 +21,26 @@ use super::record::SnapshotMark;
 pub(super) struct Snapshot {
     /// Rows of the latest attempt that were applied, unreadable ones counted as rows.
     rows: u64,
+    /// Attempts from nothing of which a row was applied.
+    begun: u64,
     /// The attempt's last row was seen.
     closed: bool,
     /// The latest rows came of an incremental snapshot.
     incremental: bool,
-    /// Rows that Debezium says it read.
-    scanned: Option<u64>,
     /// The table's rows changed before, so an attempt from nothing must clear them.
     touched: bool,
+    notices: Notices,
+}
+
+/// What the notifications say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Notices {
+    /// Attempts from nothing that were started, less those that found no row.
+    started: u64,
+    /// The latest of them has not come to its end.
+    reading: bool,
+    /// Rows that Debezium says it read.
+    scanned: Option<u64>,
 }
 
 impl Snapshot {
@@ -39,6 +56,9 @@ impl Snapshot {
         };
         if begins {
             self.rows = 0;
+        }
+        if !incremental && (begins || self.begun == 0) {
+            self.begun += 1;
         }
         self.incremental = incremental;
         self.closed = mark == SnapshotMark::Last;
@@ -65,17 +85,31 @@ impl Snapshot {
 
     /// The table is being read from nothing: what an earlier snapshot read no longer counts.
     pub(super) fn started(&mut self) {
-        self.scanned = None;
+        self.notices.started += 1;
+        self.notices.reading = true;
+        self.notices.scanned = None;
     }
 
     /// The table was read to its end.
     pub(super) fn scanned(&mut self, rows: u64) {
-        self.scanned = Some(rows);
+        if std::mem::take(&mut self.notices.reading) && rows == 0 {
+            self.notices.started -= 1;
+        }
+        self.notices.scanned = Some(rows);
     }
 
     /// Whether everything that was read is applied.
     pub(super) fn is_complete(&self) -> bool {
-        self.scanned.is_some_and(|rows| self.rows >= rows)
+        if self.closed {
+            return true;
+        }
+        let Some(scanned) = self.notices.scanned else { return false };
+        if self.incremental {
+            return self.rows >= scanned;
+        }
+        // Rows of an attempt that broke off are no empty table.
+        let same_attempt = self.begun == 0 || (scanned > 0 && self.notices.started >= self.begun);
+        same_attempt && self.rows >= scanned
     }
 }
 
@@ -92,6 +126,7 @@ mod tests {
     fn complete_when_all_scanned_rows_are_applied_in_either_order() {
         for notice_first in [true, false] {
             let mut table = Snapshot::default();
+            table.started();
             if notice_first {
                 table.scanned(3);
                 assert!(!table.is_complete());
@@ -104,12 +139,98 @@ mod tests {
         }
     }
 
+    /// A record of either topic.
+    #[derive(Clone, Copy)]
+    enum Event {
+        Row(SnapshotMark),
+        Hole,
+        Started,
+        Scanned(u64),
+    }
+    use Event::{Hole, Row, Scanned, Started};
+
+    /// Applies two topics in every order that they can be read in, and hands each state over with
+    /// the number of records left of each.
+    fn every_order(
+        state: &Snapshot,
+        table: &[Event],
+        notices: &[Event],
+        check: &mut impl FnMut(&Snapshot, usize, usize),
+    ) {
+        check(state, table.len(), notices.len());
+        if let Some((event, rest)) = table.split_first() {
+            every_order(&applied(state, *event), rest, notices, check);
+        }
+        if let Some((event, rest)) = notices.split_first() {
+            every_order(&applied(state, *event), table, rest, check);
+        }
+    }
+
+    fn applied(state: &Snapshot, event: Event) -> Snapshot {
+        let mut state = state.clone();
+        match event {
+            Row(mark) => drop(state.row(mark)),
+            Hole => state.hole(),
+            Started => state.started(),
+            Scanned(rows) => state.scanned(rows),
+        }
+        state
+    }
+
+    /// Whatever the order, the table is complete in the end, and never while the rows of a second
+    /// snapshot, from record `from` up to the last of the topic, are half read.
+    fn check_second_snapshot(table: &[Event], from: usize, notices: &[Event]) {
+        let half_read = 1..table.len() - from;
+        every_order(&Snapshot::default(), table, notices, &mut |state, rows_left, notices_left| {
+            if half_read.contains(&rows_left) {
+                assert!(!state.is_complete(), "{rows_left} rows are to come: {state:?}");
+            }
+            assert!(rows_left + notices_left > 0 || state.is_complete(), "{state:?}");
+        });
+    }
+
+    #[test]
+    fn a_new_snapshot_is_never_complete_by_the_notice_of_the_former_one() {
+        let again = [Row(First), Row(Inner), Row(Last)];
+        // One row: as the last, and as the first of the whole snapshot.
+        for only in [Last, First] {
+            let table = [&[Row(only)][..], &again].concat();
+            let notices = [Started, Scanned(1), Started, Scanned(3)];
+            check_second_snapshot(&table, 1, &notices);
+        }
+        // No row.
+        check_second_snapshot(&again, 0, &[Started, Scanned(0), Started, Scanned(3)]);
+        // Two that had rows with an empty one in between.
+        let table = [&[Row(Last)][..], &again].concat();
+        let notices = [Started, Scanned(1), Started, Scanned(0), Started, Scanned(3)];
+        check_second_snapshot(&table, 1, &notices);
+        // An empty one before.
+        let notices = [Started, Scanned(0), Started, Scanned(1), Started, Scanned(3)];
+        check_second_snapshot(&table, 1, &notices);
+        // The first one broke off.
+        let table = [&[Row(First), Row(Inner)][..], &again].concat();
+        check_second_snapshot(&table, 2, &[Started, Started, Scanned(3)]);
+        // The last row cannot be read.
+        let table = [Row(Last), Row(First), Row(Inner), Hole];
+        check_second_snapshot(&table, 1, &[Started, Scanned(1), Started, Scanned(3)]);
+    }
+
     #[test]
     fn an_empty_table_is_complete_by_the_notice_alone() {
         let mut table = Snapshot::default();
+        table.started();
         assert!(!table.is_complete());
         table.scanned(0);
         assert!(table.is_complete());
+    }
+
+    #[test]
+    fn rows_of_an_attempt_that_broke_off_are_no_empty_table() {
+        let notices = [Started, Started, Scanned(0)];
+        let table = [Row(First), Row(Inner)];
+        every_order(&Snapshot::default(), &table, &notices, &mut |state, rows_left, _| {
+            assert!(rows_left == 2 || !state.is_complete(), "{state:?}");
+        });
     }
 
     #[test]
@@ -124,6 +245,8 @@ mod tests {
         assert_eq!(rows(&mut table, &[Inner, Last]), 0);
         assert!(table.is_complete());
         table.started();
+        assert!(table.is_complete(), "all of the former snapshot is there until a row clears it");
+        assert_eq!(rows(&mut table, &[First]), 1);
         assert!(!table.is_complete());
     }
 
@@ -140,6 +263,7 @@ mod tests {
     #[test]
     fn unreadable_rows_count_and_incremental_ones_clear_nothing() {
         let mut table = Snapshot::default();
+        table.started();
         rows(&mut table, &[First]);
         table.hole();
         table.scanned(2);
