@@ -18,4 +18,5 @@ mod scenarios;
 mod schemas;
 mod support;
 mod tidy;
+mod topics;
 mod verifying;

@@ -194,6 +194,24 @@ impl Deployment {
         }
     }
 
+    /// Waits until viewtide has ended, which it must with an error, and returns its log.
+    pub(crate) async fn ends_by_itself(&mut self) -> String {
+        let mut child = self.viewtide.take().expect("viewtide runs");
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+                panic!("viewtide goes on; log: {}", self.log().display());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(!status.success(), "viewtide ended with {status}");
+        fs::read_to_string(self.log()).unwrap()
+    }
+
     fn log(&self) -> PathBuf {
         self.folder.join("viewtide.log")
     }

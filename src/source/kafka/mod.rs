@@ -7,8 +7,13 @@
 //! What passes by itself is waited out here, told in readiness: a broker that is away, a topic
 //! that is not there yet, a registry that does not answer.
 
+mod incoming;
+mod patience;
 mod poll;
+#[cfg(test)]
+mod tests;
 mod topics;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

@@ -1,30 +1,28 @@
 //! The reading thread: poll, decode, hand over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::mpsc as commands;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use prometheus_client::metrics::counter::Counter;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::statistics::Statistics;
-use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Ends;
+use super::incoming::{Incoming, Reading};
+use super::patience::{Ending, FIRST_WAIT, Patience};
 use super::topics::{self, NotYet};
+use super::watch::{Context, LastRead, Sighting, Watch};
 use crate::change::{Partition, Positions};
-use crate::source::avro::{Decoded, Failure, Side};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::decode::Decoder;
-use crate::source::record::{Content, PartitionId, PartitionSpec, Record};
-use crate::source::registry::{Registry, RegistryError};
+use crate::source::record::{PartitionId, PartitionSpec, Record};
+use crate::source::registry::Registry;
 use crate::source::transactions::Flow;
 use crate::source::{Settings, SourceError};
 use crate::sql::plan::Plan;
@@ -33,24 +31,22 @@ use crate::telemetry::{Metrics, Part, Readiness};
 /// Longest wait for a record before commands are looked at again.
 const POLL_WAIT: Duration = Duration::from_millis(20);
 
-/// Waits between two tries of what failed: doubled from the first to the last.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LAST_WAIT: Duration = Duration::from_secs(2);
+/// How often a broker is asked again for a topic that it does not know although records of it
+/// were applied: one that has just started does not know all of them. With the waits in between,
+/// some 10 s.
+const GONE_TRIES: u32 = 10;
 
-/// How often a registry that answers is asked for a schema that it does not know: the connector
-/// may have written the record a moment before.
-const UNKNOWN_SCHEMA_TRIES: u32 = 5;
+/// How long the client may take to go back to a record.
+const SEEK_WAIT: Duration = Duration::from_secs(10);
 
 /// Bytes of records after which a batch is handed over.
 const BATCH_BYTES_MAX: usize = 4 << 20;
-
-/// Bytes of a record besides its key and value, towards the bound of its queue.
-const RECORD_OVERHEAD: usize = 128;
 
 /// The reading thread's state.
 pub(super) struct Thread {
     consumer: BaseConsumer<Context>,
     partitions: Vec<Reading>,
+    watch: Watch,
     registry: Registry,
     dead_letters: DeadLetters,
     settings: Settings,
@@ -59,58 +55,8 @@ pub(super) struct Thread {
     batch: Vec<Record>,
 }
 
-/// One partition.
-struct Reading {
-    spec: PartitionSpec,
-    decoder: Decoder,
-    consumed: Counter,
-    dead: Counter,
-    /// Unreadable records since the last readable one.
-    unreadable_in_a_row: u32,
-}
-
 /// A thread that is ready to read these partitions.
 pub(super) type Started = (Thread, Vec<PartitionSpec>, Arc<Ends>);
-
-/// Waits, unless the thread is to end.
-struct Patience {
-    stop: Arc<AtomicBool>,
-    runtime: Handle,
-    readiness: Readiness,
-    metrics: Arc<Metrics>,
-}
-
-/// The thread is to end.
-struct Ending;
-
-/// Takes what the client tells between records.
-struct Context {
-    ends: Arc<Ends>,
-    specs: Vec<PartitionSpec>,
-    readiness: Readiness,
-}
-
-impl ClientContext for Context {
-    fn stats(&self, statistics: Statistics) {
-        // Where nothing changes no record tells that trouble has passed.
-        if statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP") {
-            self.readiness.clear(Part::Kafka.name());
-        }
-        for (spec, end) in self.specs.iter().zip(&self.ends.0) {
-            let topic = statistics.topics.get(&spec.partition.topic);
-            let partition = topic.and_then(|t| t.partitions.get(&spec.partition.number));
-            if let Some(partition) = partition.filter(|p| p.hi_offset >= 0) {
-                end.store(partition.hi_offset, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "kafka client");
-    }
-}
-
-impl ConsumerContext for Context {}
 
 impl Thread {
     /// Waits for the broker, finds and checks the partitions, and assigns them. `None` when the
@@ -128,22 +74,27 @@ impl Thread {
         let fatal = |error: KafkaError| SourceError::Kafka(error.to_string());
         let asking = topics::asking(client_config(&settings)).map_err(fatal)?;
         let mut wait = FIRST_WAIT;
+        let mut gone = 0;
         let specs = loop {
-            match topics::partitions(&asking, &settings, &plan, positions) {
+            let reason = match topics::partitions(&asking, &settings, &plan, positions) {
                 Ok(specs) => break specs,
                 Err(NotYet::Stop(error)) => return Err(error),
-                Err(NotYet::Wait(reason)) => {
-                    if patience.wait_for(Part::Kafka, reason, &mut wait).is_err() {
-                        return Ok(None);
-                    }
+                Err(NotYet::Gone(error)) if gone >= GONE_TRIES => return Err(error),
+                Err(NotYet::Gone(error)) => {
+                    gone += 1;
+                    error.to_string()
                 }
+                Err(NotYet::Wait(reason)) => reason,
+            };
+            if patience.wait_for(Part::Kafka, reason, &mut wait).is_err() {
+                return Ok(None);
             }
         };
         patience.readiness.clear(Part::Kafka.name());
         let ends = specs.iter().map(|spec| AtomicI64::new(spec.end_at_start)).collect();
         let ends = Arc::new(Ends(ends));
         let readiness = patience.readiness.clone();
-        let context = Context { ends: Arc::clone(&ends), specs: specs.clone(), readiness };
+        let context = Context::new(Arc::clone(&ends), specs.clone(), readiness);
         let consumer: BaseConsumer<Context> =
             client_config(&settings).create_with_context(context).map_err(fatal)?;
         consumer.assign(&assignment(&specs).map_err(fatal)?).map_err(fatal)?;
@@ -154,8 +105,10 @@ impl Thread {
             spec: spec.clone(),
             decoder,
             unreadable_in_a_row: 0,
+            last: LastRead::default(),
         };
         let thread = Thread {
+            watch: Watch::new(&specs),
             partitions: specs.iter().zip(decoders).map(reading).collect(),
             registry: Registry::new(&settings),
             dead_letters: DeadLetters::new(&settings),
@@ -200,6 +153,7 @@ impl Thread {
             while let Ok((partition, flow)) = flow.try_recv() {
                 self.steer(partition, flow)?;
             }
+            self.watch_topics()?;
             let wait = if self.batch.is_empty() { POLL_WAIT } else { Duration::ZERO };
             // Taken out of `self`, so that the record and the decoder can be borrowed at once.
             let Thread { consumer, partitions, registry, dead_letters, .. } = self;
@@ -244,179 +198,46 @@ impl Thread {
         };
         done.map_err(|error| SourceError::Kafka(error.to_string()))
     }
-}
 
-/// A record being read, with all that it takes.
-struct Incoming<'t> {
-    id: PartitionId,
-    reading: &'t mut Reading,
-    registry: &'t mut Registry,
-    dead_letters: &'t mut DeadLetters,
-    patience: &'t Patience,
-    unreadable_max: u32,
-}
-
-impl Incoming<'_> {
-    fn read(
-        &mut self,
-        polled: &BorrowedMessage<'_>,
-    ) -> Result<Result<Record, Ending>, SourceError> {
-        self.reading.consumed.inc();
-        let fingerprint = fingerprint(polled);
-        self.check_fingerprint(polled.offset(), fingerprint)?;
-        let Decoded { content, committed_us } = match self.decode(polled)? {
-            Ok(decoded) => decoded,
-            Err(Ending) => return Ok(Err(Ending)),
+    /// Looks whether the topics are still there, each time that the client tells.
+    fn watch_topics(&mut self) -> Result<(), SourceError> {
+        let Some(seen) = self.consumer.context().take_seen() else { return Ok(()) };
+        let partitions = &self.partitions;
+        let was_read = |topic: &str| {
+            let mut of_topic = partitions.iter().filter(|r| r.spec.partition.topic == topic);
+            of_topic.any(|r| {
+                r.last.offset().is_some() || r.spec.target.is_some_and(|t| t.next_offset > 0)
+            })
         };
-        let bytes = polled.payload_len() + polled.key_len() + RECORD_OVERHEAD;
-        Ok(Ok(Record {
-            partition: self.id,
-            offset: polled.offset(),
-            fingerprint,
-            committed_us,
-            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-            content,
-        }))
-    }
-
-    fn decode(
-        &mut self,
-        polled: &BorrowedMessage<'_>,
-    ) -> Result<Result<Decoded, Ending>, SourceError> {
-        loop {
-            let (key, value) = (polled.key(), polled.payload());
-            match self.reading.decoder.decode(polled.partition(), polled.offset(), key, value) {
-                Ok(decoded) => {
-                    self.reading.unreadable_in_a_row = 0;
-                    return Ok(Ok(decoded));
+        for sighting in self.watch.look(&seen, Instant::now(), was_read)? {
+            match sighting {
+                Sighting::Gone(topic) => {
+                    let reason = "it is gone, and nothing is read of it until it is back";
+                    self.patience.readiness.block(&part_of(&topic), reason);
                 }
-                Err(Failure::Schema(side, id)) => {
-                    if let Err(Ending) = self.fetch_schema(side, id, polled)? {
-                        return Ok(Err(Ending));
+                Sighting::Back(topic) => match self.read_last_again(&topic) {
+                    Ok(()) => {
+                        info!(topic, "the topic is back");
+                        self.watch.settle(&topic);
+                        self.patience.readiness.clear(&part_of(&topic));
                     }
-                }
-                Err(Failure::Unreadable(unreadable)) => {
-                    if let Err(Ending) = self.put_aside(polled, &unreadable.reason.to_string())? {
-                        return Ok(Err(Ending));
-                    }
-                    let content = match unreadable.place {
-                        Some(place) => Content::Row { place, change: None },
-                        None => Content::Hole,
-                    };
-                    return Ok(Ok(Decoded { content, committed_us: 0 }));
-                }
+                    Err(error) => debug!(topic, %error, "the topic is not back yet"),
+                },
             }
         }
+        Ok(())
     }
 
-    fn fetch_schema(
-        &mut self,
-        side: Side,
-        id: u32,
-        polled: &BorrowedMessage<'_>,
-    ) -> Result<Result<(), Ending>, SourceError> {
-        let mut wait = FIRST_WAIT;
-        let mut unknown = 0;
-        loop {
-            let reason = match self.patience.runtime.block_on(self.registry.schema(id)) {
-                Ok(schema) => {
-                    self.patience.readiness.clear(Part::Registry.name());
-                    self.reading.decoder.add_schema(side, id, &schema)?;
-                    return Ok(Ok(()));
-                }
-                Err(RegistryError::Unknown) if unknown >= UNKNOWN_SCHEMA_TRIES => {
-                    return Err(SourceError::UnknownSchema {
-                        topic: polled.topic().to_owned(),
-                        offset: polled.offset(),
-                        id,
-                    });
-                }
-                Err(RegistryError::Unknown) => {
-                    unknown += 1;
-                    format!("it does not know schema {id}")
-                }
-                Err(RegistryError::Unavailable(reason)) => {
-                    unknown = 0;
-                    reason
-                }
-            };
-            if self.patience.wait_for(Part::Registry, reason, &mut wait).is_err() {
-                return Ok(Err(Ending));
+    /// Goes back to the last record of each partition, which must be the same as before.
+    fn read_last_again(&mut self, topic: &str) -> Result<(), KafkaError> {
+        for reading in &mut self.partitions {
+            let Partition { topic: name, number } = &reading.spec.partition;
+            if let (true, Some(offset)) = (name == topic, reading.last.offset()) {
+                self.consumer.seek(name, *number, Offset::Offset(offset), SEEK_WAIT)?;
+                reading.last.expect_again();
             }
         }
-    }
-
-    /// Makes a dead letter of the record, however long that takes. What a former run passed is
-    /// one already.
-    fn put_aside(
-        &mut self,
-        polled: &BorrowedMessage<'_>,
-        reason: &str,
-    ) -> Result<Result<(), Ending>, SourceError> {
-        let (topic, offset) = (polled.topic(), polled.offset());
-        if self.reading.spec.target.is_some_and(|target| offset < target.next_offset) {
-            return Ok(Ok(()));
-        }
-        warn!(topic, partition = polled.partition(), offset, reason, "unreadable record put aside");
-        let mut wait = FIRST_WAIT;
-        while let Err(error) = self.patience.runtime.block_on(self.dead_letters.put(polled, reason))
-        {
-            let reason = format!("cannot put an unreadable record aside: {error}");
-            if self.patience.wait_for(Part::Kafka, reason, &mut wait).is_err() {
-                return Ok(Err(Ending));
-            }
-        }
-        self.reading.dead.inc();
-        self.reading.unreadable_in_a_row += 1;
-        if self.reading.unreadable_in_a_row >= self.unreadable_max {
-            return Err(SourceError::WrongFormat {
-                topic: topic.to_owned(),
-                count: self.reading.unreadable_in_a_row,
-                offset,
-                reason: reason.to_owned(),
-            });
-        }
-        Ok(Ok(()))
-    }
-
-    /// The last record that a former run applied must be the same one still.
-    fn check_fingerprint(&self, offset: i64, found: u64) -> Result<(), SourceError> {
-        let Some(target) = self.reading.spec.target else { return Ok(()) };
-        if offset + 1 != target.next_offset
-            || target.fingerprint == 0
-            || target.fingerprint == found
-        {
-            return Ok(());
-        }
-        Err(SourceError::Topic {
-            topic: self.reading.spec.partition.topic.clone(),
-            problem: format!("another record than before is at offset {offset}: it was re-created"),
-            remedy: "start with an empty Redis",
-        })
-    }
-}
-
-impl Patience {
-    fn is_over(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    /// Says why, and waits longer each time.
-    fn wait_for(&self, part: Part, reason: String, wait: &mut Duration) -> Result<(), Ending> {
-        if *wait == FIRST_WAIT {
-            info!(part = part.name(), reason, "waiting");
-        }
-        self.readiness.block(part.name(), reason);
-        self.metrics.retries(part).inc();
-        self.metrics.wait_seconds(part).inc_by(wait.as_secs_f64());
-        let mut left = *wait;
-        while !left.is_zero() && !self.is_over() {
-            let slice = left.min(FIRST_WAIT);
-            thread::sleep(slice);
-            left -= slice;
-        }
-        *wait = (*wait * 2).min(LAST_WAIT);
-        if self.is_over() { Err(Ending) } else { Ok(()) }
+        Ok(())
     }
 }
 
@@ -425,7 +246,7 @@ fn note_error(error: &KafkaError, patience: &Patience) -> Result<(), SourceError
     let code = error.rdkafka_error_code();
     match code {
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition) => {
-            debug!(%error, "a topic does not exist yet");
+            debug!(%error, "a topic is not there");
             Ok(())
         }
         Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset) => {
@@ -443,17 +264,16 @@ fn note_error(error: &KafkaError, patience: &Patience) -> Result<(), SourceError
     }
 }
 
+/// A topic's name in readiness.
+fn part_of(topic: &str) -> String {
+    format!("topic {topic}")
+}
+
 fn find(partitions: &[Reading], polled: &BorrowedMessage<'_>) -> Option<usize> {
     partitions.iter().position(|reading| {
         let partition = &reading.spec.partition;
         partition.number == polled.partition() && partition.topic == polled.topic()
     })
-}
-
-/// Recognises a record by its timestamp and key; never 0.
-fn fingerprint(polled: &BorrowedMessage<'_>) -> u64 {
-    let timestamp = polled.timestamp().to_millis().unwrap_or(0);
-    xxh3_64_with_seed(polled.key().unwrap_or_default(), timestamp as u64).max(1)
 }
 
 fn assignment(specs: &[PartitionSpec]) -> Result<TopicPartitionList, KafkaError> {
@@ -483,6 +303,8 @@ fn client_config(settings: &Settings) -> ClientConfig {
         .set("queued.max.messages.kbytes", "32768")
         // A table's topic appears with the table's first row.
         .set("topic.metadata.refresh.interval.ms", "1000")
+        // A topic that is back is read at once.
+        .set("topic.metadata.propagation.max.ms", "1000")
         .set("reconnect.backoff.max.ms", "2000")
         .set("socket.nagle.disable", "true")
         .set("statistics.interval.ms", "1000")

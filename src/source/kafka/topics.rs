@@ -20,6 +20,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 pub(super) enum NotYet {
     /// It will pass: ask again.
     Wait(String),
+    /// It passes if the broker has only just started.
+    Gone(SourceError),
     /// It will not.
     Stop(SourceError),
 }
@@ -44,10 +46,8 @@ pub(super) fn partitions(
     for (topic, role) in topics(settings, plan) {
         let count = partition_count(consumer, &topic)?;
         let numbers = match (role, count) {
-            (Role::Stream(_), 0) => {
-                return Err(NotYet::Wait(format!("topic `{topic}` does not exist yet")));
-            }
-            (Role::Stream(_), count) => 0..count,
+            (Role::Stream(_), 0) => return Err(no_events(topic, positions)),
+            (Role::Stream(_), count) => 0..i32::try_from(count).unwrap_or(i32::MAX),
             (_, 0 | 1) => 0..1,
             (_, count) => return Err(NotYet::Stop(too_many_partitions(topic, count))),
         };
@@ -55,7 +55,7 @@ pub(super) fn partitions(
             let partition = Partition { topic: topic.clone(), number };
             let target = positions.get(&partition).copied();
             let held = if count == 0 { None } else { Some(watermarks(consumer, &partition)?) };
-            check(&partition, target, held).map_err(NotYet::Stop)?;
+            check(&partition, target, held)?;
             let end_at_start = match (role, held) {
                 (Role::Stream(_), Some((low, high))) => {
                     readable_end(consumer, &partition, low, high)?
@@ -89,42 +89,48 @@ fn topics(settings: &Settings, plan: &Plan) -> Vec<(String, Role)> {
     topics
 }
 
+/// What a missing event topic means: it is yet to be made, unless a former run read it.
+fn no_events(topic: String, positions: &Positions) -> NotYet {
+    let held = positions.iter().filter(|(partition, _)| partition.topic == topic);
+    for (partition, &position) in held {
+        if let Err(gone) = check(partition, Some(position), None) {
+            return gone;
+        }
+    }
+    NotYet::Wait(format!("topic `{topic}` does not exist yet"))
+}
+
 /// Reading begins at the first record, so it must still be there, and so must the last one that
 /// a former run applied.
 fn check(
     partition: &Partition,
     target: Option<Position>,
     held: Option<(i64, i64)>,
-) -> Result<(), SourceError> {
-    let topic = || partition.topic.clone();
+) -> Result<(), NotYet> {
+    let number = partition.number;
+    let error =
+        |problem, remedy| SourceError::Topic { topic: partition.topic.clone(), problem, remedy };
     let applied = target.map_or(0, |target| target.next_offset);
     match held {
-        None if applied > 0 => Err(SourceError::Topic {
-            topic: topic(),
-            problem: format!("it is gone, though {applied} of its records were applied"),
-            remedy: "start with an empty Redis and new topics",
-        }),
-        Some((_, high)) if high < applied => Err(SourceError::Topic {
-            topic: topic(),
-            problem: format!(
-                "partition {} ends at offset {high}, though {applied} was reached before: it was re-created or lost records",
-                partition.number
+        None if applied > 0 => Err(NotYet::Gone(error(
+            format!("it is gone, though {applied} of its records were applied"),
+            "start with an empty Redis and new topics",
+        ))),
+        Some((_, high)) if high < applied => Err(NotYet::Stop(error(
+            format!(
+                "partition {number} ends at offset {high}, though {applied} was reached before: it was re-created or lost records"
             ),
-            remedy: "start with an empty Redis and new topics",
-        }),
-        Some((low, _)) if low > 0 => Err(SourceError::Topic {
-            topic: topic(),
-            problem: format!(
-                "partition {} begins at offset {low}: its first records are gone",
-                partition.number
-            ),
-            remedy: "set retention.ms=-1 and cleanup.policy=delete, and take a new snapshot into new topics",
-        }),
+            "start with an empty Redis and new topics",
+        ))),
+        Some((low, _)) if low > 0 => Err(NotYet::Stop(error(
+            format!("partition {number} begins at offset {low}: its first records are gone"),
+            "set retention.ms=-1 and cleanup.policy=delete, and take a new snapshot into new topics",
+        ))),
         _ => Ok(()),
     }
 }
 
-fn too_many_partitions(topic: String, count: i32) -> SourceError {
+pub(super) fn too_many_partitions(topic: String, count: usize) -> SourceError {
     SourceError::Topic {
         topic,
         problem: format!("it has {count} partitions, which loses the order of changes"),
@@ -133,14 +139,14 @@ fn too_many_partitions(topic: String, count: i32) -> SourceError {
 }
 
 /// Partitions of a topic; 0 when there is no such topic.
-fn partition_count(consumer: &BaseConsumer, topic: &str) -> Result<i32, NotYet> {
+fn partition_count(consumer: &BaseConsumer, topic: &str) -> Result<usize, NotYet> {
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WAIT).map_err(wait)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let trouble = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
     if let Some(code) = trouble.filter(|c| *c != RDKafkaErrorCode::UnknownTopicOrPartition) {
         return Err(NotYet::Wait(format!("topic `{topic}` cannot be looked up: {code}")));
     }
-    Ok(found.map_or(0, |found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)))
+    Ok(found.map_or(0, |found| found.partitions().len()))
 }
 
 fn watermarks(consumer: &BaseConsumer, partition: &Partition) -> Result<(i64, i64), NotYet> {

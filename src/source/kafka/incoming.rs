@@ -1,0 +1,198 @@
+//! One record: recognised, decoded, or put aside.
+
+use prometheus_client::metrics::counter::Counter;
+use rdkafka::message::{BorrowedMessage, Message as _};
+use tracing::warn;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::patience::{Ending, FIRST_WAIT, Patience};
+use super::watch::LastRead;
+use crate::source::SourceError;
+use crate::source::avro::{Decoded, Failure, Side};
+use crate::source::dead_letters::DeadLetters;
+use crate::source::decode::Decoder;
+use crate::source::record::{Content, PartitionId, PartitionSpec, Record};
+use crate::source::registry::{Registry, RegistryError};
+use crate::telemetry::Part;
+
+/// How often a registry that answers is asked for a schema that it does not know: the connector
+/// may have written the record a moment before.
+const UNKNOWN_SCHEMA_TRIES: u32 = 5;
+
+/// Bytes of a record besides its key and value, towards the bound of its queue.
+const RECORD_OVERHEAD: usize = 128;
+
+/// One partition.
+pub(super) struct Reading {
+    pub(super) spec: PartitionSpec,
+    pub(super) decoder: Decoder,
+    pub(super) consumed: Counter,
+    pub(super) dead: Counter,
+    /// Unreadable records since the last readable one.
+    pub(super) unreadable_in_a_row: u32,
+    pub(super) last: LastRead,
+}
+
+/// A record being read, with all that it takes.
+pub(super) struct Incoming<'t> {
+    pub(super) id: PartitionId,
+    pub(super) reading: &'t mut Reading,
+    pub(super) registry: &'t mut Registry,
+    pub(super) dead_letters: &'t mut DeadLetters,
+    pub(super) patience: &'t Patience,
+    pub(super) unreadable_max: u32,
+}
+
+impl Incoming<'_> {
+    pub(super) fn read(
+        &mut self,
+        polled: &BorrowedMessage<'_>,
+    ) -> Result<Result<Record, Ending>, SourceError> {
+        self.reading.consumed.inc();
+        let fingerprint = fingerprint(polled);
+        self.check_fingerprint(polled.offset(), fingerprint)?;
+        let Decoded { content, committed_us } = match self.decode(polled)? {
+            Ok(decoded) => decoded,
+            Err(Ending) => return Ok(Err(Ending)),
+        };
+        let bytes = polled.payload_len() + polled.key_len() + RECORD_OVERHEAD;
+        Ok(Ok(Record {
+            partition: self.id,
+            offset: polled.offset(),
+            fingerprint,
+            committed_us,
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            content,
+        }))
+    }
+
+    fn decode(
+        &mut self,
+        polled: &BorrowedMessage<'_>,
+    ) -> Result<Result<Decoded, Ending>, SourceError> {
+        loop {
+            let (key, value) = (polled.key(), polled.payload());
+            match self.reading.decoder.decode(polled.partition(), polled.offset(), key, value) {
+                Ok(decoded) => {
+                    self.reading.unreadable_in_a_row = 0;
+                    return Ok(Ok(decoded));
+                }
+                Err(Failure::Schema(side, id)) => {
+                    if let Err(Ending) = self.fetch_schema(side, id, polled)? {
+                        return Ok(Err(Ending));
+                    }
+                }
+                Err(Failure::Unreadable(unreadable)) => {
+                    if let Err(Ending) = self.put_aside(polled, &unreadable.reason.to_string())? {
+                        return Ok(Err(Ending));
+                    }
+                    let content = match unreadable.place {
+                        Some(place) => Content::Row { place, change: None },
+                        None => Content::Hole,
+                    };
+                    return Ok(Ok(Decoded { content, committed_us: 0 }));
+                }
+            }
+        }
+    }
+
+    fn fetch_schema(
+        &mut self,
+        side: Side,
+        id: u32,
+        polled: &BorrowedMessage<'_>,
+    ) -> Result<Result<(), Ending>, SourceError> {
+        let mut wait = FIRST_WAIT;
+        let mut unknown = 0;
+        loop {
+            let reason = match self.patience.runtime.block_on(self.registry.schema(id)) {
+                Ok(schema) => {
+                    self.patience.readiness.clear(Part::Registry.name());
+                    self.reading.decoder.add_schema(side, id, &schema)?;
+                    return Ok(Ok(()));
+                }
+                Err(RegistryError::Unknown) if unknown >= UNKNOWN_SCHEMA_TRIES => {
+                    return Err(SourceError::UnknownSchema {
+                        topic: polled.topic().to_owned(),
+                        offset: polled.offset(),
+                        id,
+                    });
+                }
+                Err(RegistryError::Unknown) => {
+                    unknown += 1;
+                    format!("it does not know schema {id}")
+                }
+                Err(RegistryError::Unavailable(reason)) => {
+                    unknown = 0;
+                    reason
+                }
+            };
+            if self.patience.wait_for(Part::Registry, reason, &mut wait).is_err() {
+                return Ok(Err(Ending));
+            }
+        }
+    }
+
+    /// Makes a dead letter of the record, however long that takes. What a former run passed is
+    /// one already.
+    fn put_aside(
+        &mut self,
+        polled: &BorrowedMessage<'_>,
+        reason: &str,
+    ) -> Result<Result<(), Ending>, SourceError> {
+        let (topic, offset) = (polled.topic(), polled.offset());
+        if self.reading.spec.target.is_some_and(|target| offset < target.next_offset) {
+            return Ok(Ok(()));
+        }
+        warn!(topic, partition = polled.partition(), offset, reason, "unreadable record put aside");
+        let mut wait = FIRST_WAIT;
+        while let Err(error) = self.patience.runtime.block_on(self.dead_letters.put(polled, reason))
+        {
+            let reason = format!("cannot put an unreadable record aside: {error}");
+            if self.patience.wait_for(Part::Kafka, reason, &mut wait).is_err() {
+                return Ok(Err(Ending));
+            }
+        }
+        self.reading.dead.inc();
+        self.reading.unreadable_in_a_row += 1;
+        if self.reading.unreadable_in_a_row >= self.unreadable_max {
+            return Err(SourceError::WrongFormat {
+                topic: topic.to_owned(),
+                count: self.reading.unreadable_in_a_row,
+                offset,
+                reason: reason.to_owned(),
+            });
+        }
+        Ok(Ok(()))
+    }
+
+    /// The last record that a former run applied must be the same one still, and so must the
+    /// last one read before the topic was gone for a while.
+    fn check_fingerprint(&mut self, offset: i64, found: u64) -> Result<(), SourceError> {
+        if !self.reading.last.note(offset, found) {
+            return Err(self.re_created(offset));
+        }
+        let Some(target) = self.reading.spec.target else { return Ok(()) };
+        if offset + 1 != target.next_offset
+            || target.fingerprint == 0
+            || target.fingerprint == found
+        {
+            return Ok(());
+        }
+        Err(self.re_created(offset))
+    }
+
+    fn re_created(&self, offset: i64) -> SourceError {
+        SourceError::Topic {
+            topic: self.reading.spec.partition.topic.clone(),
+            problem: format!("another record than before is at offset {offset}: it was re-created"),
+            remedy: "start with an empty Redis",
+        }
+    }
+}
+
+/// Recognises a record by its timestamp and key; never 0.
+fn fingerprint(polled: &BorrowedMessage<'_>) -> u64 {
+    let timestamp = polled.timestamp().to_millis().unwrap_or(0);
+    xxh3_64_with_seed(polled.key().unwrap_or_default(), timestamp as u64).max(1)
+}
