@@ -17,6 +17,10 @@ use crate::value::Key;
 /// twice does no harm, and a list of many keys is not written again with every chunk.
 const CHUNKS_PER_STORE: u32 = 16;
 
+/// Most single documents due of one view. With more its whole fill is due instead, which takes
+/// no memory by the document.
+const KEYS_MAX: usize = 64 << 10;
+
 /// Work due, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
@@ -83,10 +87,17 @@ impl Backlog {
         self.work.push_back(Work::Fill { view, after: None });
     }
 
-    /// Puts documents of one view last.
+    /// Puts documents of one view last; all of them, when there are too many to name.
     pub(super) fn keys(&mut self, view: ViewId, keys: impl IntoIterator<Item = Key>) {
         self.changed = true;
         self.work.push_back(Work::Keys { view, keys: keys.into_iter().collect() });
+        let due = self.work.iter().map(|work| match work {
+            Work::Keys { view: of, keys } if *of == view => keys.len(),
+            _ => 0,
+        });
+        if due.sum::<usize>() > KEYS_MAX {
+            self.fill(view);
+        }
     }
 
     /// Puts a fan-out last, unless it is due already and not begun.
@@ -290,6 +301,21 @@ mod tests {
         assert_eq!(backlog.next_chunk(&mut engine, 2).unwrap().keys, [key(7)]);
         backlog.fill(VIEW);
         assert_eq!((backlog.len(), backlog.fills(VIEW)), (1, true));
+    }
+
+    #[test]
+    fn too_many_keys_become_a_fill() {
+        let plan = plan();
+        let mut engine = engine(&plan, 3);
+        let mut backlog = Backlog::default();
+        backlog.keys(VIEW, (0..KEYS_MAX as i64).map(key));
+        backlog.fan_out(Fanout { view: VIEW, node: NodeId(0), key: key(5), cursor: None });
+        assert_eq!((backlog.len(), backlog.fills(VIEW)), (2, false));
+        backlog.keys(VIEW, [key(-1)]);
+        assert_eq!((backlog.len(), backlog.fills(VIEW)), (1, true));
+        let chunk = backlog.next_chunk(&mut engine, 4).unwrap();
+        assert_eq!(chunk.keys, [key(0), key(1), key(2)]);
+        assert_eq!(chunk.range, Some(KeyRange { after: None, until: None }));
     }
 
     #[test]
