@@ -16,6 +16,7 @@ mod refusals;
 mod restarts;
 mod scenarios;
 mod schemas;
+mod snapshots;
 mod support;
 mod tidy;
 mod topics;

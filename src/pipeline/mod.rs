@@ -213,7 +213,7 @@ impl Pipeline {
             && self.sequencer.release(&mut released)?
             && self.sequencer.is_replaying() == replaying
         {}
-        self.apply(&mut released);
+        let held_back = self.apply(&mut released);
         if replaying {
             if !self.sequencer.is_replaying() {
                 self.take_over();
@@ -224,6 +224,9 @@ impl Pipeline {
         let mut step = Step::new();
         if std::mem::take(&mut self.tell_all) {
             self.tell_all(&mut step);
+        }
+        for view in held_back {
+            step.suspend_view(self.plan.view(view));
         }
         let fresh = self.publisher.publish_touched(&mut step);
         for view in self.views.published() {
@@ -274,7 +277,9 @@ impl Pipeline {
         Ok(())
     }
 
-    fn apply(&mut self, released: &mut Released) {
+    /// Applies what was released. Returns the views that must no longer be published.
+    fn apply(&mut self, released: &mut Released) -> Vec<ViewId> {
+        let mut held_back = Vec::new();
         for change in released.changes.drain(..) {
             self.handles.applied[usize::from(change.table.0)].inc();
             self.publisher.engine.apply(change);
@@ -285,8 +290,10 @@ impl Pipeline {
             for view in self.views.table(table, complete) {
                 self.publisher.engine.set_live(view, false);
                 self.publisher.backlog.forget(view);
+                held_back.push(view);
             }
         }
+        held_back
     }
 
     /// The state is what Redis' positions say: goes on where the former run stopped. Views whose
@@ -362,7 +369,7 @@ impl Pipeline {
         for (name, stored) in &self.claimed.views {
             match self.plan.views_with_ids().find(|(_, view)| view.name == *name) {
                 None => step.forget_view(name),
-                Some((id, _)) if self.views.is_waiting(id) => step.suspend_view(name, stored),
+                Some((id, _)) if self.views.is_waiting(id) => step.distrust_view(name, stored),
                 Some(_) => {}
             }
         }

@@ -132,8 +132,13 @@ impl Step {
         self.fields.insert(format!("{}{name}", meta::VIEW), None);
     }
 
+    /// The documents of a view stay as they are for now, and some may be missing.
+    pub fn suspend_view(&mut self, view: &View) {
+        self.set_state(view, false);
+    }
+
     /// The documents of a view, of whatever definition, no longer follow the positions.
-    pub fn suspend_view(&mut self, name: &str, stored: &ViewState) {
+    pub fn distrust_view(&mut self, name: &str, stored: &ViewState) {
         let state = ViewState { complete: false, ..stored.clone() };
         self.fields.insert(format!("{}{name}", meta::VIEW), Some(state.to_field()));
     }
