@@ -76,6 +76,40 @@ fn end_lease(redis: &RedisServer) {
 }
 
 #[tokio::test]
+async fn a_view_that_is_dropped_leaves_nothing_and_only_by_its_owner() {
+    let redis = RedisServer::start();
+    let plan = plan();
+    let mut former = claimed(&redis.address()).await;
+    let mut step = plain(5);
+    step.start_fill(ORDERS, plan.view(ORDERS));
+    step.set(ORDERS, int(1), present("{}", "new"));
+    step.complete_fill(plan.view(ORDERS));
+    former.commit(&step).await.unwrap();
+    let kept = || redis.run::<Vec<String>>(&["KEYS", "{viewtide:test}:orders:*"]).len();
+    assert_eq!(kept(), 4);
+
+    // The view that is dropped is none of this plan.
+    let mut one = Plan::default();
+    add_view(&mut one, "plain", &[("id", INT)], 1, &[], false);
+    let dialer = Dialer::new(&redis.url()).unwrap();
+    let mut sink = Sink::new(dialer, &Keyspace::new("test"), &one);
+    end_lease(&redis);
+    assert!(own(&mut sink).await.views["orders"].complete);
+    let mut late = Step::new();
+    late.drop_view("orders");
+    assert!(matches!(former.commit(&late).await, Err(SinkError::Fenced { .. })));
+    assert_eq!(kept(), 4);
+
+    let mut step = Step::new();
+    step.set(ViewId(0), int(6), Document::Present { body: "6".into(), index_values: Vec::new() });
+    step.drop_view("orders");
+    sink.commit(&step).await.unwrap();
+    assert_eq!(kept(), 0);
+    assert!(sink.read_meta().await.unwrap().views.is_empty());
+    assert_eq!(docs(&redis, "plain").into_values().collect::<Vec<_>>(), ["5", "6"]);
+}
+
+#[tokio::test]
 async fn a_step_changes_documents_index_and_meta_together() {
     let redis = RedisServer::start();
     let plan = plan();

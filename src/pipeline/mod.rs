@@ -368,7 +368,7 @@ impl Pipeline {
         }
         for (name, stored) in &self.claimed.views {
             match self.plan.views_with_ids().find(|(_, view)| view.name == *name) {
-                None => step.forget_view(name),
+                None => step.drop_view(name),
                 Some((id, _)) if self.views.is_waiting(id) => step.distrust_view(name, stored),
                 Some(_) => {}
             }

@@ -49,6 +49,7 @@ const SENDS_MAX: usize = 2;
 pub struct Sink {
     exchange: Exchange,
     scripts: Scripts,
+    keyspace: Keyspace,
     meta: String,
     scratch: String,
     /// By [`ViewId`].
@@ -102,6 +103,7 @@ impl Sink {
         Sink {
             exchange: Exchange::new(dialer),
             scripts: Scripts::new(),
+            keyspace: keyspace.clone(),
             meta: keyspace.meta(),
             scratch: keyspace.scratch(),
             views: plan.views.iter().map(view).collect(),
@@ -298,6 +300,10 @@ impl Sink {
         let mut keys = vec![self.meta.as_str()];
         for &id in step.views.keys() {
             keys.extend(self.view(id).keys());
+        }
+        let dropped: Vec<ViewKeys> = step.dropped.iter().map(|v| self.keyspace.view(v)).collect();
+        for view in &dropped {
+            keys.extend([&view.docs, &view.keys, &view.entries, &view.index].map(String::as_str));
         }
         let mut call = self.scripts.step.call(&keys);
         call.arg(owner.epoch).arg(&owner.token).arg(owner.seq).arg(owner.seq + 1);

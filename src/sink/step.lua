@@ -1,7 +1,8 @@
 -- One atomic step. Everything that can be refused is refused before the first write: Redis does
 -- not undo what a failed script has written.
 --
--- KEYS  meta, then for each view: docs, keys and, if it has indexes, entries, index
+-- KEYS  meta, then for each view: docs, keys and, if it has indexes, entries, index;
+--       then all that goes as a whole
 -- ARGV  epoch, token, seq before, seq after, lease in ms, most stale keys of a range,
 --       number of fields to set · field, value …, number of fields to remove · field …,
 --       number of views, then for each:
@@ -153,6 +154,8 @@ for _, view in ipairs(views) do
   end
   for _, range in ipairs(view.ranges) do replace(view, range) end
 end
+
+for i = key_at + 1, #KEYS do redis.call('UNLINK', KEYS[i]) end
 
 call_with_arguments('HSET', meta, set_from, set_count * 2)
 call_with_arguments('HDEL', meta, unset_from, unset_count)

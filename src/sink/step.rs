@@ -24,6 +24,8 @@ pub const STEP_BYTES_MAX: usize = 32 << 20;
 pub struct Step {
     pub(super) id: u64,
     pub(super) views: BTreeMap<ViewId, ViewStep>,
+    /// Views of which nothing is left, by name; none of the plan's.
+    pub(super) dropped: BTreeSet<String>,
     /// Fields of `meta` that change; `None` removes.
     fields: BTreeMap<String, Option<String>>,
     documents: usize,
@@ -67,6 +69,7 @@ impl Step {
         Step {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             views: BTreeMap::new(),
+            dropped: BTreeSet::new(),
             fields: BTreeMap::new(),
             documents: 0,
             bytes: 0,
@@ -127,9 +130,11 @@ impl Step {
         self.set_state(view, true);
     }
 
-    /// There is no view of this name any more.
-    pub fn forget_view(&mut self, name: &str) {
+    /// There is no view of this name any more: all that Redis holds of it goes. However much that
+    /// is, the step is not longer for it: Redis frees it on a thread of its own.
+    pub fn drop_view(&mut self, name: &str) {
         self.fields.insert(format!("{}{name}", meta::VIEW), None);
+        self.dropped.insert(name.to_owned());
     }
 
     /// The documents of a view stay as they are for now, and some may be missing.
