@@ -58,6 +58,42 @@ async fn a_start_goes_on_where_the_former_run_stopped() {
     shop.assert_verified();
 }
 
+/// What waits is told while nothing can be written, and nothing waits afterwards: the marker of
+/// the last event's transaction is no record.
+#[tokio::test(flavor = "multi_thread")]
+async fn lag_is_told_while_redis_is_away_and_ends_at_nothing() {
+    let mut redis = RedisServer::start();
+    let mut shop = Deployment::new("lag", &repository().join("sql"), Some(&redis.url())).await;
+    shop.execute(USER).await;
+    shop.capture();
+    shop.start();
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    redis.kill();
+    let event = json!({"id": 1, "order_id": 7, "status": "cooked", "updated_at": 1_900_000_000});
+    push_in_transaction(&shop, &event).await;
+    lag_becomes(&shop, "so much", |lag| lag >= 1.0).await;
+    redis.start_again();
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    lag_becomes(&shop, "nothing", |lag| lag == 0.0).await;
+}
+
+/// Waits until the records of the event topic that are not applied are so many.
+async fn lag_becomes(shop: &Deployment, what: &str, holds: impl Fn(f64) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut lag = 0.0;
+        for partition in 0..3 {
+            let labels = format!("{{topic=\"{}\",partition=\"{partition}\"}}", shop.event_topic());
+            lag += shop.metric(&format!("viewtide_lag_records{labels}")).await.unwrap_or(0.0);
+        }
+        if holds(lag) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the lag becomes not {what} but stays {lag}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[test]
 fn a_redis_that_forgets_while_kafka_is_away_is_claimed_again() {
     let redis = RedisServer::start();

@@ -30,7 +30,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use tracing::{info, warn};
 
-use crate::change::Partition;
 use crate::config::Config;
 use crate::dial::{DialError, Dialer};
 use crate::keyspace::Keyspace;
@@ -214,7 +213,9 @@ impl Pipeline {
             && self.sequencer.is_replaying() == replaying
         {}
         let held_back = self.apply(&mut released);
+        self.observe_state();
         if replaying {
+            self.note_positions(&released);
             if !self.sequencer.is_replaying() {
                 self.take_over();
             }
@@ -267,6 +268,7 @@ impl Pipeline {
             Settled::Ending => {}
             Settled::Rewound => drop(self.refill().await?),
             Settled::Landed => {
+                self.note_positions(released);
                 if let Some(view) = filled {
                     self.views.set(view, Stage::Complete);
                     info!(view = self.plan.view(view).name, "all documents are published");
@@ -347,7 +349,10 @@ impl Pipeline {
         }
         step.backlog(self.publisher.backlog.take_store(&self.plan).flatten());
         match self.writer.commit(&step).await? {
-            Settled::Landed => Ok(true),
+            Settled::Landed => {
+                self.note_all_positions();
+                Ok(true)
+            }
             Settled::Ending => Ok(false),
             // It went back once more: the caller's next step or renewal finds the same.
             Settled::Rewound => Ok(true),
@@ -382,16 +387,13 @@ impl Pipeline {
         let metrics = &self.metrics;
         metrics.transactions.inc_by(released.transactions);
         metrics.duplicates.inc_by(released.duplicates);
+        metrics.holes.inc_by(released.holes);
+        self.observe_state();
         if released.incomplete > 0 {
             warn!(transactions = released.incomplete, "applied without changes that were lost");
             metrics.partial_transactions.inc_by(released.incomplete);
         }
-        metrics.incomplete_transactions.set(i64::from(self.sequencer.waiting().is_some()));
-        metrics.backlog.set(self.publisher.backlog.len() as i64);
-        self.observe_lag();
-        let (held, bytes) = self.sequencer.held();
-        metrics.queue_bytes.set(bytes as i64);
-        metrics.rows.set(self.rows() as i64);
+        let (held, _) = self.sequencer.held();
         if held == 0 {
             metrics.lag_seconds.set(0.0);
         }
@@ -406,13 +408,30 @@ impl Pipeline {
         }
     }
 
-    fn observe_lag(&self) {
+    /// What is held, whether it can be published now or not.
+    fn observe_state(&self) {
+        let metrics = &self.metrics;
+        metrics.incomplete_transactions.set(i64::from(self.sequencer.waiting().is_some()));
+        metrics.backlog.set(self.publisher.backlog.len() as i64);
+        let (_, bytes) = self.sequencer.held();
+        metrics.queue_bytes.set(bytes as i64);
+        metrics.rows.set(self.rows() as i64);
+    }
+
+    /// Redis is where these changes are.
+    fn note_positions(&self, released: &Released) {
+        for (&partition, position) in &released.positions {
+            self.reader.note_applied(partition, position.next_offset);
+        }
+    }
+
+    /// Redis is where the state is.
+    fn note_all_positions(&self) {
         let positions = self.sequencer.positions();
         for (at, spec) in self.sequencer.specs().enumerate() {
-            let Partition { topic, number } = &spec.partition;
-            let applied = positions.get(&spec.partition).map_or(0, |p| p.next_offset);
-            let lag = self.reader.end(PartitionId(at as u16)) - applied;
-            self.metrics.lag_records(topic, *number).set(lag.max(0));
+            if let Some(position) = positions.get(&spec.partition) {
+                self.reader.note_applied(PartitionId(at as u16), position.next_offset);
+            }
         }
     }
 

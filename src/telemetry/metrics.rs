@@ -93,6 +93,8 @@ pub struct Metrics {
     pub http_connections: Gauge,
     /// Records that had been applied before and were dropped.
     pub duplicates: Counter,
+    /// Unreadable records passed on the way.
+    pub holes: Counter,
     /// Transactions applied.
     pub transactions: Counter,
     /// Transactions applied although some of their changes were unreadable or lost.
@@ -137,6 +139,7 @@ impl Metrics {
             http_seconds: http_seconds.clone(),
             http_connections: add(r, "http_connections", "HTTP connections open"),
             duplicates: add(r, "duplicates_dropped", "Records applied before and dropped"),
+            holes: add(r, "holes", "Unreadable records passed on the way"),
             transactions: add(r, "transactions_applied", "Transactions applied"),
             partial_transactions: add(
                 r,

@@ -8,6 +8,7 @@
 //! that is not there yet, a registry that does not answer.
 
 mod incoming;
+mod lag;
 mod patience;
 mod poll;
 #[cfg(test)]
@@ -16,7 +17,7 @@ mod topics;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as commands;
 use std::thread;
 
@@ -28,6 +29,7 @@ use super::{Settings, SourceError};
 use crate::change::Positions;
 use crate::sql::plan::Plan;
 use crate::telemetry::{Metrics, Readiness};
+use lag::Lag;
 use poll::Thread;
 
 /// Batches that wait to be taken; then the thread waits.
@@ -38,13 +40,9 @@ const BATCHES_WAITING_MAX: usize = 8;
 pub struct Reader {
     batches: mpsc::Receiver<Result<Vec<Record>, SourceError>>,
     flow: commands::Sender<(PartitionId, Flow)>,
-    ends: Arc<Ends>,
+    lag: Arc<Lag>,
     _stop: StopOnDrop,
 }
-
-/// Where each partition ends, as far as the broker has told, by [`PartitionId`].
-#[derive(Debug)]
-struct Ends(Vec<AtomicI64>);
 
 #[derive(Debug)]
 struct StopOnDrop(Arc<AtomicBool>);
@@ -80,8 +78,8 @@ impl Reader {
                 let thread =
                     Thread::start(settings, plan, &positions, metrics, readiness, stop, runtime);
                 match thread {
-                    Ok(Some((thread, specs, ends))) => {
-                        if started.send(Ok((specs, ends))).is_ok() {
+                    Ok(Some((thread, specs, lag))) => {
+                        if started.send(Ok((specs, lag))).is_ok() {
                             thread.run(&batch_sender, &flow_receiver);
                         }
                     }
@@ -91,8 +89,8 @@ impl Reader {
                 }
             })
             .map_err(|error| SourceError::Kafka(format!("no thread for reading: {error}")))?;
-        let (specs, ends) = starting.await.map_err(|_| SourceError::Ended)??;
-        Ok((Reader { batches, flow, ends, _stop: guard }, specs))
+        let (specs, lag) = starting.await.map_err(|_| SourceError::Ended)??;
+        Ok((Reader { batches, flow, lag, _stop: guard }, specs))
     }
 
     /// The next batch; waits for it.
@@ -121,8 +119,8 @@ impl Reader {
         let _ = self.flow.send((partition, flow));
     }
 
-    /// The offset behind a partition's last record, as far as the broker has told.
-    pub fn end(&self, partition: PartitionId) -> i64 {
-        self.ends.0[partition.index()].load(Ordering::Relaxed)
+    /// Notes for the metrics that a partition is applied up to this offset.
+    pub fn note_applied(&self, partition: PartitionId, next_offset: i64) {
+        self.lag.take_position(partition, next_offset);
     }
 }

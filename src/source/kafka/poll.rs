@@ -1,7 +1,7 @@
 //! The reading thread: poll, decode, hand over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc as commands;
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
-use super::Ends;
 use super::incoming::{Incoming, Reading};
+use super::lag::Lag;
 use super::patience::{Ending, FIRST_WAIT, Patience};
 use super::topics::{self, NotYet};
 use super::watch::{Context, LastRead, Sighting, Watch};
@@ -47,6 +47,7 @@ pub(super) struct Thread {
     consumer: BaseConsumer<Context>,
     partitions: Vec<Reading>,
     watch: Watch,
+    lag: Arc<Lag>,
     registry: Registry,
     dead_letters: DeadLetters,
     settings: Settings,
@@ -56,7 +57,7 @@ pub(super) struct Thread {
 }
 
 /// A thread that is ready to read these partitions.
-pub(super) type Started = (Thread, Vec<PartitionSpec>, Arc<Ends>);
+pub(super) type Started = (Thread, Vec<PartitionSpec>, Arc<Lag>);
 
 impl Thread {
     /// Waits for the broker, finds and checks the partitions, and assigns them. `None` when the
@@ -91,10 +92,9 @@ impl Thread {
             }
         };
         patience.readiness.clear(Part::Kafka.name());
-        let ends = specs.iter().map(|spec| AtomicI64::new(spec.end_at_start)).collect();
-        let ends = Arc::new(Ends(ends));
+        let lag = Arc::new(Lag::new(&specs, &metrics));
         let readiness = patience.readiness.clone();
-        let context = Context::new(Arc::clone(&ends), specs.clone(), readiness);
+        let context = Context::new(Arc::clone(&lag), specs.clone(), readiness);
         let consumer: BaseConsumer<Context> =
             client_config(&settings).create_with_context(context).map_err(fatal)?;
         consumer.assign(&assignment(&specs).map_err(fatal)?).map_err(fatal)?;
@@ -109,6 +109,7 @@ impl Thread {
         };
         let thread = Thread {
             watch: Watch::new(&specs),
+            lag: Arc::clone(&lag),
             partitions: specs.iter().zip(decoders).map(reading).collect(),
             registry: Registry::new(&settings),
             dead_letters: DeadLetters::new(&settings),
@@ -117,7 +118,7 @@ impl Thread {
             patience,
             batch: Vec::new(),
         };
-        Ok(Some((thread, specs, ends)))
+        Ok(Some((thread, specs, lag)))
     }
 
     /// Reads until told to end, or until nobody takes the batches.
@@ -179,6 +180,7 @@ impl Thread {
                     if self.batch.is_empty() {
                         self.patience.readiness.clear(Part::Kafka.name());
                     }
+                    self.lag.take_read(record.partition, record.offset);
                     bytes += record.bytes as usize;
                     self.batch.push(record);
                 }

@@ -7,7 +7,6 @@
 //! mean for completeness and positions is decided there.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,9 +16,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::statistics::{Statistics, Topic};
 use tracing::debug;
 
-use super::{Ends, topics};
+use super::lag::Lag;
+use super::topics;
 use crate::source::SourceError;
-use crate::source::record::{PartitionSpec, Role};
+use crate::source::record::{PartitionId, PartitionSpec, Role};
 use crate::telemetry::{Part, Readiness};
 
 /// How long a topic of which records were read may be gone.
@@ -27,7 +27,7 @@ const GONE_WAIT: Duration = Duration::from_secs(60);
 
 /// Takes what the client tells between records.
 pub(super) struct Context {
-    ends: Arc<Ends>,
+    lag: Arc<Lag>,
     specs: Vec<PartitionSpec>,
     readiness: Readiness,
     seen: Mutex<Option<Seen>>,
@@ -74,8 +74,8 @@ pub(super) struct LastRead {
 }
 
 impl Context {
-    pub(super) fn new(ends: Arc<Ends>, specs: Vec<PartitionSpec>, readiness: Readiness) -> Context {
-        Context { ends, specs, readiness, seen: Mutex::default() }
+    pub(super) fn new(lag: Arc<Lag>, specs: Vec<PartitionSpec>, readiness: Readiness) -> Context {
+        Context { lag, specs, readiness, seen: Mutex::default() }
     }
 
     /// What was seen since the last call.
@@ -92,11 +92,11 @@ impl ClientContext for Context {
         if answered {
             self.readiness.clear(Part::Kafka.name());
         }
-        for (spec, end) in self.specs.iter().zip(&self.ends.0) {
+        for (at, spec) in self.specs.iter().enumerate() {
             let topic = statistics.topics.get(&spec.partition.topic);
             let partition = topic.and_then(|t| t.partitions.get(&spec.partition.number));
-            if let Some(partition) = partition.filter(|p| p.hi_offset >= 0) {
-                end.store(partition.hi_offset, Ordering::Relaxed);
+            if let Some(partition) = partition {
+                self.lag.take_end(PartitionId(at as u16), partition);
             }
         }
         let there = |spec: &PartitionSpec| {
