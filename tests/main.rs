@@ -4,6 +4,7 @@
 
 mod command_line;
 mod crashes;
+mod dead_letters;
 mod engine;
 mod expressions;
 mod http_api;

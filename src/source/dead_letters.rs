@@ -1,7 +1,7 @@
 //! Unreadable records, put aside where they can be listed, mended and replayed.
 //!
-//! A dead letter is the record's own key and value, byte for byte, with headers that say where it
-//! lay and why it could not be read. It is acknowledged by all replicas before the record's
+//! A dead letter is the record's own key, value and headers, byte for byte, with further headers
+//! that say where it lay, when it was written and why it could not be read. It is acknowledged by all replicas before the record's
 //! position may pass. Dead letters are at least once: equal coordinates are one.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use super::Settings;
@@ -104,7 +104,8 @@ fn headers(record: &BorrowedMessage<'_>, reason: &str) -> OwnedHeaders {
         ("viewtide.timestamp", timestamp),
         ("viewtide.reason", Some(reason.to_owned())),
     ];
-    fields.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-        headers.insert(Header { key, value: value.as_ref() })
-    })
+    let own = record.headers().map_or_else(OwnedHeaders::new, BorrowedHeaders::detach);
+    fields
+        .iter()
+        .fold(own, |headers, (key, value)| headers.insert(Header { key, value: value.as_ref() }))
 }
