@@ -87,7 +87,8 @@ async fn fill(
 async fn write(sink: &mut Sink, from: i64, until: i64) {
     let mut step = Step::new();
     for number in from..until {
-        let document = Document::Present { body: body(number), index_values: Vec::new() };
+        let document =
+            Document::Present { body: body(number).into_bytes(), index_values: Vec::new() };
         step.set(ViewId(0), int(number), document);
     }
     sink.commit(&step).await.unwrap();

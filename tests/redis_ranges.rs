@@ -39,7 +39,7 @@ async fn claimed(redis: &RedisServer) -> Sink {
 }
 
 fn set(step: &mut Step, number: i64, content: &Content) {
-    let body = format!("{{\"n\":{}}}", content.0);
+    let body = format!("{{\"n\":{}}}", content.0).into_bytes();
     step.set(VIEW, int(number), Document::Present { body, index_values: index_values(content) });
 }
 

@@ -48,12 +48,13 @@ async fn own(sink: &mut Sink) -> Meta {
 
 fn present(body: &str, status: &str) -> Document {
     let index_values = vec![key(&[Value::Text(status.to_owned().into())])];
-    Document::Present { body: body.to_owned(), index_values }
+    Document::Present { body: body.into(), index_values }
 }
 
 fn plain(number: i64) -> Step {
     let mut step = Step::new();
-    let document = Document::Present { body: format!("{number}"), index_values: Vec::new() };
+    let document =
+        Document::Present { body: format!("{number}").into_bytes(), index_values: Vec::new() };
     step.set(PLAIN, int(number), document);
     step
 }
@@ -488,7 +489,11 @@ async fn a_step_above_the_bounds_is_refused() {
     let mut sink = claimed(&redis.address()).await;
     let mut step = Step::new();
     let body = "x".repeat(viewtide::sink::STEP_BYTES_MAX);
-    step.set(PLAIN, int(1), Document::Present { body, index_values: Vec::new() });
+    step.set(
+        PLAIN,
+        int(1),
+        Document::Present { body: body.into_bytes(), index_values: Vec::new() },
+    );
     assert!(matches!(sink.commit(&step).await, Err(SinkError::Fatal { .. })));
     assert!(docs(&redis, "plain").is_empty());
     sink.commit(&plain(1)).await.unwrap();

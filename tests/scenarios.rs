@@ -204,7 +204,9 @@ impl<'a> Run<'a> {
         let published = &mut self.published[usize::from(view.0)];
         match document {
             Document::Absent => drop(published.remove(&shown)),
-            Document::Present { body, .. } => drop(published.insert(shown, body)),
+            Document::Present { body, .. } => {
+                drop(published.insert(shown, String::from_utf8(body).unwrap()))
+            }
             Document::Error { code, column, .. } => {
                 let error = format!("error {code} in {}", column.as_deref().unwrap_or("a join"));
                 published.insert(shown, error);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use viewtide::change::Change;
-use viewtide::engine::Engine;
+use viewtide::engine::{Engine, READ_AHEAD};
 use viewtide::sql::plan::{Plan, ViewId};
 use viewtide::sql::{Definitions, SourceFile, plan_views};
 use viewtide::value::Key;
@@ -65,7 +65,7 @@ fn run(orders: u64) -> f64 {
         if ahead.is_empty() {
             break;
         }
-        loading.measure(ahead.len(), || ahead.drain(..).for_each(|change| engine.apply(change)));
+        loading.measure(ahead.len(), || engine.apply_all(std::mem::take(&mut ahead)));
     }
     drop(changes);
     engine.set_live(VIEW, true);
@@ -152,10 +152,13 @@ fn steady(
         }
         for batch in ahead {
             let took = clock.measure(batch.len(), || {
-                batch.into_iter().for_each(|change| engine.apply(change));
+                engine.apply_all(batch);
                 let touched = engine.take_touched();
-                for (view, key) in &touched.documents {
-                    drop(black_box(engine.assemble(*view, key)));
+                for documents in touched.documents.chunks(READ_AHEAD) {
+                    engine.read_ahead(documents.iter().map(|(view, key)| (*view, key)));
+                    for (view, key) in documents {
+                        drop(black_box(engine.assemble(*view, key)));
+                    }
                 }
             });
             longest = longest.max(took);

@@ -1,6 +1,5 @@
 //! One function per route.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -118,20 +117,20 @@ impl Handlers {
 
     /// `/healthz`: the process lives.
     pub(super) fn health(&self) -> Response {
-        reply::json(StatusCode::OK, "{\"status\":\"ok\"}".to_owned())
+        reply::json(StatusCode::OK, "{\"status\":\"ok\"}")
     }
 
     /// `/readyz`: whether everything can be served, and why not.
     pub(super) async fn ready(&self) -> Response {
         let reasons = self.reasons().await;
-        let mut body = format!("{{\"ready\":{},\"reasons\":[", reasons.is_empty());
+        let mut body = format!("{{\"ready\":{},\"reasons\":[", reasons.is_empty()).into_bytes();
         for (i, reason) in reasons.iter().enumerate() {
             if i > 0 {
-                body.push(',');
+                body.push(b',');
             }
             write_json_string(&mut body, reason);
         }
-        body.push_str("]}");
+        body.extend_from_slice(b"]}");
         if reasons.is_empty() {
             reply::json(StatusCode::OK, body)
         } else {
@@ -186,10 +185,9 @@ fn list_body(view: &Served, page: Page) -> Vec<u8> {
     let bytes: usize = page.documents.iter().map(|(_, document)| document.len() + 1).sum();
     let mut body = Vec::with_capacity(bytes + view.name.len() + 16);
     if view.is_mirror {
-        let mut name = String::from("{");
-        write_json_string(&mut name, &view.name);
-        name.push(':');
-        body.extend_from_slice(name.as_bytes());
+        body.push(b'{');
+        write_json_string(&mut body, &view.name);
+        body.push(b':');
     }
     body.push(b'[');
     for (i, (key, document)) in page.documents.into_iter().enumerate() {
@@ -198,7 +196,7 @@ fn list_body(view: &Served, page: Page) -> Vec<u8> {
         }
         match ErrorDocument::from_stored(&document) {
             None => body.extend_from_slice(&document),
-            Some(error) => body.extend_from_slice(error_row(view, &key, &error).as_bytes()),
+            Some(error) => write_error_row(&mut body, view, &key, &error),
         }
     }
     body.push(b']');
@@ -208,26 +206,24 @@ fn list_body(view: &Served, page: Page) -> Vec<u8> {
     body
 }
 
-/// An error document in a list: its key, and the error in place of the other columns.
-fn error_row(view: &Served, key: &Key, error: &ErrorDocument) -> String {
-    let mut row = String::from("{");
+/// Appends an error document in a list: its key, and the error in place of the other columns.
+fn write_error_row(row: &mut Vec<u8>, view: &Served, key: &Key, error: &ErrorDocument) {
+    row.push(b'{');
     let values = key.values(&view.key_types).unwrap_or_default();
     for (column, value) in view.key.iter().zip(&values) {
-        write_json_string(&mut row, &column.name);
-        row.push(':');
-        write_json(&mut row, value, column.ty);
-        row.push(',');
+        write_json_string(row, &column.name);
+        row.push(b':');
+        write_json(row, value, column.ty);
+        row.push(b',');
     }
-    // Writing to a String cannot fail.
-    let _ = write!(row, "\"error\":{{\"code\":{},\"column\":", error.code);
+    row.extend_from_slice(format!("\"error\":{{\"code\":{},\"column\":", error.code).as_bytes());
     match &error.column {
-        Some(column) => write_json_string(&mut row, column),
-        None => row.push_str("null"),
+        Some(column) => write_json_string(row, column),
+        None => row.extend_from_slice(b"null"),
     }
-    row.push_str(",\"message\":");
-    write_json_string(&mut row, &error.message);
-    row.push_str("}}");
-    row
+    row.extend_from_slice(b",\"message\":");
+    write_json_string(row, &error.message);
+    row.extend_from_slice(b"}}");
 }
 
 fn bad_request(error: &RequestError) -> Response {

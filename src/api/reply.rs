@@ -29,7 +29,7 @@ pub(super) fn plain(status: StatusCode, content_type: HeaderValue, body: Bytes) 
 }
 
 /// JSON that nobody may keep.
-pub(super) fn json(status: StatusCode, body: String) -> Response {
+pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     plain(status, JSON, body.into())
 }
 
@@ -65,10 +65,9 @@ pub(super) fn content(
 
 /// `{"error": "…"}`.
 pub(super) fn error(status: StatusCode, message: &str) -> Response {
-    let mut body = String::with_capacity(message.len() + 16);
-    body.push_str("{\"error\":");
+    let mut body = b"{\"error\":".to_vec();
     write_json_string(&mut body, message);
-    body.push('}');
+    body.push(b'}');
     json(status, body)
 }
 
@@ -85,14 +84,14 @@ pub(super) fn retry_later(mut response: Response) -> Response {
 
 /// 422: the row is there, but MySQL itself cannot compute the document.
 pub(super) fn error_document(document: &ErrorDocument) -> Response {
-    let mut body = String::from("{\"error\":");
-    write_json_string(&mut body, &format!("MySQL error {}: {}", document.code, document.message));
-    body.push_str(&format!(",\"code\":{},\"column\":", document.code));
+    let mut body = b"{\"error\":".to_vec();
+    write_json_string(&mut body, format!("MySQL error {}: {}", document.code, document.message));
+    body.extend_from_slice(format!(",\"code\":{},\"column\":", document.code).as_bytes());
     match &document.column {
         Some(column) => write_json_string(&mut body, column),
-        None => body.push_str("null"),
+        None => body.extend_from_slice(b"null"),
     }
-    body.push('}');
+    body.push(b'}');
     json(StatusCode::UNPROCESSABLE_ENTITY, body)
 }
 

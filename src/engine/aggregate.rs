@@ -3,21 +3,13 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
 use super::frame::{Frame, Ranked};
 use crate::sql::expr::{self, EvalError, Expr};
-use crate::sql::plan::{Aggregate, Collection, Scope};
-use crate::value::{Decimal, Type, Value, compare};
+use crate::sql::plan::{Aggregate, Collection, OrderBy, Scope};
+use crate::value::{Decimal, Type, Value, compare, into_text};
 
 /// Digits that AVG adds after the point: `div_precision_increment`.
 const AVG_SCALE_ADDED: u8 = 4;
-
-/// What the texts of a collection usually take together.
-const TEXTS_BYTES: usize = 256;
-
-/// Parts of a text, each with the row that it was made of.
-type Parts<'e, 'f> = SmallVec<[(Ranked<'e, 'f>, Range<usize>); 4]>;
 
 impl<'e> Frame<'e> {
     /// The value of a collection for the rows bound now.
@@ -44,12 +36,17 @@ impl<'e> Frame<'e> {
             Aggregate::Avg(expr) => self.average(scope, expr),
             Aggregate::Min(expr) => self.extreme(scope, expr, Ordering::Less),
             Aggregate::Max(expr) => self.extreme(scope, expr, Ordering::Greater),
-            Aggregate::GroupConcat { .. } => {
-                let mut out = String::new();
-                let present = self.append_aggregate(collection, &mut out)?;
-                Ok(if present { Value::Text(out.into()) } else { Value::Null })
+            Aggregate::GroupConcat { .. } | Aggregate::JsonArray(_) => {
+                let mut out = Vec::new();
+                if !self.append_aggregate(collection, &mut out)? {
+                    return Ok(Value::Null);
+                }
+                let text = into_text(out).into();
+                Ok(match collection.aggregate {
+                    Aggregate::JsonArray(_) => Value::Json(text),
+                    _ => Value::Text(text),
+                })
             }
-            Aggregate::JsonArray(expr) => self.json_array(scope, expr),
             Aggregate::First { value, order_by } => {
                 if self.pick(scope, order_by)? {
                     value.eval(self)
@@ -140,62 +137,101 @@ impl<'e> Frame<'e> {
         Ok(best)
     }
 
-    /// Appends a collection's value that is text; `false`, and nothing appended, if it is NULL.
+    /// Appends a collection's value that is text or JSON; `false`, and nothing appended, if it is
+    /// NULL.
     pub(super) fn append_aggregate(
         &self,
         collection: &'e Collection,
-        out: &mut String,
+        out: &mut Vec<u8>,
     ) -> Result<bool, EvalError> {
         let scope = &collection.scope;
-        let Aggregate::GroupConcat { value, order_by, separator } = &collection.aggregate else {
-            let Value::Text(text) = self.aggregate(collection)? else { return Ok(false) };
-            out.push_str(&text);
-            return Ok(true);
-        };
-        let mut texts = String::with_capacity(TEXTS_BYTES);
-        let mut parts: Parts<'e, '_> = SmallVec::new();
+        match &collection.aggregate {
+            Aggregate::GroupConcat { value, order_by, separator } => {
+                let append = |out: &mut Vec<u8>| value.append_text(self, out);
+                match self.ordered_children(scope.from) {
+                    Some(rows) => self.concatenate(scope, &rows, separator, out, append),
+                    None => self.concatenate_by_values(scope, order_by, separator, out, append),
+                }
+            }
+            Aggregate::JsonArray(expr) => {
+                // The order of this node is that of its table's primary key.
+                let rows = self.ordered_children(scope.from).unwrap_or_default();
+                let start = out.len();
+                out.push(b'[');
+                let present = self.concatenate(scope, &rows, ", ", out, |out| {
+                    expr.append_element(self, out).map(|()| true)
+                })?;
+                if present {
+                    out.push(b']');
+                } else {
+                    out.truncate(start);
+                }
+                Ok(present)
+            }
+            _ => {
+                let value = self.aggregate(collection)?;
+                let (Value::Text(text) | Value::Json(text)) = value else { return Ok(false) };
+                out.extend_from_slice(text.as_bytes());
+                Ok(true)
+            }
+        }
+    }
+
+    /// Appends what `append` makes of each row that counts, with a separator between; whether
+    /// there is any.
+    fn concatenate(
+        &self,
+        scope: &'e Scope,
+        rows: &[&'e [u8]],
+        separator: &str,
+        out: &mut Vec<u8>,
+        append: impl Fn(&mut Vec<u8>) -> Result<bool, EvalError>,
+    ) -> Result<bool, EvalError> {
+        let mut any = false;
+        for row in rows {
+            if !self.admit(scope, row)? {
+                continue;
+            }
+            let start = out.len();
+            if any {
+                out.extend_from_slice(separator.as_bytes());
+            }
+            if append(out)? {
+                any = true;
+            } else {
+                out.truncate(start);
+            }
+        }
+        Ok(any)
+    }
+
+    /// The same where the order of the rows takes expressions: they are made first, and then put
+    /// in order.
+    fn concatenate_by_values(
+        &self,
+        scope: &'e Scope,
+        order_by: &'e [OrderBy],
+        separator: &str,
+        out: &mut Vec<u8>,
+        append: impl Fn(&mut Vec<u8>) -> Result<bool, EvalError>,
+    ) -> Result<bool, EvalError> {
+        let mut texts = Vec::new();
+        let mut parts: Vec<(Ranked<'e, '_>, Range<usize>)> = Vec::new();
         self.each(scope, |row| {
             let start = texts.len();
-            if value.append_text(self, &mut texts)? {
+            if append(&mut texts)? {
                 parts.push((self.ranked(scope.from, row, order_by)?, start..texts.len()));
             }
             Ok(())
         })?;
         parts.sort_by(|(a, _), (b, _)| self.compare_ranked(scope.from, order_by, a, b));
-        let present = !parts.is_empty();
-        join(out, &texts, separator, parts.into_iter().map(|(_, range)| range));
-        Ok(present)
-    }
-
-    fn json_array(&self, scope: &'e Scope, expr: &'e Expr) -> Result<Value<'_>, EvalError> {
-        let mut texts = String::with_capacity(TEXTS_BYTES);
-        let mut parts: Parts<'e, '_> = SmallVec::new();
-        self.each(scope, |row| {
-            let start = texts.len();
-            expr.append_element(self, &mut texts)?;
-            parts.push((self.ranked(scope.from, row, &[])?, start..texts.len()));
-            Ok(())
-        })?;
-        if parts.is_empty() {
-            return Ok(Value::Null);
+        for (i, (_, range)) in parts.iter().enumerate() {
+            if i > 0 {
+                out.extend_from_slice(separator.as_bytes());
+            }
+            out.extend_from_slice(&texts[range.clone()]);
         }
-        // The order of this node is that of its table's primary key.
-        parts.sort_by(|(a, _), (b, _)| self.compare_ranked(scope.from, &[], a, b));
-        let mut array = String::with_capacity(texts.len() + 2 * parts.len() + 2);
-        array.push('[');
-        join(&mut array, &texts, ", ", parts.into_iter().map(|(_, range)| range));
-        array.push(']');
-        Ok(Value::Json(array.into()))
-    }
-}
-
-/// Appends parts of a text with a separator between.
-fn join(out: &mut String, texts: &str, separator: &str, parts: impl Iterator<Item = Range<usize>>) {
-    for (i, range) in parts.enumerate() {
-        if i > 0 {
-            out.push_str(separator);
-        }
-        out.push_str(&texts[range]);
+        Ok(!parts.is_empty())
     }
 }
 
@@ -204,5 +240,5 @@ fn add(a: Decimal, b: Decimal) -> Result<Decimal, EvalError> {
 }
 
 fn out_of_range() -> EvalError {
-    EvalError { code: 1690, message: "DECIMAL value is out of range".to_owned() }
+    EvalError::new(1690, "DECIMAL value is out of range".to_owned())
 }

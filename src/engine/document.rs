@@ -16,7 +16,7 @@ pub enum Document {
     /// The view has this row.
     Present {
         /// A JSON object, compact: the view's columns by name, in order.
-        body: String,
+        body: Vec<u8>,
         /// Per [`crate::sql::plan::View::indexes`]: the values of its columns.
         index_values: Vec<Key>,
     },
@@ -63,9 +63,9 @@ pub struct Fanout {
 #[derive(Debug)]
 pub(super) struct Writer {
     /// What stands before each column's value: `{"order_id":`, `,"total":`.
-    names: Vec<String>,
+    names: Vec<Vec<u8>>,
     /// Reused for every document.
-    body: String,
+    body: Vec<u8>,
     index_values: Vec<Key>,
 }
 
@@ -76,14 +76,14 @@ impl Writer {
     /// A writer of documents of this view.
     pub(super) fn new(view: &View) -> Writer {
         let name = |(i, output): (usize, &Output)| {
-            let mut text = String::from(if i == 0 { "{" } else { "," });
+            let mut text = vec![if i == 0 { b'{' } else { b',' }];
             write_json_string(&mut text, &output.name);
-            text.push(':');
+            text.push(b':');
             text
         };
         Writer {
             names: view.outputs.iter().enumerate().map(name).collect(),
-            body: String::new(),
+            body: Vec::new(),
             index_values: Vec::new(),
         }
     }
@@ -97,7 +97,7 @@ impl Writer {
         publish: impl FnOnce(u64) -> bool,
     ) -> Option<Document> {
         match self.fill(frame, root) {
-            Ok(true) => publish(xxh3_64(self.body.as_bytes())).then(|| Document::Present {
+            Ok(true) => publish(xxh3_64(&self.body)).then(|| Document::Present {
                 body: self.body.clone(),
                 index_values: self.index_values.drain(..).collect(),
             }),
@@ -105,7 +105,7 @@ impl Writer {
             Err((error, column)) => {
                 let hash = xxh3_64(format!("{column:?} {error}").as_bytes());
                 let column = column.map(|column| frame.view().outputs[column].name.clone());
-                let EvalError { code, message } = error;
+                let (code, message) = error.into_parts();
                 publish(hash).then_some(Document::Error { code, column, message })
             }
         }
@@ -125,11 +125,11 @@ impl Writer {
             return Ok(false);
         }
         for (column, name) in self.names.iter().enumerate() {
-            self.body.push_str(name);
+            self.body.extend_from_slice(name);
             let shown = view.outputs[column].expr.append_document(frame, &mut self.body);
             shown.map_err(|error| (error, Some(column)))?;
         }
-        self.body.push('}');
+        self.body.push(b'}');
         for index in &view.indexes {
             let mut key = Key::new();
             for &column in &index.columns {

@@ -14,7 +14,7 @@ use super::order::NodeOrder;
 use super::table::Table;
 use crate::sql::expr::{Bindings, EvalError, Expr};
 use crate::sql::plan::{Join, JoinKind, NodeId, OrderBy, Scope, View};
-use crate::value::{RowLayout, Value, compare};
+use crate::value::{RowLayout, Type, Value, compare};
 
 /// A row to be put in order among others.
 pub(super) struct Ranked<'e, 'f> {
@@ -32,6 +32,8 @@ pub(super) struct Frame<'e> {
     orders: &'e [NodeOrder],
     /// By node.
     bound: SmallVec<[Cell<Option<Bound<'e>>>; 8]>,
+    /// By number: the conditions that are found out once.
+    once: SmallVec<[Cell<Option<Option<bool>>>; 4]>,
 }
 
 /// A row and how to read it.
@@ -45,7 +47,8 @@ impl<'e> Frame<'e> {
     /// A frame of a view with no row bound.
     pub(super) fn new(tables: &'e [Table], view: &'e View, orders: &'e [NodeOrder]) -> Frame<'e> {
         let bound = view.nodes.iter().map(|_| Cell::new(None)).collect();
-        Frame { tables, view, orders, bound }
+        let once = (0..view.conditions).map(|_| Cell::new(None)).collect();
+        Frame { tables, view, orders, bound, once }
     }
 
     /// The view.
@@ -124,6 +127,16 @@ impl<'e> Frame<'e> {
             }
             row
         })
+    }
+
+    /// The rows that hang on the bound parent of a node, in the order of the node; `None` if that
+    /// takes more than their own columns.
+    pub(super) fn ordered_children(&self, node: NodeId) -> Option<SmallVec<[&'e [u8]; 8]>> {
+        let order = self.orders[usize::from(node.0)].order.as_ref()?;
+        let layout = &self.table(node).rows.layout;
+        let mut rows: SmallVec<[&'e [u8]; 8]> = self.children(node).collect();
+        rows.sort_by(|a, b| order.compare(layout, a, b));
+        Some(rows)
     }
 
     /// A row of `from`, which is bound now, as it is put in order.
@@ -209,15 +222,56 @@ impl Bindings for Frame<'_> {
         }
     }
 
+    #[inline]
+    fn append_column(
+        &self,
+        (node, column): (NodeId, usize),
+        _: Type,
+        document: bool,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.bound(node).is_some_and(|b| b.layout.append(b.row, column, document, out))
+    }
+
+    #[inline]
+    fn ordinal(&self, node: NodeId, column: usize) -> Option<i64> {
+        self.bound(node).and_then(|b| b.layout.ordinal(b.row, column))
+    }
+
+    #[inline]
+    fn short(&self, node: NodeId, column: usize) -> Option<(i64, u8)> {
+        self.bound(node).and_then(|b| b.layout.short(b.row, column))
+    }
+
+    #[inline]
+    fn is_null(&self, node: NodeId, column: usize) -> bool {
+        self.bound(node).is_none_or(|b| b.layout.is_null(b.row, column))
+    }
+
+    #[inline]
     fn is_present(&self, node: NodeId) -> bool {
         self.bound(node).is_some()
+    }
+
+    #[inline]
+    fn once(
+        &self,
+        condition: usize,
+        find: impl FnOnce() -> Result<Option<bool>, EvalError>,
+    ) -> Result<Option<bool>, EvalError> {
+        if let Some(known) = self.once[condition].get() {
+            return Ok(known);
+        }
+        let found = find()?;
+        self.once[condition].set(Some(found));
+        Ok(found)
     }
 
     fn collection(&self, collection: usize) -> Result<Value<'_>, EvalError> {
         self.aggregate(&self.view.collections[collection])
     }
 
-    fn append_collection(&self, collection: usize, out: &mut String) -> Result<bool, EvalError> {
+    fn append_collection(&self, collection: usize, out: &mut Vec<u8>) -> Result<bool, EvalError> {
         self.append_aggregate(&self.view.collections[collection], out)
     }
 }

@@ -54,13 +54,10 @@ impl<'a> Probe<'a> {
     /// The values of some columns of a row.
     #[inline]
     pub(super) fn of_row(layout: &RowLayout, row: &'a [u8], columns: &[usize]) -> Probe<'a> {
-        if let [column] = columns {
-            match layout.value(row, *column) {
-                Value::Null => return Probe::Nothing,
-                Value::Int(v) => return Probe::Number(i128::from(v)),
-                Value::UInt(v) => return Probe::Number(i128::from(v)),
-                value => return Probe::Values(SmallVec::from_iter([value])),
-            }
+        if let [column] = columns
+            && layout.column_type(*column).is_integer()
+        {
+            return layout.integer(row, *column).map_or(Probe::Nothing, Probe::Number);
         }
         Probe::of_values(columns.iter().map(|&column| layout.value(row, column)).collect())
     }

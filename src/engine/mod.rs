@@ -19,9 +19,11 @@ mod index;
 mod order;
 mod paged;
 mod reach;
+mod read_ahead;
 mod table;
 mod touch;
 
+use std::iter;
 use std::sync::Arc;
 
 use directory::NONE;
@@ -31,6 +33,7 @@ use fanout::Fanouts;
 use frame::Frame;
 use order::NodeOrder;
 use reach::{ColumnSet, Watch, watches};
+pub use read_ahead::READ_AHEAD;
 use table::Table;
 use touch::Documents;
 
@@ -107,6 +110,17 @@ impl Engine {
         }
     }
 
+    /// Applies changes in their order, faster than one by one.
+    pub fn apply_all(&mut self, changes: Vec<Change>) {
+        let mut rest = changes.into_iter();
+        while rest.len() > 0 {
+            let next = rest.as_slice();
+            let next = &next[..next.len().min(READ_AHEAD)];
+            read_ahead::changes(&self.plan, &self.tables, &self.watches, &self.documents, next);
+            rest.by_ref().take(READ_AHEAD).for_each(|change| self.apply(change));
+        }
+    }
+
     /// What was touched since the last call, in live views.
     pub fn take_touched(&mut self) -> Touched {
         let mut touched = Touched {
@@ -133,6 +147,19 @@ impl Engine {
     /// Fewer than `max` are the last.
     pub fn keys_after(&self, view: ViewId, after: Option<&Key>, max: usize) -> Vec<Key> {
         self.root(view).keys_after(after, max)
+    }
+
+    /// Reads what the first [`READ_AHEAD`] of some documents are made of, so that assembling them
+    /// next is faster.
+    pub fn read_ahead<'k>(&self, documents: impl Iterator<Item = (ViewId, &'k Key)>) {
+        let mut documents = documents.take(READ_AHEAD).peekable();
+        while let Some(&(view, _)) = documents.peek() {
+            let root = self.root(view);
+            let of_view = || documents.next_if(|(other, _)| *other == view);
+            let roots = iter::from_fn(of_view).map(|(_, key)| root.slot_of(key)).collect();
+            let orders = &self.orders[usize::from(view.0)];
+            read_ahead::documents(&self.tables, self.plan.view(view), orders, roots);
+        }
     }
 
     /// A document as it stands now; `None` if it is what it was when last assembled.

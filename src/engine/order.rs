@@ -33,7 +33,12 @@ impl RowOrder {
     /// Compares two rows of the table.
     pub(super) fn compare(&self, layout: &RowLayout, a: &[u8], b: &[u8]) -> Ordering {
         for term in &self.0 {
-            let ordering = compare(&layout.value(a, term.column), &layout.value(b, term.column));
+            let column = term.column;
+            let ordering = if layout.column_type(column).is_ordinal() {
+                layout.ordinal(a, column).cmp(&layout.ordinal(b, column))
+            } else {
+                compare(&layout.value(a, column), &layout.value(b, column))
+            };
             if ordering.is_ne() {
                 return if term.descending { ordering.reverse() } else { ordering };
             }

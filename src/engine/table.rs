@@ -114,6 +114,16 @@ impl Table {
         self.primary.find(&self.rows, &self.primary.probe(&self.rows, row.as_bytes()))
     }
 
+    /// Finds the rows that an upsert of `row` looks at: the one that it replaces, and the heads of
+    /// the lists that it belongs to.
+    pub(super) fn places(&self, row: &Row, mut found: impl FnMut(u32)) {
+        found(self.slot_like(row));
+        for secondary in &self.secondary {
+            let probe = secondary.heads.probe(&self.rows, row.as_bytes());
+            found(secondary.heads.find(&self.rows, &probe));
+        }
+    }
+
     /// The slot of the row with this primary key, or [`NONE`].
     #[inline]
     pub(super) fn slot_of(&self, key: &Key) -> u32 {

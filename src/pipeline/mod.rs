@@ -282,10 +282,11 @@ impl Pipeline {
     /// Applies what was released. Returns the views that must no longer be published.
     fn apply(&mut self, released: &mut Released) -> Vec<ViewId> {
         let mut held_back = Vec::new();
-        for change in released.changes.drain(..) {
+        let changes = std::mem::take(&mut released.changes);
+        for change in &changes {
             self.handles.applied[usize::from(change.table.0)].inc();
-            self.publisher.engine.apply(change);
         }
+        self.publisher.engine.apply_all(changes);
         for (table, complete) in released.completeness.drain(..) {
             let name = &self.plan.table(table).name;
             info!(table = name, complete, "the table's completeness changed");

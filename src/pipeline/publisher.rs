@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::backlog::{Backlog, Chunk};
 use crate::config::Limits;
-use crate::engine::{Document, Engine};
+use crate::engine::{Document, Engine, READ_AHEAD};
 use crate::sink::Step;
 use crate::sql::plan::{Plan, ViewId};
 use crate::telemetry::Metrics;
@@ -93,11 +93,15 @@ impl Publisher {
         }
         let mut views = Vec::new();
         let mut rest: BTreeMap<ViewId, Vec<Key>> = BTreeMap::new();
-        for (view, key) in touched.documents {
+        for (at, (view, key)) in touched.documents.iter().enumerate() {
+            if at.is_multiple_of(READ_AHEAD) {
+                let next = touched.documents[at..].iter().take(READ_AHEAD);
+                self.engine.read_ahead(next.map(|(view, key)| (*view, key)));
+            }
             if !self.has_room(step) {
-                rest.entry(view).or_default().push(key);
-            } else if self.publish(view, key, step) && views.last() != Some(&view) {
-                views.push(view);
+                rest.entry(*view).or_default().push(key.clone());
+            } else if self.publish(*view, key.clone(), step) && views.last() != Some(view) {
+                views.push(*view);
             }
         }
         if !rest.is_empty() {
@@ -119,6 +123,9 @@ impl Publisher {
         let mut chunk = self.backlog.next_chunk(&mut self.engine, max)?;
         let mut done = 0;
         while done < chunk.keys.len() && self.has_room(step) {
+            if done.is_multiple_of(READ_AHEAD) {
+                self.engine.read_ahead(chunk.keys[done..].iter().map(|key| (chunk.view, key)));
+            }
             self.publish_due(&chunk, &chunk.keys[done], step);
             done += 1;
         }

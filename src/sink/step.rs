@@ -94,9 +94,7 @@ impl Step {
     /// Sets what stands under a key of a view. Error documents are not found by index.
     pub fn set(&mut self, view: ViewId, key: Key, document: Document) {
         let (body, entries) = match document {
-            Document::Present { body, index_values } => {
-                (body.into_bytes(), pack_entries(&key, &index_values))
-            }
+            Document::Present { body, index_values } => (body, pack_entries(&key, &index_values)),
             Document::Error { code, column, message } => {
                 (ErrorDocument { code, column, message }.to_stored(), Vec::new())
             }

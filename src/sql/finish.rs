@@ -10,6 +10,7 @@ use super::plan::{
     Plan, Scope, Table, TableId, View,
 };
 use super::prune::drop_unused;
+use super::shared::share_conditions;
 use super::tree::DraftNode;
 use crate::value::RowLayout;
 
@@ -60,7 +61,8 @@ pub(super) fn plan(catalog: &Catalog, mut drafts: Vec<DraftView>) -> Plan {
         }));
     }
     for (draft, reads) in drafts.into_iter().zip(reads) {
-        let view = renumber(draft, reads, &numbering, &mut plan.tables);
+        let mut view = renumber(draft, reads, &numbering, &mut plan.tables);
+        share_conditions(&mut view);
         plan.views.push(view);
     }
     plan

@@ -4,7 +4,8 @@
 use std::ops::RangeInclusive;
 
 use super::expr::{
-    Arithmetic, ArithmeticOp, CompareOp, Comparison, DateFormat, Expr, ExprKind, Kernel, functions,
+    Arithmetic, ArithmeticOp, CompareBy, CompareOp, Comparison, DateFormat, Expr, ExprKind, Kernel,
+    functions,
 };
 use super::typing::{
     BIGINT, BOOLEAN, arithmetic, comparable, digits, example, has_element, has_text, is_condition,
@@ -73,7 +74,14 @@ pub(super) fn compare(op: CompareOp, left: Expr, right: Expr) -> Result<Expr, St
     let (right, left) = (instant_constant(right, left.ty)?, left);
     let as_double = comparable(&left, &right)?;
     let nullable = op != CompareOp::NullSafeEqual && (left.nullable || right.nullable);
-    let comparison = Comparison { op, left, right, as_double };
+    let by = match as_double {
+        true => CompareBy::Double,
+        false if left.is_ordinal() && right.is_ordinal() && left.ty.orders_with(right.ty) => {
+            CompareBy::Ordinal
+        }
+        false => CompareBy::Value,
+    };
+    let comparison = Comparison { op, left, right, by };
     Ok(Expr::new(ExprKind::Compare(Box::new(comparison)), BOOLEAN, nullable))
 }
 
@@ -329,8 +337,8 @@ fn json_object(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
     }
     members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
     let members = members.into_iter().map(|(name, value)| {
-        let mut json = String::new();
-        write_json_string(&mut json, &name);
+        let mut json = Vec::new();
+        write_json_string(&mut json, name);
         (json, value)
     });
     Ok(Expr::new(ExprKind::JsonObject(members.collect()), Type::Json, false))

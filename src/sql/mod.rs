@@ -34,6 +34,7 @@ mod order;
 pub mod plan;
 mod prune;
 mod select_text;
+mod shared;
 mod stream;
 mod subquery;
 mod tokens;
@@ -169,6 +170,7 @@ fn plan_view(
             .into_iter()
             .map(|item| Output { name: item.name, expr: item.value })
             .collect(),
+        conditions: 0,
         key,
         indexes,
         fingerprint: String::new(),

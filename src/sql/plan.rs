@@ -110,6 +110,8 @@ pub struct View {
     pub collections: Vec<Collection>,
     /// The columns of a document, in order.
     pub outputs: Vec<Output>,
+    /// How many conditions of `outputs` are [`super::expr::ExprKind::Once`].
+    pub conditions: usize,
     /// The document's key: places in `outputs` that are the root's primary key, in key order.
     pub key: Vec<usize>,
     /// Look-up indexes of the API.

@@ -27,6 +27,13 @@ impl Decimal {
         self.unscaled
     }
 
+    /// The digits without the point, if they fit 64 bits, as nearly all do.
+    #[inline]
+    pub(crate) fn small(self) -> Option<i64> {
+        let small = self.unscaled.as_i64();
+        (I256::from(small) == self.unscaled).then_some(small)
+    }
+
     /// Digits after the point.
     pub fn scale(self) -> u8 {
         self.scale
@@ -50,29 +57,12 @@ impl Decimal {
     }
 
     /// Appends plain notation with all digits of the scale: `0.50`, `-3`.
-    pub fn push_to(self, out: &mut String) {
-        let scale = usize::from(self.scale);
-        let mut small = itoa::Buffer::new();
-        let large;
-        let magnitude = self.unscaled.unsigned_abs();
-        let digits = if magnitude <= u128::from(u64::MAX) {
-            small.format(magnitude.as_u64())
-        } else {
-            large = magnitude.to_string();
-            large.as_str()
-        };
-        if self.is_negative() {
-            out.push('-');
+    pub fn push_to(self, out: &mut Vec<u8>) {
+        if let Some(small) = self.small() {
+            return push_scaled(out, small, self.scale);
         }
-        if scale == 0 {
-            out.push_str(digits);
-            return;
-        }
-        let whole = digits.len().saturating_sub(scale);
-        out.push_str(if whole == 0 { "0" } else { &digits[..whole] });
-        out.push('.');
-        (digits.len()..scale).for_each(|_| out.push('0'));
-        out.push_str(&digits[whole..]);
+        let digits = self.unscaled.unsigned_abs().to_string();
+        push_digits(out, self.is_negative(), digits.as_bytes(), self.scale);
     }
 
     /// Reads a two's-complement big-endian integer (Avro's `decimal`); `None` above 32 bytes.
@@ -170,8 +160,8 @@ impl Decimal {
     pub fn checked_mul(self, other: Decimal) -> Option<Decimal> {
         let scale = self.scale.checked_add(other.scale)?;
         // 256-bit products are slow, and hardly ever needed.
-        let unscaled = match (i64::try_from(self.unscaled), i64::try_from(other.unscaled)) {
-            (Ok(a), Ok(b)) => I256::from(i128::from(a) * i128::from(b)),
+        let unscaled = match (self.small(), other.small()) {
+            (Some(a), Some(b)) => I256::from(i128::from(a) * i128::from(b)),
             _ => self.unscaled.checked_mul(other.unscaled)?,
         };
         Some(Decimal { unscaled, scale })
@@ -240,10 +230,33 @@ impl Ord for Decimal {
 /// Plain notation with all digits of the scale: `0.50`, `-3`.
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
+        let mut text = Vec::new();
         self.push_to(&mut text);
-        f.write_str(&text)
+        f.write_str(&String::from_utf8_lossy(&text))
     }
+}
+
+/// Appends `unscaled · 10^-scale` in plain notation: what nearly every decimal is printed by.
+#[inline]
+pub(super) fn push_scaled(out: &mut Vec<u8>, unscaled: i64, scale: u8) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(unscaled.unsigned_abs()).as_bytes();
+    push_digits(out, unscaled < 0, digits, scale);
+}
+
+fn push_digits(out: &mut Vec<u8>, negative: bool, digits: &[u8], scale: u8) {
+    let scale = usize::from(scale);
+    if negative {
+        out.push(b'-');
+    }
+    if scale == 0 {
+        return out.extend_from_slice(digits);
+    }
+    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
+    out.extend_from_slice(if whole.is_empty() { b"0" } else { whole });
+    out.push(b'.');
+    (fraction.len()..scale).for_each(|_| out.push(b'0'));
+    out.extend_from_slice(fraction);
 }
 
 fn sign_fill(bytes: &[u8]) -> u8 {

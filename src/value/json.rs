@@ -7,88 +7,88 @@ use super::{Type, Value, write_datetime, write_double, write_float, write_shown,
 
 /// Appends a value as it stands in a document: decimals and instants as strings, bytes as base64,
 /// JSON as itself. Text is escaped; numbers that JSON lacks become null.
-pub fn write_json(out: &mut String, value: &Value<'_>, ty: Type) {
+pub fn write_json(out: &mut Vec<u8>, value: &Value<'_>, ty: Type) {
     match value {
-        Value::Null => out.push_str("null"),
-        Value::Int(v) => out.push_str(itoa::Buffer::new().format(*v)),
-        Value::UInt(v) => out.push_str(itoa::Buffer::new().format(*v)),
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Int(v) => out.extend_from_slice(itoa::Buffer::new().format(*v).as_bytes()),
+        Value::UInt(v) => out.extend_from_slice(itoa::Buffer::new().format(*v).as_bytes()),
         Value::Float(v) if v.is_finite() => write_float(out, *v),
         Value::Double(v) if v.is_finite() => write_double(out, *v),
-        Value::Float(_) | Value::Double(_) => out.push_str("null"),
-        Value::Text(v) => write_json_string(out, v),
-        Value::Json(v) => out.push_str(v),
+        Value::Float(_) | Value::Double(_) => out.extend_from_slice(b"null"),
+        Value::Text(v) => write_json_string(out, v.as_bytes()),
+        Value::Json(v) => out.extend_from_slice(v.as_bytes()),
         Value::Bytes(v) => {
-            out.push('"');
-            BASE64_STANDARD.encode_string(v, out);
-            out.push('"');
+            out.push(b'"');
+            out.extend_from_slice(BASE64_STANDARD.encode(v).as_bytes());
+            out.push(b'"');
         }
         Value::Decimal(_)
         | Value::Date(_)
         | Value::Time(_)
         | Value::DateTime(_)
         | Value::Timestamp(_) => {
-            out.push('"');
+            out.push(b'"');
             write_shown(out, value, ty);
-            out.push('"');
+            out.push(b'"');
         }
     }
 }
 
 /// Appends a value as MySQL makes it an element of JSON (in JSON_ARRAYAGG, JSON_OBJECT): decimals
 /// are numbers, doubles keep a point, instants are strings with six fractional digits.
-pub fn write_json_element(out: &mut String, value: &Value<'_>, ty: Type) {
+pub fn write_json_element(out: &mut Vec<u8>, value: &Value<'_>, ty: Type) {
     match value {
         Value::Decimal(_) => write_shown(out, value, ty),
         Value::Float(v) => write_json_double(out, f64::from(*v)),
         Value::Double(v) => write_json_double(out, *v),
         Value::Time(v) => {
-            out.push('"');
+            out.push(b'"');
             write_time(out, *v, 6);
-            out.push('"');
+            out.push(b'"');
         }
         Value::DateTime(v) | Value::Timestamp(v) => {
-            out.push('"');
-            write_datetime(out, *v, 6, ' ');
-            out.push('"');
+            out.push(b'"');
+            write_datetime(out, *v, 6, b' ');
+            out.push(b'"');
         }
         _ => write_json(out, value, ty),
     }
 }
 
-fn write_json_double(out: &mut String, number: f64) {
+fn write_json_double(out: &mut Vec<u8>, number: f64) {
     let start = out.len();
     write_double(out, number);
-    if out[start..].bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
-        out.push_str(".0");
+    if out[start..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
+        out.extend_from_slice(b".0");
     }
 }
 
-/// Appends a JSON string with the escapes that MySQL writes.
-pub fn write_json_string(out: &mut String, text: &str) {
+/// Appends a JSON string of UTF-8 text with the escapes that MySQL writes.
+pub fn write_json_string(out: &mut Vec<u8>, text: impl AsRef<[u8]>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.push('"');
-    let mut rest = text;
-    while let Some(at) = first_to_escape(rest.as_bytes()) {
-        let byte = rest.as_bytes()[at];
-        out.push_str(&rest[..at]);
+    out.push(b'"');
+    let mut rest = text.as_ref();
+    while let Some(at) = first_to_escape(rest) {
+        let byte = rest[at];
+        out.extend_from_slice(&rest[..at]);
         rest = &rest[at + 1..];
-        out.push('\\');
+        out.push(b'\\');
         match byte {
-            b'"' | b'\\' => out.push(char::from(byte)),
-            0x08 => out.push('b'),
-            b'\t' => out.push('t'),
-            b'\n' => out.push('n'),
-            0x0C => out.push('f'),
-            b'\r' => out.push('r'),
+            b'"' | b'\\' => out.push(byte),
+            0x08 => out.push(b'b'),
+            b'\t' => out.push(b't'),
+            b'\n' => out.push(b'n'),
+            0x0C => out.push(b'f'),
+            b'\r' => out.push(b'r'),
             _ => {
-                out.push_str("u00");
-                out.push(char::from(HEX[usize::from(byte >> 4)]));
-                out.push(char::from(HEX[usize::from(byte & 15)]));
+                out.extend_from_slice(b"u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
             }
         }
     }
-    out.push_str(rest);
-    out.push('"');
+    out.extend_from_slice(rest);
+    out.push(b'"');
 }
 
 /// Appends a JSON string of the text that `append` appends, or null if that says there is none.
@@ -96,36 +96,45 @@ pub fn write_json_string(out: &mut String, text: &str) {
 /// # Errors
 /// Those of `append`; what was appended then means nothing.
 pub fn write_json_text<E>(
-    out: &mut String,
-    append: impl FnOnce(&mut String) -> Result<bool, E>,
+    out: &mut Vec<u8>,
+    append: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
 ) -> Result<(), E> {
     let quote = out.len();
-    out.push('"');
+    out.push(b'"');
     if !append(out)? {
         out.truncate(quote);
-        out.push_str("null");
-    } else if first_to_escape(&out.as_bytes()[quote + 1..]).is_none() {
-        out.push('"');
+        out.extend_from_slice(b"null");
+    } else if first_to_escape(&out[quote + 1..]).is_none() {
+        out.push(b'"');
     } else {
         let text = out.split_off(quote + 1);
         out.truncate(quote);
-        write_json_string(out, &text);
+        write_json_string(out, text);
     }
     Ok(())
 }
 
-/// The first byte that a JSON string cannot hold as it is: eight at a time, as almost none is.
+/// The first byte that a JSON string cannot hold as it is. Almost no text has one, so the whole is
+/// asked first, eight bytes at a time and without a branch.
 fn first_to_escape(bytes: &[u8]) -> Option<usize> {
-    let escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    let mut chunks = bytes.chunks_exact(8);
-    let mut start = 0;
-    for chunk in &mut chunks {
-        if chunk.iter().fold(false, |any, byte| any | escaped(byte)) {
-            return chunk.iter().position(escaped).map(|at| start + at);
-        }
-        start += 8;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let any = words.iter().fold(0, |any, word| any | marks_to_escape(u64::from_le_bytes(*word)));
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    if any | marks_to_escape(u64::from_le_bytes(last)) == 0 {
+        return None;
     }
-    chunks.remainder().iter().position(escaped).map(|at| start + at)
+    bytes.iter().position(|byte| *byte < b' ' || *byte == b'"' || *byte == b'\\')
+}
+
+/// Not zero if one of eight bytes is a control character, a quote or a backslash. Subtracting from
+/// all bytes at once sets the highest bit of a byte that borrows, and that had it not set before.
+fn marks_to_escape(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHEST: u64 = ONES << 7;
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, b' ') | equal(b'"') | equal(b'\\')) & HIGHEST
 }
 
 /// JSON text as MySQL prints it: `", "` and `": "` between, an object's keys by length and then
@@ -133,49 +142,49 @@ fn first_to_escape(bytes: &[u8]) -> Option<usize> {
 /// nested too deeply.
 pub fn normalize_json(text: &str) -> Option<String> {
     let parsed: serde_json::Value = serde_json::from_str(text).ok()?;
-    let mut out = String::with_capacity(text.len() + 16);
+    let mut out = Vec::with_capacity(text.len() + 16);
     write_normalized(&mut out, &parsed);
-    Some(out)
+    String::from_utf8(out).ok()
 }
 
-fn write_normalized(out: &mut String, json: &serde_json::Value) {
+fn write_normalized(out: &mut Vec<u8>, json: &serde_json::Value) {
     match json {
-        serde_json::Value::Null => out.push_str("null"),
-        serde_json::Value::Bool(true) => out.push_str("true"),
-        serde_json::Value::Bool(false) => out.push_str("false"),
+        serde_json::Value::Null => out.extend_from_slice(b"null"),
+        serde_json::Value::Bool(true) => out.extend_from_slice(b"true"),
+        serde_json::Value::Bool(false) => out.extend_from_slice(b"false"),
         // serde_json writes a plus before a positive exponent, MySQL does not.
         serde_json::Value::Number(number) => match number.as_str().split_once("e+") {
             Some((digits, exponent)) => {
-                out.push_str(digits);
-                out.push('e');
-                out.push_str(exponent);
+                out.extend_from_slice(digits.as_bytes());
+                out.push(b'e');
+                out.extend_from_slice(exponent.as_bytes());
             }
-            None => out.push_str(number.as_str()),
+            None => out.extend_from_slice(number.as_str().as_bytes()),
         },
         serde_json::Value::String(text) => write_json_string(out, text),
         serde_json::Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
-                    out.push_str(", ");
+                    out.extend_from_slice(b", ");
                 }
                 write_normalized(out, item);
             }
-            out.push(']');
+            out.push(b']');
         }
         serde_json::Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
             members.sort_by_key(|(name, _)| (name.len(), name.as_bytes()));
-            out.push('{');
+            out.push(b'{');
             for (i, (name, member)) in members.into_iter().enumerate() {
                 if i > 0 {
-                    out.push_str(", ");
+                    out.extend_from_slice(b", ");
                 }
                 write_json_string(out, name);
-                out.push_str(": ");
+                out.extend_from_slice(b": ");
                 write_normalized(out, member);
             }
-            out.push('}');
+            out.push(b'}');
         }
     }
 }
@@ -186,9 +195,9 @@ mod tests {
     use super::*;
 
     fn shown(value: Value<'_>, ty: Type) -> String {
-        let mut out = String::new();
+        let mut out = Vec::new();
         write_json(&mut out, &value, ty);
-        out
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
@@ -213,18 +222,26 @@ mod tests {
 
     #[test]
     fn appended_text_is_escaped_only_where_it_must_be() {
-        for text in ["", "plain", "long enough for words, with a quote \" in the ninth"] {
-            let mut out = String::from("before ");
+        for text in [
+            "",
+            "plain",
+            "long enough for words, with a quote \" in the ninth",
+            "as long, with a control character in the last \u{1f}",
+            "ünïcödé and nothing else",
+            "one \\ and one \"",
+        ] {
+            let mut out = b"before ".to_vec();
             write_json_text(&mut out, |out| {
-                out.push_str(text);
+                out.extend_from_slice(text.as_bytes());
                 Ok::<_, ()>(true)
             })
             .unwrap();
-            assert_eq!(out, format!("before {}", shown(Value::Text(text.into()), Type::Json)));
+            let want = format!("before {}", shown(Value::Text(text.into()), Type::Json));
+            assert_eq!(out, want.as_bytes());
         }
-        let mut out = String::from("before ");
+        let mut out = b"before ".to_vec();
         write_json_text(&mut out, |_| Ok::<_, ()>(false)).unwrap();
-        assert_eq!(out, "before null");
+        assert_eq!(out, b"before null");
     }
 
     #[test]

@@ -150,9 +150,9 @@ impl Key {
             Value::Bytes(bytes) => BASE64_STANDARD.encode(bytes),
             Value::Text(text) if is_tildes(text) => format!("~{text}"),
             value => {
-                let mut out = String::new();
+                let mut out = Vec::new();
                 write_shown(&mut out, value, *ty);
-                out
+                String::from_utf8_lossy(&out).into_owned()
             }
         };
         Some(values.iter().zip(types).map(text).collect())
@@ -178,11 +178,11 @@ fn push_signed(bytes: &mut SmallVec<[u8; 24]>, number: i64) {
 }
 
 fn push_escaped(bytes: &mut SmallVec<[u8; 24]>, text: &[u8]) {
-    for &byte in text {
-        bytes.push(byte);
-        if byte == 0 {
-            bytes.push(0xFF);
-        }
+    let mut parts = text.split(|byte| *byte == 0);
+    bytes.extend_from_slice(parts.next().unwrap_or_default());
+    for part in parts {
+        bytes.extend_from_slice(&[0, 0xFF]);
+        bytes.extend_from_slice(part);
     }
     bytes.extend_from_slice(&[0, 0]);
 }

@@ -21,14 +21,16 @@ pub use json::{
 };
 pub use key::{Key, KeyError};
 pub use row::{Row, RowLayout, RowWriter};
-pub(crate) use temporal::date_from_days;
 pub use temporal::{
     MICROS_PER_DAY, MICROS_PER_SECOND, days_from_date, micros_from_iso, write_date, write_datetime,
     write_time,
 };
+pub(crate) use temporal::{civil_from_days, date_from_days, push_two};
+pub(crate) use text::into_text;
 use text::write_shown;
 pub use text::{
-    parse_text, write_double, write_double_within, write_float, write_float_within, write_text,
+    parse_text, to_text, write_double, write_double_within, write_float, write_float_within,
+    write_text,
 };
 
 /// A MySQL column or expression type, reduced to what decides storage, comparison and printing.
@@ -85,6 +87,31 @@ pub enum Type {
 }
 
 impl Type {
+    /// Whether values of this type order as 64-bit numbers that stand for them.
+    pub(crate) fn is_ordinal(self) -> bool {
+        self.is_integer() || self.is_instant() || self == Type::Date
+    }
+
+    /// Whether the same numbers stand for values of both types, which are ordinal.
+    pub(crate) fn orders_with(self, other: Type) -> bool {
+        match (self, other) {
+            (Type::Int { unsigned: a, .. }, Type::Int { unsigned: b, .. }) => a == b,
+            _ => std::mem::discriminant(&self) == std::mem::discriminant(&other),
+        }
+    }
+
+    /// Digits after the point of a DECIMAL.
+    pub(crate) fn scale(self) -> Option<u8> {
+        match self {
+            Type::Decimal { scale, .. } => Some(scale),
+            _ => None,
+        }
+    }
+
+    fn is_instant(self) -> bool {
+        matches!(self, Type::Time { .. } | Type::DateTime { .. } | Type::Timestamp { .. })
+    }
+
     /// Whether values of this type are whole numbers (integers, YEAR, BIT).
     pub fn is_integer(self) -> bool {
         matches!(self, Type::Int { .. } | Type::Year | Type::Bit { .. })
@@ -135,6 +162,17 @@ impl Value<'_> {
     /// Whether this is SQL NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
+    }
+
+    /// The number that values of a type that [`Type::is_ordinal`] compare by, `None` for others.
+    /// Unsigned numbers are moved by half their range.
+    pub(crate) fn ordinal(&self) -> Option<i64> {
+        match self {
+            Value::Int(v) | Value::Time(v) | Value::DateTime(v) | Value::Timestamp(v) => Some(*v),
+            Value::UInt(v) => Some((v ^ (1 << 63)) as i64),
+            Value::Date(v) => Some(i64::from(*v)),
+            _ => None,
+        }
     }
 
     /// The same value, borrowing its text and bytes from this one.

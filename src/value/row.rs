@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use ethnum::I256;
 
-use super::{Decimal, Type, Value};
+use super::decimal::push_scaled;
+use super::{Decimal, Type, Value, write_json, write_json_string, write_text};
 
 /// A packed row; only its [`RowLayout`] can read it. Equal bytes are equal rows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -135,6 +136,84 @@ impl RowLayout {
         }
     }
 
+    /// Appends the value of a column as text, or, for a `document`, as JSON; `false`, and nothing
+    /// appended, for NULL.
+    #[inline]
+    pub(crate) fn append(
+        &self,
+        row: &[u8],
+        column: usize,
+        document: bool,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if self.is_null(row, column) {
+            return false;
+        }
+        let cell = &self.cells[column];
+        match cell.ty {
+            Type::Int { unsigned: false, .. } => {
+                let number = read_signed(self.cell(row, cell));
+                out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+            }
+            Type::Decimal { scale, .. } if cell.width == 8 => {
+                if document {
+                    out.push(b'"');
+                }
+                push_scaled(out, read_signed(self.cell(row, cell)), scale);
+                if document {
+                    out.push(b'"');
+                }
+            }
+            Type::Text(_) if document => write_json_string(out, self.variable(row, cell)),
+            Type::Text(_) => out.extend_from_slice(self.variable(row, cell)),
+            ty if document => write_json(out, &self.value(row, column), ty),
+            ty => write_text(out, &self.value(row, column), ty),
+        }
+        true
+    }
+
+    /// The number that a column orders by, where [`Type::is_ordinal`]; `None` for NULL. Unsigned
+    /// numbers are moved by half their range.
+    #[inline]
+    pub(crate) fn ordinal(&self, row: &[u8], column: usize) -> Option<i64> {
+        if self.is_null(row, column) {
+            return None;
+        }
+        let cell = &self.cells[column];
+        Some(match cell.ty {
+            Type::Int { unsigned: true, .. } | Type::Year | Type::Bit { .. } => {
+                (read_unsigned(self.cell(row, cell)) ^ (1 << 63)) as i64
+            }
+            _ => read_signed(self.cell(row, cell)),
+        })
+    }
+
+    /// The digits and the scale of a column that is an exact number of at most 64 bits; `None` for
+    /// any other, and for NULL.
+    #[inline]
+    pub(crate) fn short(&self, row: &[u8], column: usize) -> Option<(i64, u8)> {
+        let cell = &self.cells[column];
+        let scale = match cell.ty {
+            Type::Int { unsigned: false, .. } => 0,
+            Type::Decimal { scale, .. } if cell.width == 8 => scale,
+            _ => return None,
+        };
+        (!self.is_null(row, column)).then(|| (read_signed(self.cell(row, cell)), scale))
+    }
+
+    /// The number in a column, where [`Type::is_integer`]; `None` for NULL.
+    #[inline]
+    pub(crate) fn integer(&self, row: &[u8], column: usize) -> Option<i128> {
+        if self.is_null(row, column) {
+            return None;
+        }
+        let cell = &self.cells[column];
+        Some(match cell.ty {
+            Type::Int { unsigned: false, .. } => i128::from(read_signed(self.cell(row, cell))),
+            _ => i128::from(read_unsigned(self.cell(row, cell))),
+        })
+    }
+
     #[inline]
     fn cell<'r>(&self, row: &'r [u8], cell: &Cell) -> &'r [u8] {
         &row[cell.offset as usize..cell.offset as usize + usize::from(cell.width)]
@@ -142,9 +221,9 @@ impl RowLayout {
 
     #[inline]
     fn variable<'r>(&self, row: &'r [u8], cell: &Cell) -> &'r [u8] {
-        let end_at = |offset: u32| {
-            let at = offset as usize;
-            read_unsigned(&row[at..at + 4]) as usize
+        let end_at = |offset: u32| match row[offset as usize..].first_chunk() {
+            Some(end) => u32::from_le_bytes(*end) as usize,
+            None => 0,
         };
         let start = cell.previous.map_or(0, end_at);
         &row[self.fixed + start..self.fixed + end_at(cell.offset)]

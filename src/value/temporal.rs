@@ -47,17 +47,20 @@ pub fn micros_from_iso(text: impl AsRef<[u8]>) -> Option<i64> {
 }
 
 /// Appends `2024-09-02` for a count of days since 1970-01-01.
-pub fn write_date(out: &mut String, days: i32) {
+pub fn write_date(out: &mut Vec<u8>, days: i32) {
     let (year, month, day) = civil_from_days(days);
-    push_padded(out, year.unsigned_abs(), 4);
-    out.push('-');
-    push_padded(out, month, 2);
-    out.push('-');
-    push_padded(out, day, 2);
+    let (year, [m1, m2], [d1, d2]) = (year.unsigned_abs(), two(month), two(day));
+    if year < 10_000 {
+        let ([y1, y2], [y3, y4]) = (two(year as i64 / 100), two(year as i64 % 100));
+        out.extend_from_slice(&[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2]);
+    } else {
+        out.extend_from_slice(itoa::Buffer::new().format(year).as_bytes());
+        out.extend_from_slice(&[b'-', m1, m2, b'-', d1, d2]);
+    }
 }
 
 /// Appends `2024-09-02T17:21:02.123` with `separator` for the `T` and `fsp` fractional digits.
-pub fn write_datetime(out: &mut String, micros: i64, fsp: u8, separator: char) {
+pub fn write_datetime(out: &mut Vec<u8>, micros: i64, fsp: u8, separator: u8) {
     let days = micros.div_euclid(MICROS_PER_DAY);
     write_date(out, i32::try_from(days).unwrap_or(0));
     out.push(separator);
@@ -65,9 +68,9 @@ pub fn write_datetime(out: &mut String, micros: i64, fsp: u8, separator: char) {
 }
 
 /// Appends `-838:59:59.5` with `fsp` fractional digits, as MySQL prints TIME.
-pub fn write_time(out: &mut String, micros: i64, fsp: u8) {
+pub fn write_time(out: &mut Vec<u8>, micros: i64, fsp: u8) {
     if micros < 0 {
-        out.push('-');
+        out.push(b'-');
     }
     write_clock(out, micros.saturating_abs(), fsp);
 }
@@ -129,32 +132,43 @@ fn digits(bytes: &[u8]) -> Option<i64> {
     bytes.iter().try_fold(0i64, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
 }
 
-fn write_clock(out: &mut String, micros: i64, fsp: u8) {
+fn write_clock(out: &mut Vec<u8>, micros: i64, fsp: u8) {
     let seconds = micros / MICROS_PER_SECOND;
-    push_padded(out, seconds / 3600, 2);
-    out.push(':');
-    push_padded(out, seconds / 60 % 60, 2);
-    out.push(':');
-    push_padded(out, seconds % 60, 2);
+    let (hours, [m1, m2], [s1, s2]) = (seconds / 3600, two(seconds / 60 % 60), two(seconds % 60));
+    if hours < 100 {
+        push_two(out, hours);
+    } else {
+        out.extend_from_slice(itoa::Buffer::new().format(hours).as_bytes());
+    }
+    out.extend_from_slice(&[b':', m1, m2, b':', s1, s2]);
     if fsp > 0 {
-        out.push('.');
-        let fraction = micros % MICROS_PER_SECOND / 10_i64.pow(6 - u32::from(fsp.min(6)));
-        push_padded(out, fraction, usize::from(fsp.min(6)));
+        let digits = usize::from(fsp.min(6));
+        let mut fraction = *b".000000";
+        let mut rest = micros % MICROS_PER_SECOND;
+        for digit in fraction[1..].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        out.extend_from_slice(&fraction[..=digits]);
     }
 }
 
-fn push_padded(out: &mut String, number: impl itoa::Integer, width: usize) {
-    let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(number);
-    for _ in digits.len()..width {
-        out.push('0');
-    }
-    out.push_str(digits);
+/// Appends a number from 0 to 99 as two digits.
+#[inline]
+pub(crate) fn push_two(out: &mut Vec<u8>, number: i64) {
+    out.extend_from_slice(&two(number));
+}
+
+/// The two digits of a number from 0 to 99.
+#[inline]
+fn two(number: i64) -> [u8; 2] {
+    let number = number as u8;
+    [b'0' + number / 10, b'0' + number % 10]
 }
 
 /// Year, month and day of a day count. Counted from 1 March of year 0, so that a leap day is the
 /// last day of its year, in eras of 400 years, which all have the same number of days.
-fn civil_from_days(days: i32) -> (i64, i64, i64) {
+pub(crate) fn civil_from_days(days: i32) -> (i64, i64, i64) {
     const ERA: i64 = 146_097;
     const TO_EPOCH: i64 = 719_468;
     let days = i64::from(days) + TO_EPOCH;
@@ -200,9 +214,9 @@ mod tests {
             ("9999-12-31T23:59:59.999999", 6),
         ] {
             let micros = micros_from_iso(text).unwrap();
-            let mut out = String::new();
-            write_datetime(&mut out, micros, fsp, 'T');
-            assert_eq!(out, text);
+            let mut out = Vec::new();
+            write_datetime(&mut out, micros, fsp, b'T');
+            assert_eq!(out, text.as_bytes());
             assert_eq!(micros_from_iso(format!("{text}Z")), Some(micros));
             assert_eq!(micros_from_iso(text.replace('T', " ")), Some(micros));
         }
@@ -230,9 +244,9 @@ mod tests {
     #[test]
     fn times_read_back() {
         for (text, fsp) in [("-838:59:59", 0), ("00:00:00.000001", 6), ("100:00:00", 0)] {
-            let mut out = String::new();
+            let mut out = Vec::new();
             write_time(&mut out, micros_from_time(text).unwrap(), fsp);
-            assert_eq!(out, text);
+            assert_eq!(out, text.as_bytes());
         }
     }
 }

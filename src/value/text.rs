@@ -1,55 +1,67 @@
 //! Values as text, as MySQL prints them, and back.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use super::temporal::{days_from_bytes, micros_from_iso, micros_from_time};
 use super::{Decimal, Type, Value, normalize_json, write_date, write_datetime, write_time};
 
 /// Appends a value as MySQL converts it to text (in CONCAT, or at its client). NULL appends
 /// nothing; bytes that are not UTF-8 are replaced.
-pub fn write_text(out: &mut String, value: &Value<'_>, ty: Type) {
+pub fn write_text(out: &mut Vec<u8>, value: &Value<'_>, ty: Type) {
     match value {
-        Value::DateTime(v) | Value::Timestamp(v) => write_datetime(out, *v, fsp(ty), ' '),
-        Value::Bytes(v) => out.push_str(&String::from_utf8_lossy(v)),
+        Value::DateTime(v) | Value::Timestamp(v) => write_datetime(out, *v, fsp(ty), b' '),
+        Value::Bytes(v) => out.extend_from_slice(String::from_utf8_lossy(v).as_bytes()),
         _ => write_shown(out, value, ty),
     }
 }
 
+/// A value as MySQL converts it to text; empty for NULL.
+pub fn to_text(value: &Value<'_>, ty: Type) -> String {
+    let mut out = Vec::new();
+    write_text(&mut out, value, ty);
+    into_text(out)
+}
+
+/// Text that was put together of texts.
+pub(crate) fn into_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
 /// Appends a value as a document shows it, without quotes: instants in RFC 3339.
-pub(super) fn write_shown(out: &mut String, value: &Value<'_>, ty: Type) {
+pub(super) fn write_shown(out: &mut Vec<u8>, value: &Value<'_>, ty: Type) {
     match value {
         Value::Null => {}
-        Value::Int(v) => out.push_str(itoa::Buffer::new().format(*v)),
-        Value::UInt(v) => out.push_str(itoa::Buffer::new().format(*v)),
+        Value::Int(v) => out.extend_from_slice(itoa::Buffer::new().format(*v).as_bytes()),
+        Value::UInt(v) => out.extend_from_slice(itoa::Buffer::new().format(*v).as_bytes()),
         Value::Decimal(v) => v.push_to(out),
         Value::Float(v) => write_float(out, *v),
         Value::Double(v) => write_double(out, *v),
-        Value::Text(v) | Value::Json(v) => out.push_str(v),
-        Value::Bytes(v) => out.push_str(&String::from_utf8_lossy(v)),
+        Value::Text(v) | Value::Json(v) => out.extend_from_slice(v.as_bytes()),
+        Value::Bytes(v) => out.extend_from_slice(String::from_utf8_lossy(v).as_bytes()),
         Value::Date(v) => write_date(out, *v),
         Value::Time(v) => write_time(out, *v, fsp(ty)),
-        Value::DateTime(v) => write_datetime(out, *v, fsp(ty), 'T'),
+        Value::DateTime(v) => write_datetime(out, *v, fsp(ty), b'T'),
         Value::Timestamp(v) => {
-            write_datetime(out, *v, fsp(ty), 'T');
-            out.push('Z');
+            write_datetime(out, *v, fsp(ty), b'T');
+            out.push(b'Z');
         }
     }
 }
 
 /// Appends a DOUBLE as MySQL prints it: the shortest digits that read back, plain between
 /// 1e-15 and 1e15 and while there is a fraction, else with an exponent.
-pub fn write_double(out: &mut String, number: f64) {
+pub fn write_double(out: &mut Vec<u8>, number: f64) {
     write_floating(out, ryu::Buffer::new().format_finite(number));
 }
 
 /// Appends a FLOAT as MySQL prints it: with six significant digits, which may not read back.
-pub fn write_float(out: &mut String, number: f32) {
+pub fn write_float(out: &mut Vec<u8>, number: f32) {
     write_floating(out, &format!("{number:.5e}"));
 }
 
 /// Appends a DOUBLE as MySQL makes text of it inside of an expression, in at most `width`
 /// characters.
-pub fn write_double_within(out: &mut String, number: f64, width: usize) {
+pub fn write_double_within(out: &mut Vec<u8>, number: f64, width: usize) {
     let mut buffer = ryu::Buffer::new();
     let rounded = |digits: usize| format!("{number:.*e}", digits - 1);
     write_within(out, buffer.format_finite(number), width, rounded);
@@ -57,7 +69,7 @@ pub fn write_double_within(out: &mut String, number: f64, width: usize) {
 
 /// Appends a FLOAT as MySQL makes text of it inside of an expression, in at most `width`
 /// characters.
-pub fn write_float_within(out: &mut String, number: f32, width: usize) {
+pub fn write_float_within(out: &mut Vec<u8>, number: f32, width: usize) {
     let rounded = |digits: usize| format!("{number:.*e}", digits - 1);
     write_within(out, &format!("{number:.5e}"), width, rounded);
 }
@@ -148,31 +160,31 @@ impl Digits {
         width - i32::from(exponent < 0) - 1 - exponent_digits - i32::from(self.count() > 1)
     }
 
-    fn write_plain(&self, out: &mut String) {
+    fn write_plain(&self, out: &mut Vec<u8>) {
         if self.negative {
-            out.push('-');
+            out.push(b'-');
         }
         if self.is_zero() {
-            out.push('0');
+            out.push(b'0');
         } else if self.point <= 0 {
-            out.push_str("0.");
-            (self.point..0).for_each(|_| out.push('0'));
-            out.push_str(&self.significant);
+            out.extend_from_slice(b"0.");
+            (self.point..0).for_each(|_| out.push(b'0'));
+            out.extend_from_slice(self.significant.as_bytes());
         } else if self.point >= self.count() {
-            out.push_str(&self.significant);
-            (self.count()..self.point).for_each(|_| out.push('0'));
+            out.extend_from_slice(self.significant.as_bytes());
+            (self.count()..self.point).for_each(|_| out.push(b'0'));
         } else {
             let (whole, fraction) = self.significant.split_at(self.point as usize);
             let _ = write!(out, "{whole}.{fraction}");
         }
     }
 
-    fn write_exponent(&self, out: &mut String) {
+    fn write_exponent(&self, out: &mut Vec<u8>) {
         if self.negative {
-            out.push('-');
+            out.push(b'-');
         }
         let (first, rest) = self.significant.split_at(1);
-        out.push_str(first);
+        out.extend_from_slice(first.as_bytes());
         if !rest.is_empty() {
             let _ = write!(out, ".{rest}");
         }
@@ -181,14 +193,19 @@ impl Digits {
 }
 
 /// Rewrites the shortest digits (as `1.5e-7`, `150.0`) in MySQL's notation.
-fn write_floating(out: &mut String, shortest: &str) {
+fn write_floating(out: &mut Vec<u8>, shortest: &str) {
     let digits = Digits::of(shortest);
     if digits.is_plain() { digits.write_plain(out) } else { digits.write_exponent(out) }
 }
 
 /// The same in `width` characters: with an exponent where the plain number does not fit, and with
 /// fewer digits, which `rounded` gives, where that does not either.
-fn write_within(out: &mut String, shortest: &str, width: usize, rounded: impl Fn(usize) -> String) {
+fn write_within(
+    out: &mut Vec<u8>,
+    shortest: &str,
+    width: usize,
+    rounded: impl Fn(usize) -> String,
+) {
     let digits = Digits::of(shortest);
     let width = width as i32 - i32::from(digits.negative);
     if digits.is_zero() || digits.is_plain() && digits.plain_width() <= width {
@@ -221,9 +238,9 @@ mod tests {
             (Type::Text(Collation::Other), "x"),
             (Type::Json, "{\"a\": 1}"),
         ] {
-            let mut out = String::new();
+            let mut out = Vec::new();
             write_text(&mut out, &parse_text(ty, text).unwrap(), ty);
-            assert_eq!(out, text);
+            assert_eq!(out, text.as_bytes());
         }
         for (ty, text) in [
             (Type::Int { bytes: 1, unsigned: false }, "128"),
@@ -251,9 +268,9 @@ mod tests {
             (1.5e300, "1.5e300"),
             (1e-20, "1e-20"),
         ] {
-            let mut out = String::new();
+            let mut out = Vec::new();
             write_double(&mut out, number);
-            assert_eq!(out, want);
+            assert_eq!(out, want.as_bytes());
         }
     }
 
@@ -269,9 +286,9 @@ mod tests {
             (-0.0, "-0"),
             (0.0, "0"),
         ] {
-            let mut out = String::new();
+            let mut out = Vec::new();
             write_float(&mut out, number);
-            assert_eq!(out, want);
+            assert_eq!(out, want.as_bytes());
         }
     }
 
@@ -288,14 +305,14 @@ mod tests {
             (0.30000000000000004, 22, "0.30000000000000004"),
             (0.0, 22, "0"),
         ] {
-            let mut out = String::new();
+            let mut out = Vec::new();
             write_double_within(&mut out, number, width);
-            assert_eq!(out, want);
+            assert_eq!(out, want.as_bytes());
         }
         for (number, want) in [(-8.333333e-8, "-8.33333e-8"), (-123456789.0, "-123457000")] {
-            let mut out = String::new();
+            let mut out = Vec::new();
             write_float_within(&mut out, number, 12);
-            assert_eq!(out, want);
+            assert_eq!(out, want.as_bytes());
         }
     }
 }

@@ -112,7 +112,7 @@ impl Comparer<'_> {
 
 /// How large the document of a row is, in bytes.
 fn document_bytes(view: &View, values: &[Value<'static>]) -> u64 {
-    let mut text = String::new();
+    let mut text = Vec::new();
     for (output, value) in view.outputs.iter().zip(values) {
         write_json_string(&mut text, &output.name);
         write_json(&mut text, value, output.expr.ty);
@@ -128,10 +128,10 @@ fn compare_row(view: &View, values: &[Value<'static>], stored: &[u8]) -> Option<
     };
     let is_open = |aggregate: &Aggregate| matches!(aggregate, Aggregate::JsonArray(_));
     let any_order = view.collections.iter().any(|collection| is_open(&collection.aggregate));
-    let mut text = String::new();
     for (place, (output, value)) in view.outputs.iter().zip(values).enumerate() {
-        text.clear();
+        let mut text = Vec::new();
         write_json(&mut text, value, output.expr.ty);
+        let text = String::from_utf8_lossy(&text);
         let Some((name, found)) = members.get(place) else {
             return Some(different(&output.name, shorten(&text), "lacks it".to_owned()));
         };
@@ -277,6 +277,7 @@ mod tests {
                 output("items", Type::Json),
                 output("name", Type::Text(Collation::Other)),
             ],
+            conditions: 0,
             key: vec![0],
             indexes: Vec::new(),
             fingerprint: String::new(),

@@ -10,7 +10,7 @@ use super::compare::Answer;
 use super::position::Executed;
 use crate::config::Mysql;
 use crate::sql::plan::View;
-use crate::value::{Key, Type, Value, parse_text, write_text};
+use crate::value::{Key, Type, Value, parse_text, to_text};
 
 /// What MySQL's answers depend on, set to what documents are defined by.
 const SESSION: [&str; 2] = [
@@ -237,15 +237,9 @@ pub(super) fn literal(value: &Value<'_>, ty: Type) -> String {
         Value::Text(text) => format!("_utf8mb4 x'{}'", hex(text.as_bytes())),
         Value::Bytes(bytes) => format!("x'{}'", hex(bytes)),
         Value::Date(_) | Value::Time(_) | Value::DateTime(_) | Value::Timestamp(_) => {
-            let mut text = String::new();
-            write_text(&mut text, value, ty);
-            format!("'{text}'")
+            format!("'{}'", to_text(value, ty))
         }
-        _ => {
-            let mut text = String::new();
-            write_text(&mut text, value, ty);
-            text
-        }
+        _ => to_text(value, ty),
     }
 }
 

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use super::database::{quoted_name, text_literal};
 use crate::change::{Change, Op};
 use crate::sql::plan::{Plan, Table, TableId, TableSource, View};
-use crate::value::{Collation, Key, Row, Type, Value, write_json, write_text};
+use crate::value::{
+    Collation, Key, Row, Type, Value, into_text, to_text, write_json, write_json_string,
+};
 
 /// The rows of every stream that some view reads.
 pub(super) struct Events {
@@ -109,15 +111,16 @@ impl Events {
     /// table of that name. The LIMIT keeps MySQL from reading the JSON once a row of the view.
     pub(super) fn table_expression(&self, table: TableId, keys: &BTreeSet<Key>) -> String {
         let held = self.plan.table(table);
-        let mut json = String::from("[");
+        let mut json = b"[".to_vec();
         if let Some(events) = self.tables.get(&table) {
             for (at, row) in keys.iter().filter_map(|key| events.rows.get(key)).enumerate() {
-                json.push_str(if at > 0 { ",[" } else { "[" });
+                json.extend_from_slice(if at > 0 { b",[" } else { b"[" });
                 write_event(&mut json, held, row);
-                json.push(']');
+                json.push(b']');
             }
         }
-        json.push(']');
+        json.push(b']');
+        let json = into_text(json);
         let (mut names, mut taken, mut columns) = (Vec::new(), Vec::new(), Vec::new());
         for (at, column) in held.columns.iter().enumerate() {
             let name = quoted_name(&column.name);
@@ -191,10 +194,10 @@ fn comparable<'v>(values: impl Iterator<Item = &'v Value<'v>>) -> Option<Key> {
 
 /// The row's values as elements that JSON_TABLE reads exactly: whole numbers and JSON as they are,
 /// everything else as MySQL's text or as base64.
-fn write_event(out: &mut String, table: &Table, row: &Row) {
+fn write_event(out: &mut Vec<u8>, table: &Table, row: &Row) {
     for (at, column) in table.columns.iter().enumerate() {
         if at > 0 {
-            out.push(',');
+            out.push(b',');
         }
         let value = table.layout.value(row.as_bytes(), at);
         match value {
@@ -202,9 +205,7 @@ fn write_event(out: &mut String, table: &Table, row: &Row) {
                 write_json(out, &value, column.ty);
             }
             _ => {
-                let mut text = String::new();
-                write_text(&mut text, &value, column.ty);
-                write_json(out, &Value::Text(text.into()), Type::Text(Collation::Binary));
+                write_json_string(out, to_text(&value, column.ty));
             }
         }
     }
@@ -273,6 +274,7 @@ mod tests {
             scope: Scope { from: NodeId(0), joins: Vec::new(), filter: None },
             collections: Vec::new(),
             outputs: Vec::new(),
+            conditions: 0,
             key: Vec::new(),
             indexes: Vec::new(),
             fingerprint: String::new(),

@@ -8,7 +8,7 @@ use viewtide::engine::Document;
 use viewtide::sql::expr::{Bindings, EvalError, Expr};
 use viewtide::sql::plan::*;
 use viewtide::value::{
-    Decimal, Key, Value, compare, write_json, write_json_element, write_json_string, write_text,
+    Decimal, Key, Value, compare, to_text, write_json, write_json_element, write_json_string,
 };
 
 /// One row by its columns.
@@ -74,28 +74,30 @@ impl<'a> Scan<'a> {
         match self.admitted(&self.view.scope, row) {
             Ok(Some(binding)) => *self.bound.borrow_mut() = binding,
             Ok(None) => return Document::Absent,
-            Err(EvalError { code, message }) => {
+            Err(error) => {
+                let (code, message) = error.into_parts();
                 return Document::Error { code, column: None, message };
             }
         }
-        let mut body = String::from("{");
+        let mut body = b"{".to_vec();
         let mut values = Vec::new();
         for output in &self.view.outputs {
             let value = match output.expr.eval_stored(self) {
                 Ok(value) => value.into_owned(),
-                Err(EvalError { code, message }) => {
+                Err(error) => {
+                    let (code, message) = error.into_parts();
                     return Document::Error { code, column: Some(output.name.clone()), message };
                 }
             };
             if body.len() > 1 {
-                body.push(',');
+                body.push(b',');
             }
             write_json_string(&mut body, &output.name);
-            body.push(':');
+            body.push(b':');
             write_json(&mut body, &value, output.expr.ty);
             values.push(value);
         }
-        body.push('}');
+        body.push(b'}');
         let index_values = self.view.indexes.iter().map(|index| {
             let mut key = Key::new();
             index.columns.iter().for_each(|&column| key.push(&values[column]));
@@ -261,9 +263,7 @@ impl<'a> Scan<'a> {
                 for binding in self.sorted(scope, order_by)? {
                     let value_here = self.stored_under(&binding, value)?;
                     if !value_here.is_null() {
-                        let mut text = String::new();
-                        write_text(&mut text, &value_here, value.ty);
-                        texts.push(text);
+                        texts.push(to_text(&value_here, value.ty));
                     }
                 }
                 match texts.as_slice() {
@@ -275,9 +275,9 @@ impl<'a> Scan<'a> {
             Aggregate::JsonArray(expr) => {
                 let mut elements = Vec::new();
                 for binding in self.every(scope)? {
-                    let mut element = String::new();
+                    let mut element = Vec::new();
                     write_json_element(&mut element, &self.under(&binding, expr)?, expr.ty);
-                    elements.push(element);
+                    elements.push(String::from_utf8(element).unwrap());
                 }
                 match elements.as_slice() {
                     [] => Value::Null,

@@ -221,6 +221,7 @@ impl<'a> Builder<'a> {
             scope,
             collections: std::mem::take(&mut self.collections),
             outputs,
+            conditions: 0,
             key,
             indexes,
             fingerprint: String::new(),

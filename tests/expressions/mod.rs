@@ -119,9 +119,9 @@ fn ours(plan: &Plan, engine: &mut Engine, id: i64) -> Vec<Answer> {
 }
 
 /// The values of a JSON object, as written.
-fn raw_values(body: &str) -> Vec<String> {
+fn raw_values(body: &[u8]) -> Vec<String> {
     let raw: Vec<(String, Box<serde_json::value::RawValue>)> =
-        serde_json::from_str::<Members>(body).unwrap().0;
+        serde_json::from_slice::<Members>(body).unwrap().0;
     raw.into_iter().map(|(_, value)| value.get().to_owned()).collect()
 }
 

@@ -102,15 +102,15 @@ pub(crate) fn value(ty: Type, bytes: Option<Vec<u8>>) -> Value<'static> {
 }
 
 fn answer(ty: Type, bytes: Option<Vec<u8>>) -> Answer {
-    let mut json = String::new();
+    let mut json = Vec::new();
     match (ty, bytes) {
         // As MySQL prints it, not as a number of the type's scale would.
         (Type::Decimal { .. }, Some(digits)) => {
-            write_json_string(&mut json, &String::from_utf8(digits).unwrap());
+            write_json_string(&mut json, digits);
         }
         (ty, bytes) => write_json(&mut json, &value(ty, bytes), ty),
     }
-    Answer::Value(ty, json)
+    Answer::Value(ty, String::from_utf8(json).unwrap())
 }
 
 fn type_of(column: &mysql_async::Column) -> Type {

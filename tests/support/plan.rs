@@ -49,6 +49,7 @@ pub(crate) fn add_view(
         scope: Scope { from: NodeId(0), joins: Vec::new(), filter: None },
         collections: Vec::new(),
         outputs: held.iter().enumerate().map(output).collect(),
+        conditions: 0,
         key: (0..key).collect(),
         indexes: indexes
             .iter()

@@ -95,6 +95,6 @@ impl Drop for Service {
 }
 
 /// A document with these values of the view's indexes.
-pub(crate) fn present(body: impl Into<String>, index_values: &[Key]) -> Document {
+pub(crate) fn present(body: impl Into<Vec<u8>>, index_values: &[Key]) -> Document {
     Document::Present { body: body.into(), index_values: index_values.to_vec() }
 }

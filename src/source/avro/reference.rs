@@ -75,10 +75,11 @@ fn kind(number: usize, name: &str) -> Kind {
             Some(Type::Timestamp { fsp: 6 }),
             connect("string", "io.debezium.time.ZonedTimestamp"),
             |r| {
-                let mut text = String::new();
+                let mut text = Vec::new();
                 let fsp = r.random_range(0..=6);
-                write_datetime(&mut text, r.random_range(1..1 << 51), fsp, 'T');
-                Avro::String(text + "Z")
+                write_datetime(&mut text, r.random_range(1..1 << 51), fsp, b'T');
+                text.push(b'Z');
+                Avro::String(String::from_utf8(text).unwrap())
             },
         ),
         14 => (

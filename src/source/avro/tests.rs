@@ -122,14 +122,14 @@ fn single() -> Table {
 
 /// A row as a document would show it.
 fn shown(table: &Table, row: &Row) -> String {
-    let mut out = String::from("{");
+    let mut out = b"{".to_vec();
     for (i, column) in table.columns.iter().enumerate() {
         let comma = if i > 0 { "," } else { "" };
-        out.push_str(&format!("{comma}\n{}: ", column.name));
+        out.extend_from_slice(format!("{comma}\n{}: ", column.name).as_bytes());
         write_json(&mut out, &table.layout.value(row.as_bytes(), i), column.ty);
     }
-    out.push_str("\n}");
-    out
+    out.extend_from_slice(b"\n}");
+    String::from_utf8(out).unwrap()
 }
 
 fn row_of(decoded: &Decoded) -> &Row {

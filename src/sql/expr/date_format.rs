@@ -1,10 +1,12 @@
 //! DATE_FORMAT.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use jiff::civil::{Date, Weekday};
 
-use crate::value::{MICROS_PER_DAY, MICROS_PER_SECOND, Value, date_from_days};
+use crate::value::{
+    MICROS_PER_DAY, MICROS_PER_SECOND, Value, civil_from_days, date_from_days, push_two,
+};
 
 /// A format read once, when the view is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ impl DateFormat {
     }
 
     /// Appends an instant or a date; `false` for NULL.
-    pub(super) fn append(&self, value: &Value<'_>, out: &mut String) -> bool {
+    pub(super) fn append(&self, value: &Value<'_>, out: &mut Vec<u8>) -> bool {
         let (days, micros) = match value {
             Value::Date(days) => (*days, 0),
             Value::DateTime(v) | Value::Timestamp(v) => {
@@ -69,12 +71,11 @@ impl DateFormat {
             }
             _ => return false,
         };
-        let Some(date) = date_from_days(days) else { return false };
-        let moment = Moment { date, micros };
+        let moment = Moment::new(days, micros);
         for part in &self.0 {
             match part {
-                Part::Text(text) => out.push_str(text),
-                // Writing to a String cannot fail.
+                Part::Text(text) => out.extend_from_slice(text.as_bytes()),
+                // Writing to a vector cannot fail.
                 Part::Field(field) => drop(moment.write(*field, out)),
             }
         }
@@ -82,63 +83,85 @@ impl DateFormat {
     }
 }
 
+/// An instant taken apart.
 struct Moment {
-    date: Date,
-    /// Since midnight.
+    days: i32,
+    year: i64,
+    month: i64,
+    day: i64,
+    hour: i64,
+    minute: i64,
+    second: i64,
+    /// Of the second.
     micros: i64,
 }
 
 impl Moment {
-    fn write(&self, field: char, out: &mut String) -> std::fmt::Result {
-        let date = self.date;
-        let seconds = self.micros / MICROS_PER_SECOND;
-        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    fn new(days: i32, micros: i64) -> Moment {
+        let (year, month, day) = civil_from_days(days);
+        let seconds = (micros / MICROS_PER_SECOND) as u32;
+        Moment {
+            days,
+            year,
+            month,
+            day,
+            hour: i64::from(seconds / 3600),
+            minute: i64::from(seconds / 60 % 60),
+            second: i64::from(seconds % 60),
+            micros: micros % MICROS_PER_SECOND,
+        }
+    }
+
+    fn write(&self, field: char, out: &mut Vec<u8>) -> std::io::Result<()> {
+        match field {
+            'd' => push_two(out, self.day),
+            'H' => push_two(out, self.hour),
+            'i' => push_two(out, self.minute),
+            'm' => push_two(out, self.month),
+            'S' | 's' => push_two(out, self.second),
+            'Y' => {
+                push_two(out, self.year / 100);
+                push_two(out, self.year % 100);
+            }
+            'y' => push_two(out, self.year % 100),
+            field => return self.write_rare(field, out),
+        }
+        Ok(())
+    }
+
+    fn write_rare(&self, field: char, out: &mut Vec<u8>) -> std::io::Result<()> {
+        let Moment { hour, minute, second, .. } = *self;
+        // MySQL stores no day outside of the calendar.
+        let Some(date) = date_from_days(self.days) else { return Ok(()) };
         let hour12 = (hour + 11) % 12 + 1;
         let half = if hour < 12 { "AM" } else { "PM" };
         let month = MONTHS[(date.month() - 1) as usize];
         let weekday = date.weekday().to_sunday_zero_offset() as usize;
         match field {
-            'a' => out.push_str(&DAYS[weekday][..3]),
-            'b' => out.push_str(&month[..3]),
-            'c' => write!(out, "{}", date.month())?,
-            'D' => write!(out, "{}{}", date.day(), ordinal(date.day()))?,
-            'd' => two(out, date.day()),
-            'e' => write!(out, "{}", date.day())?,
-            'f' => write!(out, "{:06}", self.micros % MICROS_PER_SECOND)?,
-            'H' => two(out, hour as i8),
-            'h' | 'I' => write!(out, "{hour12:02}")?,
-            'i' => two(out, minute as i8),
-            'j' => write!(out, "{:03}", date.day_of_year())?,
-            'k' => write!(out, "{hour}")?,
-            'l' => write!(out, "{hour12}")?,
-            'M' => out.push_str(month),
-            'm' => two(out, date.month()),
-            'p' => out.push_str(half),
-            'r' => write!(out, "{hour12:02}:{minute:02}:{second:02} {half}")?,
-            'S' | 's' => two(out, second as i8),
-            'T' => write!(out, "{hour:02}:{minute:02}:{second:02}")?,
-            'U' => write!(out, "{:02}", week_from_zero(date, Weekday::Sunday))?,
-            'u' => write!(out, "{:02}", week_from_zero(date, Weekday::Monday))?,
-            'V' => write!(out, "{:02}", week_of_year(date, Weekday::Sunday).1)?,
-            'v' => write!(out, "{:02}", week_of_year(date, Weekday::Monday).1)?,
-            'W' => out.push_str(DAYS[weekday]),
-            'w' => write!(out, "{weekday}")?,
-            'X' => write!(out, "{:04}", week_of_year(date, Weekday::Sunday).0)?,
-            'x' => write!(out, "{:04}", week_of_year(date, Weekday::Monday).0)?,
-            'Y' => {
-                two(out, (date.year() / 100) as i8);
-                two(out, (date.year() % 100) as i8);
-            }
-            _ => two(out, (date.year() % 100) as i8),
+            'a' => write!(out, "{}", &DAYS[weekday][..3]),
+            'b' => write!(out, "{}", &month[..3]),
+            'c' => write!(out, "{}", date.month()),
+            'D' => write!(out, "{}{}", date.day(), ordinal(date.day())),
+            'e' => write!(out, "{}", date.day()),
+            'f' => write!(out, "{:06}", self.micros),
+            'h' | 'I' => write!(out, "{hour12:02}"),
+            'j' => write!(out, "{:03}", date.day_of_year()),
+            'k' => write!(out, "{hour}"),
+            'l' => write!(out, "{hour12}"),
+            'M' => write!(out, "{month}"),
+            'p' => write!(out, "{half}"),
+            'r' => write!(out, "{hour12:02}:{minute:02}:{second:02} {half}"),
+            'T' => write!(out, "{hour:02}:{minute:02}:{second:02}"),
+            'U' => write!(out, "{:02}", week_from_zero(date, Weekday::Sunday)),
+            'u' => write!(out, "{:02}", week_from_zero(date, Weekday::Monday)),
+            'V' => write!(out, "{:02}", week_of_year(date, Weekday::Sunday).1),
+            'v' => write!(out, "{:02}", week_of_year(date, Weekday::Monday).1),
+            'W' => write!(out, "{}", DAYS[weekday]),
+            'w' => write!(out, "{weekday}"),
+            'X' => write!(out, "{:04}", week_of_year(date, Weekday::Sunday).0),
+            _ => write!(out, "{:04}", week_of_year(date, Weekday::Monday).0),
         }
-        Ok(())
     }
-}
-
-/// Two digits; the common fields, without the machinery of formatting.
-fn two(out: &mut String, number: i8) {
-    out.push(char::from(b'0' + (number / 10) as u8));
-    out.push(char::from(b'0' + (number % 10) as u8));
 }
 
 fn ordinal(day: i8) -> &'static str {

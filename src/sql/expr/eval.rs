@@ -1,13 +1,14 @@
 //! Evaluates expressions.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use super::arithmetic::at_most;
 use super::convert::{cast, number_as, truth};
-use super::{Bindings, CompareOp, Comparison, EvalError, Expr, ExprKind};
+use super::{Bindings, CompareBy, CompareOp, Comparison, EvalError, Expr, ExprKind};
 use crate::value::{
-    Type, Value, compare, write_double_within, write_float_within, write_json, write_json_element,
-    write_json_text, write_text,
+    Type, Value, compare, into_text, write_double_within, write_float_within, write_json,
+    write_json_element, write_json_text, write_text,
 };
 
 /// Characters that MySQL gives the text of a FLOAT column.
@@ -49,15 +50,16 @@ impl Expr {
             | ExprKind::ConcatSeparated(_)
             | ExprKind::DateFormat(..) => self.eval_text(bindings)?,
             ExprKind::JsonObject(_) | ExprKind::JsonArray(_) => {
-                let mut out = String::new();
+                let mut out = Vec::new();
                 self.append_element(bindings, &mut out)?;
-                Value::Json(Cow::Owned(out))
+                Value::Json(Cow::Owned(into_text(out)))
             }
             ExprKind::Arithmetic(arithmetic) => arithmetic.eval(bindings, self.ty)?,
             ExprKind::Compare(comparison) => boolean(comparison.eval(bindings)?),
-            ExprKind::IsNull(inner) => boolean(Some(inner.eval(bindings)?.is_null())),
+            ExprKind::IsNull(inner) => boolean(Some(inner.is_null(bindings)?)),
             ExprKind::IsTrue(inner) => boolean(Some(inner.truth(bindings)? == Some(true))),
             ExprKind::Not(inner) => boolean(inner.truth(bindings)?.map(|truth| !truth)),
+            ExprKind::Once(..) => boolean(self.truth(bindings)?),
             ExprKind::And(parts) => boolean(junction(parts, bindings, false)?),
             ExprKind::Or(parts) => boolean(junction(parts, bindings, true)?),
             ExprKind::Case { .. } => match self.branch(bindings)? {
@@ -89,8 +91,9 @@ impl Expr {
             ExprKind::Compare(comparison) => comparison.eval(bindings),
             ExprKind::And(parts) => junction(parts, bindings, false),
             ExprKind::Or(parts) => junction(parts, bindings, true),
-            ExprKind::IsNull(inner) => Ok(Some(inner.eval(bindings)?.is_null())),
+            ExprKind::IsNull(inner) => Ok(Some(inner.is_null(bindings)?)),
             ExprKind::Not(inner) => Ok(inner.truth(bindings)?.map(|truth| !truth)),
+            ExprKind::Once(number, inner) => bindings.once(*number, || inner.truth(bindings)),
             _ => Ok(truth(&self.eval(bindings)?)),
         }
     }
@@ -114,20 +117,35 @@ impl Expr {
     ///
     /// # Errors
     /// Where MySQL raises one; what was appended then means nothing.
+    #[inline]
     pub fn append_text<B: Bindings>(
         &self,
         bindings: &B,
-        out: &mut String,
+        out: &mut Vec<u8>,
     ) -> Result<bool, EvalError> {
         match &self.kind {
             ExprKind::Literal(Value::Text(text)) => {
-                out.push_str(text);
+                out.extend_from_slice(text.as_bytes());
                 Ok(true)
             }
             // A column holds what its type can hold.
-            ExprKind::Column { node, column } => {
-                Ok(self.append_value(&bindings.column(*node, *column), out))
-            }
+            ExprKind::Column { node, column } => Ok(match self.ty {
+                Type::Float | Type::Double => {
+                    self.append_value(&bindings.column(*node, *column), out)
+                }
+                ty => bindings.append_column((*node, *column), ty, false, out),
+            }),
+            _ => self.append_made_text(bindings, out),
+        }
+    }
+
+    /// Appends the text of an expression that is more than a column or a constant.
+    fn append_made_text<B: Bindings>(
+        &self,
+        bindings: &B,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, EvalError> {
+        match &self.kind {
             ExprKind::Concat(parts) => {
                 let start = out.len();
                 for part in parts {
@@ -143,8 +161,7 @@ impl Expr {
                 let start = out.len();
                 let present = inner.append_text(bindings, out)?;
                 if let Some(limit) = *limit {
-                    let end = out[start..].char_indices().nth(limit).map(|(at, _)| start + at);
-                    out.truncate(end.unwrap_or(out.len()));
+                    out.truncate(start + bytes_of_characters(&out[start..], limit));
                 }
                 Ok(present)
             }
@@ -152,6 +169,13 @@ impl Expr {
                 let value = inner.eval(bindings)?;
                 Ok(format.append(&value, out))
             }
+            ExprKind::Arithmetic(arithmetic) => match arithmetic.short_product(bindings, self.ty) {
+                Some(product) if Some(product.scale()) == self.ty.scale() => {
+                    product.push_to(out);
+                    Ok(true)
+                }
+                _ => Ok(self.append_value(&self.eval_stored(bindings)?, out)),
+            },
             ExprKind::IfPresent(node, inner) => {
                 Ok(bindings.is_present(*node) && inner.append_text(bindings, out)?)
             }
@@ -184,25 +208,33 @@ impl Expr {
     pub fn append_document<B: Bindings>(
         &self,
         bindings: &B,
-        out: &mut String,
+        out: &mut Vec<u8>,
     ) -> Result<(), EvalError> {
         match (&self.kind, self.ty) {
             // A branch's DECIMAL shows as it is, not with the scale of all branches.
             (ExprKind::Case { .. }, Type::Decimal { .. }) => {
                 let start = out.len();
-                out.push('"');
+                out.push(b'"');
                 if self.append_text(bindings, out)? {
-                    out.push('"');
+                    out.push(b'"');
                 } else {
                     out.truncate(start);
-                    out.push_str("null");
+                    out.extend_from_slice(b"null");
                 }
             }
             (ExprKind::JsonObject(_) | ExprKind::JsonArray(_), _) => {
                 self.append_element(bindings, out)?;
             }
             (ExprKind::Column { node, column }, _) => {
-                write_json(out, &bindings.column(*node, *column), self.ty);
+                if !bindings.append_column((*node, *column), self.ty, true, out) {
+                    out.extend_from_slice(b"null");
+                }
+            }
+            (ExprKind::Subquery(inner), Type::Json) => inner.append_document(bindings, out)?,
+            (ExprKind::Collection(i), Type::Json) => {
+                if !bindings.append_collection(*i, out)? {
+                    out.extend_from_slice(b"null");
+                }
             }
             (_, Type::Text(_)) => write_json_text(out, |out| self.append_text(bindings, out))?,
             _ => write_json(out, &self.eval_stored(bindings)?, self.ty),
@@ -218,39 +250,84 @@ impl Expr {
     pub fn append_element<B: Bindings>(
         &self,
         bindings: &B,
-        out: &mut String,
+        out: &mut Vec<u8>,
     ) -> Result<(), EvalError> {
         match &self.kind {
             ExprKind::JsonObject(members) => {
-                out.push('{');
+                out.push(b'{');
                 for (i, (name, member)) in members.iter().enumerate() {
                     if i > 0 {
-                        out.push_str(", ");
+                        out.extend_from_slice(b", ");
                     }
-                    out.push_str(name);
-                    out.push_str(": ");
+                    out.extend_from_slice(name);
+                    out.extend_from_slice(b": ");
                     member.append_element(bindings, out)?;
                 }
-                out.push('}');
+                out.push(b'}');
             }
             ExprKind::JsonArray(parts) => {
-                out.push('[');
+                out.push(b'[');
                 for (i, part) in parts.iter().enumerate() {
                     if i > 0 {
-                        out.push_str(", ");
+                        out.extend_from_slice(b", ");
                     }
                     part.append_element(bindings, out)?;
                 }
-                out.push(']');
+                out.push(b']');
             }
-            _ if self.is_boolean() => out.push_str(match self.truth(bindings)? {
-                Some(true) => "true",
-                Some(false) => "false",
-                None => "null",
+            ExprKind::Subquery(inner) if self.ty == Type::Json => {
+                inner.append_element(bindings, out)?;
+            }
+            ExprKind::Collection(i) if self.ty == Type::Json => {
+                if !bindings.append_collection(*i, out)? {
+                    out.extend_from_slice(b"null");
+                }
+            }
+            _ if self.is_boolean() => out.extend_from_slice(match self.truth(bindings)? {
+                Some(true) => b"true",
+                Some(false) => b"false",
+                None => b"null",
             }),
             _ => write_json_element(out, &self.eval(bindings)?, self.ty),
         }
         Ok(())
+    }
+
+    fn is_null<B: Bindings>(&self, bindings: &B) -> Result<bool, EvalError> {
+        match &self.kind {
+            ExprKind::Column { node, column } => Ok(bindings.is_null(*node, *column)),
+            ExprKind::IfPresent(node, inner) => {
+                Ok(!bindings.is_present(*node) || inner.is_null(bindings)?)
+            }
+            _ => Ok(self.eval(bindings)?.is_null()),
+        }
+    }
+
+    /// Whether the value is a number by itself, without a look at its type: see
+    /// [`CompareBy::Ordinal`].
+    pub(in crate::sql) fn is_ordinal(&self) -> bool {
+        match &self.kind {
+            ExprKind::Column { .. } => self.ty.is_ordinal(),
+            ExprKind::IfPresent(_, inner) => inner.is_ordinal(),
+            _ => false,
+        }
+    }
+
+    /// The number that stands for the value, where [`Expr::is_ordinal`]; `None` for NULL.
+    fn ordinal<B: Bindings>(&self, bindings: &B) -> Option<i64> {
+        match &self.kind {
+            ExprKind::Column { node, column } => bindings.ordinal(*node, *column),
+            ExprKind::IfPresent(_, inner) => inner.ordinal(bindings),
+            _ => None,
+        }
+    }
+
+    /// The digits and the scale of a column that is an exact number of at most 64 bits.
+    pub(super) fn short<B: Bindings>(&self, bindings: &B) -> Option<(i64, u8)> {
+        match &self.kind {
+            ExprKind::Column { node, column } => bindings.short(*node, *column),
+            _ => None,
+        }
     }
 
     /// The value converted to the type of a CASE or COALESCE around it.
@@ -267,13 +344,13 @@ impl Expr {
     }
 
     fn eval_text<'a, B: Bindings>(&'a self, bindings: &'a B) -> Result<Value<'a>, EvalError> {
-        let mut out = String::new();
+        let mut out = Vec::new();
         let present = self.append_text(bindings, &mut out)?;
-        Ok(if present { Value::Text(Cow::Owned(out)) } else { Value::Null })
+        Ok(if present { Value::Text(Cow::Owned(into_text(out))) } else { Value::Null })
     }
 
     /// Appends a value of the expression as text; `false` for NULL.
-    fn append_value(&self, value: &Value<'_>, out: &mut String) -> bool {
+    fn append_value(&self, value: &Value<'_>, out: &mut Vec<u8>) -> bool {
         match value {
             Value::Float(v) => write_float_within(out, *v, FLOAT_COLUMN_WIDTH),
             Value::Double(v) => write_double_within(out, *v, self.double_width()),
@@ -303,6 +380,14 @@ impl Expr {
 
 impl Comparison {
     fn eval<B: Bindings>(&self, bindings: &B) -> Result<Option<bool>, EvalError> {
+        if self.by == CompareBy::Ordinal {
+            let (left, right) = (self.left.ordinal(bindings), self.right.ordinal(bindings));
+            return Ok(match (left, right) {
+                (Some(left), Some(right)) => Some(self.op.holds(left.cmp(&right))),
+                _ if self.op == CompareOp::NullSafeEqual => Some(left == right),
+                _ => None,
+            });
+        }
         let left = self.left.eval(bindings)?;
         if left.is_null() && self.op != CompareOp::NullSafeEqual {
             return Ok(None);
@@ -314,19 +399,26 @@ impl Comparison {
         if right.is_null() {
             return Ok(None);
         }
-        let order = if self.as_double {
+        let order = if self.by == CompareBy::Double {
             compare(&number_as(left, Type::Double), &number_as(right, Type::Double))
         } else {
             compare(&comparable(left), &comparable(right))
         };
-        Ok(Some(match self.op {
+        Ok(Some(self.op.holds(order)))
+    }
+}
+
+impl CompareOp {
+    /// Whether it is true of two sides in this order.
+    fn holds(self, order: Ordering) -> bool {
+        match self {
             CompareOp::Equal | CompareOp::NullSafeEqual => order.is_eq(),
             CompareOp::NotEqual => order.is_ne(),
             CompareOp::Less => order.is_lt(),
             CompareOp::LessOrEqual => order.is_le(),
             CompareOp::Greater => order.is_gt(),
             CompareOp::GreaterOrEqual => order.is_ge(),
-        }))
+        }
     }
 }
 
@@ -336,6 +428,12 @@ fn comparable(value: Value<'_>) -> Value<'_> {
         Value::Date(_) => number_as(value, Type::DateTime { fsp: 0 }),
         value => value,
     }
+}
+
+/// How many bytes the first characters of a text take.
+fn bytes_of_characters(text: &[u8], characters: usize) -> usize {
+    let starts = text.iter().enumerate().filter(|(_, byte)| (**byte & 0xC0) != 0x80);
+    starts.map(|(at, _)| at).nth(characters).unwrap_or(text.len())
 }
 
 fn boolean(truth: Option<bool>) -> Value<'static> {
@@ -363,13 +461,13 @@ fn junction<B: Bindings>(
 fn concat_separated<B: Bindings>(
     parts: &[Expr],
     bindings: &B,
-    out: &mut String,
+    out: &mut Vec<u8>,
 ) -> Result<bool, EvalError> {
     let Some((separator, parts)) = parts.split_first() else { return Ok(false) };
     let separator = match &separator.kind {
-        ExprKind::Literal(Value::Text(text)) => Cow::Borrowed(text.as_ref()),
+        ExprKind::Literal(Value::Text(text)) => Cow::Borrowed(text.as_bytes()),
         _ => {
-            let mut text = String::new();
+            let mut text = Vec::new();
             if !separator.append_text(bindings, &mut text)? {
                 return Ok(false);
             }
@@ -380,7 +478,7 @@ fn concat_separated<B: Bindings>(
     for part in parts {
         let start = out.len();
         if !first {
-            out.push_str(&separator);
+            out.extend_from_slice(&separator);
         }
         if part.append_text(bindings, out)? {
             first = false;

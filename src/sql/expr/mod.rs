@@ -27,10 +27,10 @@ pub(super) mod functions {
 }
 
 use super::plan::NodeId;
-use crate::value::{Type, Value};
+use crate::value::{Type, Value, write_json, write_text};
 
 /// A typed expression.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
     /// What is computed.
     pub kind: ExprKind,
@@ -41,7 +41,7 @@ pub struct Expr {
 }
 
 /// What an expression computes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
     /// A column of a node's row; NULL while the node has none.
     Column {
@@ -50,6 +50,8 @@ pub enum ExprKind {
         /// Place in the columns of its table.
         column: usize,
     },
+    /// A condition that several columns of a view ask for, by a number: found out once a document.
+    Once(usize, Box<Expr>),
     /// A constant.
     Literal(Value<'static>),
     /// TRUE or FALSE, which JSON functions tell from 1 and 0.
@@ -92,7 +94,7 @@ pub enum ExprKind {
     /// CONCAT_WS: the first stands between the others that are not NULL; NULL if it is.
     ConcatSeparated(Vec<Expr>),
     /// JSON_OBJECT, its members in MySQL's order; each name as JSON.
-    JsonObject(Vec<(String, Expr)>),
+    JsonObject(Vec<(Vec<u8>, Expr)>),
     /// JSON_ARRAY.
     JsonArray(Vec<Expr>),
     /// DATE_FORMAT.
@@ -102,7 +104,7 @@ pub enum ExprKind {
 }
 
 /// A calculation with two numbers; the expression's type says with which kind of numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Arithmetic {
     /// What is done.
     pub op: ArithmeticOp,
@@ -132,7 +134,7 @@ pub enum ArithmeticOp {
 }
 
 /// A comparison; NULL if either side is, but for `<=>`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// What is asked.
     pub op: CompareOp,
@@ -140,8 +142,19 @@ pub struct Comparison {
     pub left: Expr,
     /// Right of the operator.
     pub right: Expr,
-    /// Both sides compare as DOUBLE.
-    pub as_double: bool,
+    /// How the sides are compared.
+    pub by: CompareBy,
+}
+
+/// What two sides are compared as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompareBy {
+    /// Values of their own types.
+    Value,
+    /// DOUBLEs.
+    Double,
+    /// The 64-bit numbers that stand for both: columns of one type that orders so.
+    Ordinal,
 }
 
 /// A comparison operator.
@@ -167,6 +180,53 @@ pub enum CompareOp {
 pub trait Bindings {
     /// A column of a node's row; NULL while the node has none.
     fn column(&self, node: NodeId, column: usize) -> Value<'_>;
+    /// Appends a column's value as text, or, for a `document`, as JSON; `false`, and nothing
+    /// appended, for NULL.
+    fn append_column(
+        &self,
+        (node, column): (NodeId, usize),
+        ty: Type,
+        document: bool,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let value = self.column(node, column);
+        if value.is_null() {
+            return false;
+        }
+        if document {
+            write_json(out, &value, ty)
+        } else {
+            write_text(out, &value, ty)
+        }
+        true
+    }
+    /// The number that a column of a type that [`Type::is_ordinal`] compares by; `None` for NULL.
+    fn ordinal(&self, node: NodeId, column: usize) -> Option<i64> {
+        self.column(node, column).ordinal()
+    }
+    /// The digits and the scale of a column that is an exact number of at most 64 bits.
+    fn short(&self, node: NodeId, column: usize) -> Option<(i64, u8)> {
+        match self.column(node, column) {
+            Value::Int(v) => Some((v, 0)),
+            Value::Decimal(v) => Some((v.small()?, v.scale())),
+            _ => None,
+        }
+    }
+    /// Whether a column is NULL.
+    fn is_null(&self, node: NodeId, column: usize) -> bool {
+        self.column(node, column).is_null()
+    }
+    /// Whether a condition is true that several columns of the document ask for.
+    ///
+    /// # Errors
+    /// Those of `find`, which finds it out.
+    fn once(
+        &self,
+        _condition: usize,
+        find: impl FnOnce() -> Result<Option<bool>, EvalError>,
+    ) -> Result<Option<bool>, EvalError> {
+        find()
+    }
     /// Whether a node has a row.
     fn is_present(&self, node: NodeId) -> bool;
     /// The value of a collection for the rows bound now.
@@ -174,32 +234,41 @@ pub trait Bindings {
     /// # Errors
     /// Where MySQL raises an error for one of its rows.
     fn collection(&self, collection: usize) -> Result<Value<'_>, EvalError>;
-    /// Appends the value of a collection that is text; `false`, and nothing appended, if it is
-    /// NULL.
+    /// Appends the value of a collection that is text or JSON; `false`, and nothing appended, if it
+    /// is NULL.
     ///
     /// # Errors
     /// Where MySQL raises an error for one of its rows; what was appended then means nothing.
-    fn append_collection(&self, collection: usize, out: &mut String) -> Result<bool, EvalError> {
-        let Value::Text(text) = self.collection(collection)? else { return Ok(false) };
-        out.push_str(&text);
+    fn append_collection(&self, collection: usize, out: &mut Vec<u8>) -> Result<bool, EvalError> {
+        let (Value::Text(text) | Value::Json(text)) = self.collection(collection)? else {
+            return Ok(false);
+        };
+        out.extend_from_slice(text.as_bytes());
         Ok(true)
     }
 }
 
 /// An error that MySQL itself raises for a row; the document becomes an error document.
+///
+/// It is one pointer, since every evaluation returns it or a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("MySQL error {code}: {message}")]
-pub struct EvalError {
-    /// MySQL's error number, as 1690 for a value out of range.
-    pub code: u16,
-    /// What happened.
-    pub message: String,
-}
+#[error("MySQL error {}: {}", .0.0, .0.1)]
+pub struct EvalError(Box<(u16, String)>);
 
 impl EvalError {
+    /// An error with MySQL's number, as 1690 for a value out of range, and what happened.
+    pub fn new(code: u16, message: String) -> EvalError {
+        EvalError(Box::new((code, message)))
+    }
+
+    /// MySQL's error number and what happened.
+    pub fn into_parts(self) -> (u16, String) {
+        *self.0
+    }
+
     /// MySQL's error 1690: `kind` as in `BIGINT UNSIGNED`, `sql` the expression.
     pub fn out_of_range(kind: &str, sql: &str) -> EvalError {
-        EvalError { code: 1690, message: format!("{kind} value is out of range in '{sql}'") }
+        EvalError::new(1690, format!("{kind} value is out of range in '{sql}'"))
     }
 }
 
@@ -219,6 +288,7 @@ impl Expr {
                 | ExprKind::Not(_)
                 | ExprKind::And(_)
                 | ExprKind::Or(_)
+                | ExprKind::Once(..)
         )
     }
 
@@ -235,6 +305,7 @@ impl Expr {
             | ExprKind::Boolean(_)
             | ExprKind::Collection(_) => Vec::new(),
             ExprKind::IfPresent(_, inner)
+            | ExprKind::Once(_, inner)
             | ExprKind::Subquery(inner)
             | ExprKind::Cast(inner)
             | ExprKind::Text(inner, _)
@@ -268,6 +339,7 @@ impl Expr {
             | ExprKind::Boolean(_)
             | ExprKind::Collection(_) => Vec::new(),
             ExprKind::IfPresent(_, inner)
+            | ExprKind::Once(_, inner)
             | ExprKind::Subquery(inner)
             | ExprKind::Cast(inner)
             | ExprKind::Text(inner, _)
