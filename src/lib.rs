@@ -27,6 +27,7 @@ pub mod pipeline;
 pub mod api;
 
 pub mod check;
+mod mysql;
 pub mod verify;
 
 pub mod config;

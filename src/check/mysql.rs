@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Error, OptsBuilder};
+use mysql_async::{Conn, Error};
 use tokio::time::timeout;
 
 use super::{Finding, PROBE_WAIT, innermost};
 use crate::config::{Config, Mysql};
+use crate::mysql::{connect, quoted_name};
 use crate::sql::plan::{Plan, TableSource};
 use crate::sql::{self, Catalog, Definitions, SourceFile, TableDefinition};
 
@@ -46,26 +47,12 @@ pub(super) async fn probe(config: &Config, catalog: &Catalog, plan: &Plan) -> Ve
     }
 }
 
-/// A connection to the database of the configuration.
-pub(super) async fn connect(mysql: &Mysql) -> Result<Conn, Error> {
-    let options = OptsBuilder::default()
-        .ip_or_hostname(mysql.host.clone())
-        .tcp_port(mysql.port)
-        .user(Some(mysql.user.clone()))
-        .pass(Some(mysql.password.expose().to_owned()))
-        .db_name(Some(mysql.database.clone()))
-        .prefer_socket(false);
-    let mut connection = Conn::new(options).await?;
-    connection.query_drop("SET NAMES utf8mb4").await?;
-    Ok(connection)
-}
-
 /// What SHOW CREATE TABLE prints, or why it does not.
 pub(super) async fn show_create(
     connection: &mut Conn,
     table: &str,
 ) -> Result<Result<String, String>, Error> {
-    let sql = format!("SHOW CREATE TABLE `{}`", table.replace('`', "``"));
+    let sql = format!("SHOW CREATE TABLE {}", quoted_name(table));
     match connection.query_first::<(String, String), _>(sql).await {
         Ok(Some((_, ddl))) => Ok(Ok(ddl)),
         Ok(None) => Ok(Err("no answer to SHOW CREATE TABLE".to_owned())),

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::{PROBE_WAIT, mysql};
 use crate::config::Config;
+use crate::mysql::connect;
 use crate::sql;
 
 /// Why the DDL was not written.
@@ -63,7 +64,7 @@ pub async fn write_tables(config: &Config) -> Result<Vec<PathBuf>, WriteError> {
 
 /// Names and DDL.
 async fn fetch(config: &Config) -> Result<Vec<(String, String)>, WriteError> {
-    let mut connection = mysql::connect(&config.mysql).await?;
+    let mut connection = connect(&config.mysql).await?;
     let declared = config.definitions().ok().and_then(|d| sql::read_catalog(&d).ok());
     let is_captured =
         |table: &&sql::TableDefinition| table.source == sql::plan::TableSource::Captured;

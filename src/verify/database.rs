@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, OptsBuilder, Row};
+use mysql_async::{Conn, Row};
 
 use super::VerifyError;
 use super::compare::Answer;
 use super::position::Executed;
 use crate::config::Mysql;
+use crate::mysql::{self, quoted_name};
 use crate::sql::plan::View;
 use crate::value::{Key, Type, Value, parse_text, to_text};
 
 /// What MySQL's answers depend on, set to what documents are defined by.
 const SESSION: [&str; 2] = [
-    "SET NAMES utf8mb4, time_zone = '+00:00', group_concat_max_len = 18446744073709551615, \
+    "SET time_zone = '+00:00', group_concat_max_len = 18446744073709551615, \
      sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,\
      ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
@@ -44,14 +45,7 @@ enum Outcome {
 impl Database {
     /// Connects and sets what answers depend on.
     pub(super) async fn connect(mysql: &Mysql) -> Result<Database, VerifyError> {
-        let options = OptsBuilder::default()
-            .ip_or_hostname(mysql.host.clone())
-            .tcp_port(mysql.port)
-            .user(Some(mysql.user.clone()))
-            .pass(Some(mysql.password.expose().to_owned()))
-            .db_name(Some(mysql.database.clone()))
-            .prefer_socket(false);
-        let mut connection = Conn::new(options).await.map_err(VerifyError::mysql)?;
+        let mut connection = mysql::connect(mysql).await.map_err(VerifyError::mysql)?;
         for statement in SESSION {
             connection.query_drop(statement).await.map_err(VerifyError::mysql)?;
         }
@@ -246,11 +240,6 @@ pub(super) fn literal(value: &Value<'_>, ty: Type) -> String {
 /// A text as a literal of MySQL's, readable.
 pub(super) fn text_literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
-/// A name in MySQL's quotes.
-pub(super) fn quoted_name(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
 }
 
 fn key_of<'v>(values: impl Iterator<Item = &'v Value<'static>>) -> Key {

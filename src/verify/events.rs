@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::database::{quoted_name, text_literal};
+use super::database::text_literal;
 use crate::change::{Change, Op};
+use crate::mysql::quoted_name;
 use crate::sql::plan::{Plan, Table, TableId, TableSource, View};
 use crate::value::{
     Collation, Key, Row, Type, Value, into_text, to_text, write_json, write_json_string,

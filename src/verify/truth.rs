@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::VerifyError;
 use super::compare::Answer;
-use super::database::{Database, KeyColumns, among, literal, quoted_name};
+use super::database::{Database, KeyColumns, among, literal};
 use super::position::Target;
 use super::topics::Topics;
 use crate::change::Partition;
+use crate::mysql::quoted_name;
 use crate::sql::plan::{Node, NodeId, Plan, TableId, TableSource, View};
 use crate::value::{Key, Type, Value};
 
