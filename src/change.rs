@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::sql::plan::TableId;
 use crate::value::{Key, Row};
 
@@ -26,7 +28,7 @@ pub enum Op {
 }
 
 /// A Kafka partition.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Partition {
     /// Topic name.
     pub topic: String,
@@ -35,7 +37,7 @@ pub struct Partition {
 }
 
 /// How far a partition has been applied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The first offset not yet applied.
     pub next_offset: i64,

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Modules in reading order: [`value`] and [`change`] are the vocabulary; [`sql`] plans a view;
-//! [`engine`] maintains it; [`source`] and [`sink`] are its two ends and [`pipeline`] the loop
-//! between them; [`api`] serves; [`verify`] asks MySQL whether all that was right.
+//! [`engine`] maintains it; [`source`] and [`sink`] are its two ends, [`state`] keeps its tables
+//! over restarts, and [`pipeline`] is the loop between them; [`api`] serves; [`verify`] asks MySQL whether all that was right.
 
 pub mod value;
 
@@ -21,6 +21,8 @@ pub mod dial;
 pub mod keyspace;
 pub mod sink;
 pub mod source;
+
+pub mod state;
 
 pub mod pipeline;
 

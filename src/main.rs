@@ -222,9 +222,11 @@ fn exit_code(outcome: Result<(), PipelineError>) -> ExitCode {
             ExitCode::from(match error {
                 PipelineError::Fenced { .. } => EXIT_FENCED,
                 PipelineError::Dial(_) => EXIT_CONFIGURATION,
-                PipelineError::Redis(_) | PipelineError::Source(_) | PipelineError::Sequence(_) => {
-                    EXIT_FAILURE
-                }
+                PipelineError::Redis(_)
+                | PipelineError::State(_)
+                | PipelineError::Load(_)
+                | PipelineError::Source(_)
+                | PipelineError::Sequence(_) => EXIT_FAILURE,
             })
         }
     }

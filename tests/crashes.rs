@@ -58,6 +58,7 @@ async fn a_redis_that_forgets_is_filled_again() {
 /// The shop with its seed rows, all published.
 async fn seeded(purpose: &str, redis_url: Option<&str>) -> Deployment {
     let mut shop = Deployment::new(purpose, &repository().join("sql"), redis_url).await;
+    shop.set("VIEWTIDE_STATE_CHECKPOINT_RECORDS", "20");
     let rows = std::fs::read_to_string(repository().join("sql/seed.sql")).unwrap();
     shop.execute(&rows).await;
     shop.capture();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod checkpoints;
 mod command_line;
 mod crashes;
 mod dead_letters;

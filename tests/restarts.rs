@@ -1,14 +1,19 @@
 //! Starts that follow something: a former run, a Redis that forgets, views that came and went.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::json;
 
 use crate::support::deployment::{Deployment, PATIENCE};
 use crate::support::events::{push_event, push_in_transaction};
 use crate::support::redis::{RedisServer, free_port};
-use crate::support::stack::repository;
+use crate::support::stack::{Stack, repository};
 
 const USER: &str = "INSERT INTO users (user_id, name, email) VALUES (1, 'Ida', 'ida@shop.example')";
 const ORDERS: u32 = 20;
@@ -94,6 +99,120 @@ async fn lag_becomes(shop: &Deployment, what: &str, holds: impl Fn(f64) -> bool)
     }
 }
 
+/// Every start begins where the newest usable checkpoint does; what is before need not be there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_reads_only_what_its_checkpoint_lacks() {
+    let redis = RedisServer::start();
+    let mut shop =
+        Deployment::new("checkpoints", &repository().join("sql"), Some(&redis.url())).await;
+    shop.set("VIEWTIDE_STATE_CHECKPOINT_RECORDS", "1");
+    let event = |id: u32, status: &str| json!({"id": id, "order_id": 7, "status": status, "updated_at": 1_900_000_000 + id});
+    let orders: Vec<_> = (1..=ORDERS).map(|order| format!("({order}, 1, 10)")).collect();
+    let orders =
+        format!("INSERT INTO orders (order_id, user_id, total) VALUES {}", orders.join(", "));
+    shop.execute(USER).await;
+    shop.execute(&orders).await;
+    push_in_transaction(&shop, &event(1, "cooked")).await;
+    shop.capture();
+    shop.start();
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    assert_eq!(shop.metric("viewtide_state_loaded_rows").await, Some(0.0));
+    let rows = f64::from(ORDERS + 2);
+
+    // The topics keep nothing of what the checkpoint holds.
+    is_covered(&mut shop).await;
+    shop.kill();
+    trim_topics(&shop, &redis).await;
+    shop.execute("UPDATE orders SET total = 11 WHERE order_id = 7").await;
+    shop.execute("DELETE FROM orders WHERE order_id = 8").await;
+    push_event(&shop, &event(2, "delivered")).await;
+    let is_current = |_: u16, body: &serde_json::Value| {
+        body["order_status"] == "delivered" && body["total"] == "11.00"
+    };
+    shop.start();
+    shop.eventually("/order_details_mv/7", is_current).await;
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    shop.assert_verified();
+    assert_eq!(shop.metric("viewtide_state_loaded_rows").await, Some(rows));
+    let read = format!("viewtide_records_consumed_total{{topic=\"{0}.{0}.orders\"}}", shop.name);
+    // An update, a delete with its tombstone.
+    assert_eq!(shop.metric(&read).await, Some(3.0));
+    let published = "viewtide_documents_published_total{view=\"order_details_mv\"}";
+    assert!(shop.metric(published).await < Some(f64::from(ORDERS)), "it fills what is there");
+
+    // The newest is damaged.
+    is_covered(&mut shop).await;
+    shop.kill();
+    let newest = newest_checkpoint(&shop);
+    let mut bytes = std::fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&newest, bytes).unwrap();
+    shop.execute("UPDATE orders SET total = 12 WHERE order_id = 9").await;
+    shop.start();
+    shop.eventually("/order_details_mv/9", |_, body| body["total"] == "12.00").await;
+    assert!(shop.metric("viewtide_state_loaded_rows").await >= Some(rows - 1.0));
+    shop.assert_verified();
+
+    // Redis forgets while nobody is there.
+    is_covered(&mut shop).await;
+    shop.kill();
+    let _: String = redis.run(&["FLUSHALL"]);
+    shop.start();
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    shop.eventually("/order_details_mv/7", is_current).await;
+    assert_eq!(shop.metric(published).await, Some(f64::from(ORDERS - 1)));
+    shop.assert_verified();
+
+    // Without its state it cannot go on, and says so.
+    shop.kill();
+    std::fs::remove_dir_all(shop.state_folder()).unwrap();
+    shop.start();
+    let log = shop.ends_by_itself().await;
+    assert!(log.contains("the state folder has no checkpoint of what came before"), "{log}");
+}
+
+/// Waits until a checkpoint covers all that was applied.
+async fn is_covered(shop: &mut Deployment) {
+    shop.eventually_metric("viewtide_state_checkpoints_total", |written| written > 0.0).await;
+    shop.eventually_metric("viewtide_state_uncovered_records", |records| records == 0.0).await;
+}
+
+fn newest_checkpoint(shop: &Deployment) -> PathBuf {
+    let files = std::fs::read_dir(shop.state_folder()).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let number = |path: &PathBuf| -> Option<u64> {
+        path.file_stem()?.to_str()?.strip_prefix("checkpoint-")?.parse().ok()
+    };
+    paths.max_by_key(number).unwrap()
+}
+
+/// Deletes every record that the pipeline has applied, but for events: those are what `verify`
+/// compares with.
+async fn trim_topics(shop: &Deployment, redis: &RedisServer) {
+    let meta = format!("{{viewtide:{}}}:meta", shop.name);
+    let fields: BTreeMap<String, String> = redis.run(&["HGETALL", &meta]);
+    let mut applied = TopicPartitionList::new();
+    for (field, value) in fields {
+        let Some((topic, number)) =
+            field.strip_prefix("position:").and_then(|place| place.rsplit_once(':'))
+        else {
+            continue;
+        };
+        let offset: i64 = value.split_once(':').unwrap().0.parse().unwrap();
+        if offset > 0 && topic != shop.event_topic() {
+            let offset = Offset::Offset(offset);
+            applied.add_partition_offset(topic, number.parse().unwrap(), offset).unwrap();
+        }
+    }
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", Stack::shared().brokers());
+    let admin: AdminClient<DefaultClientContext> = client.create().unwrap();
+    let deleted = admin.delete_records(&applied, &AdminOptions::new()).await.unwrap();
+    let all = deleted.elements().iter().all(|of| of.error().is_ok());
+    assert!(applied.count() >= 3 && all, "{applied:?}: {deleted:?}");
+}
+
 #[test]
 fn a_redis_that_forgets_while_kafka_is_away_is_claimed_again() {
     let redis = RedisServer::start();
@@ -101,6 +220,7 @@ fn a_redis_that_forgets_while_kafka_is_away_is_claimed_again() {
         .arg("process")
         .arg("--config")
         .arg(repository().join("viewtide.toml"))
+        .env("VIEWTIDE_STATE_DIR", repository().join("target/test-state"))
         .env("VIEWTIDE_PIPELINE_NAME", "forgotten")
         .env("VIEWTIDE_KAFKA_BROKERS", format!("127.0.0.1:{}", free_port()))
         .env("VIEWTIDE_REDIS_URL", redis.url())

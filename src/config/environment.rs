@@ -95,9 +95,14 @@ impl Provider for &Environment {
         let mut sections: BTreeMap<String, Dict> = BTreeMap::new();
         for ((section, key), (text, _)) in &self.values {
             // Text stays text (a password may be `007`); only numbers are read as such.
-            let number = (section == "limits" || (section == "mysql" && key == "port"))
-                .then(|| text.parse::<u64>().ok());
-            let value = match number.flatten() {
+            let is_number = match section.as_str() {
+                "limits" => true,
+                "mysql" => key == "port",
+                "state" => key != "dir",
+                _ => false,
+            };
+            let number = text.parse::<u64>().ok().filter(|_| is_number);
+            let value = match number {
                 Some(number) => Value::from(number),
                 None => Value::from(text.as_str()),
             };

@@ -85,7 +85,7 @@ impl Limits {
     }
 }
 
-fn within(
+pub(super) fn within(
     key: &'static str,
     given: u64,
     allowed: RangeInclusive<u64>,

@@ -25,6 +25,7 @@ use environment::Environment;
 pub use error::ConfigError;
 use error::Text;
 pub use limits::Limits;
+use limits::within;
 pub use secret::Secret;
 
 /// The file that is read when none is named.
@@ -45,6 +46,9 @@ pub struct Config {
     pub redis: Redis,
     /// The database that the changes come from; only `check` and `verify` connect to it.
     pub mysql: Mysql,
+    /// Where the tables are kept between runs.
+    #[serde(default)]
+    pub state: State,
     /// The HTTP API.
     #[serde(default)]
     pub api: Api,
@@ -60,7 +64,8 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pipeline {
-    /// Its name, part of all its Redis keys: 1 to 64 letters, digits, `-`, `_` or `.`.
+    /// Its name, part of all its Redis keys: 1 to 64 letters, digits, `-`, `_` or `.`, the first
+    /// no `.`.
     pub name: String,
     /// CREATE TABLE statements of the captured tables: a file, or a folder of `.sql` files.
     pub tables: PathBuf,
@@ -117,6 +122,19 @@ pub struct Mysql {
     pub password: Secret,
     /// The database that the tables are in.
     pub database: String,
+}
+
+/// `[state]`: a checkpoint is begun when as many records were applied since the last one, or when
+/// some were and the interval has passed; and not before what was applied since is worth it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// Folder of the checkpoints; each pipeline has one of its own in it.
+    pub dir: PathBuf,
+    /// Records applied between two checkpoints.
+    pub checkpoint_records: u64,
+    /// Seconds between two checkpoints, if fewer were.
+    pub checkpoint_interval_seconds: u64,
 }
 
 /// `[api]`
@@ -177,14 +195,21 @@ impl Config {
         self.base.join(&self.pipeline.tables)
     }
 
+    /// The folder of the checkpoints of all pipelines.
+    pub fn state_path(&self) -> PathBuf {
+        self.base.join(&self.state.dir)
+    }
+
     fn validate(&self) -> Result<(), Problem> {
-        let Config { pipeline, kafka, registry, redis, mysql, limits, .. } = self;
+        let Config { pipeline, kafka, registry, redis, mysql, state, limits, .. } = self;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let is_name = |text: &str| (1..=64).contains(&text.len()) && text.chars().all(plain);
         let is_topic = |text: &str| (1..=200).contains(&text.len()) && text.chars().all(plain);
-        let name = "1 to 64 letters, digits, `-`, `_` or `.`";
+        let name = "1 to 64 letters, digits, `-`, `_` or `.`, the first no `.`";
         let topic = "1 to 200 letters, digits, `-`, `_` or `.`";
-        require(is_name(&pipeline.name), "pipeline.name", &pipeline.name, name)?;
+        // The name is a folder's, too.
+        let is_plain = is_name(&pipeline.name) && !pipeline.name.starts_with('.');
+        require(is_plain, "pipeline.name", &pipeline.name, name)?;
         let brokers = "`host:port`, several with commas between";
         require(are_brokers(&kafka.brokers), "kafka.brokers", &kafka.brokers, brokers)?;
         require(is_topic(&kafka.topic_prefix), "kafka.topic_prefix", &kafka.topic_prefix, topic)?;
@@ -199,6 +224,10 @@ impl Config {
         require(mysql.port != 0, "mysql.port", "0", "1 to 65535")?;
         require(!mysql.user.is_empty(), "mysql.user", "", "a user's name")?;
         require(!mysql.database.is_empty(), "mysql.database", "", "a database's name")?;
+        require(!state.dir.as_os_str().is_empty(), "state.dir", "", "a folder")?;
+        let (records, seconds) = (state.checkpoint_records, state.checkpoint_interval_seconds);
+        within("state.checkpoint_records", records, 1..=1_000_000_000, "records")?;
+        within("state.checkpoint_interval_seconds", seconds, 1..=86_400, "seconds")?;
         limits.validate()
     }
 }
@@ -235,6 +264,16 @@ impl Default for Pipeline {
             tables: "sql/schema.sql".into(),
             streams: None,
             views: "sql/views".into(),
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            dir: ".local/state".into(),
+            checkpoint_records: 100_000,
+            checkpoint_interval_seconds: 60,
         }
     }
 }

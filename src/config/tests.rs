@@ -80,6 +80,8 @@ fn the_environment_overrides_the_file() {
             ("VIEWTIDE_MYSQL_USER", "007"),
             ("VIEWTIDE_MYSQL_PASSWORD_FILE", secret.to_str().unwrap()),
             ("VIEWTIDE_LIMITS_FAN_OUT_MAX", "12"),
+            ("VIEWTIDE_STATE_DIR", "7"),
+            ("VIEWTIDE_STATE_CHECKPOINT_RECORDS", "7"),
             ("VIEWTIDE_LOG", "debug"),
             ("VIEWTIDE_TEST_STACK_DIR", "x"),
             ("OTHER", "x"),
@@ -92,6 +94,8 @@ fn the_environment_overrides_the_file() {
     assert_eq!(config.mysql.user, "007");
     assert_eq!(config.mysql.password.expose(), "from a file");
     assert_eq!(config.limits.fan_out_max, 12);
+    assert!(config.state_path().ends_with("7") && config.state.checkpoint_records == 7);
+    assert_eq!(config.state.checkpoint_interval_seconds, 60);
 }
 
 #[test]
@@ -120,7 +124,7 @@ fn wrong_files_are_explained() {
         ),
         (
             format!("{GOOD}[kafak]\n"),
-            "viewtide.toml:12: unknown key `kafak`; allowed: api, kafka, limits, mysql, pipeline, redis, registry",
+            "viewtide.toml:12: unknown key `kafak`; allowed: api, kafka, limits, mysql, pipeline, redis, registry, state",
         ),
         (
             at(brokers, "brokers = 29092"),
@@ -165,6 +169,18 @@ fn wrong_files_are_explained() {
         (
             format!("{GOOD}[pipeline]\nname = \"a b\"\n"),
             "viewtide.toml:13: `pipeline.name` is `a b`; allowed: 1 to 64 letters, digits, `-`, `_` or `.`",
+        ),
+        (
+            format!("{GOOD}[pipeline]\nname = \"..\"\n"),
+            "viewtide.toml:13: `pipeline.name` is `..`; allowed: 1 to 64 letters, digits, `-`, `_` or `.`, the first no `.`",
+        ),
+        (
+            format!("{GOOD}[state]\ndir = \"\"\n"),
+            "viewtide.toml:13: `state.dir` is ``; allowed: a folder",
+        ),
+        (
+            format!("{GOOD}[state]\ncheckpoint_interval_seconds = 0\n"),
+            "viewtide.toml:13: `state.checkpoint_interval_seconds` is 0; allowed: 1 to 86400 seconds",
         ),
         (
             format!("pipeline = 1\n{GOOD}"),

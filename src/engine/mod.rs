@@ -13,6 +13,7 @@
 mod aggregate;
 mod directory;
 mod document;
+mod dump;
 mod fanout;
 mod frame;
 mod index;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use directory::NONE;
 use document::Writer;
 pub use document::{Document, Fanout, Touched};
+pub use dump::DumpCursor;
 use fanout::Fanouts;
 use frame::Frame;
 use order::NodeOrder;

@@ -1,7 +1,7 @@
 //! The loop: source, engine, sink; the one place that decides what an error means.
 //!
-//! A start claims the pipeline in Redis, reads the topics from their beginning and applies them
-//! silently up to the positions that Redis has; from there on every step publishes. A step is
+//! A start claims the pipeline in Redis, loads the tables from a checkpoint, and applies what came
+//! after silently up to the positions that Redis has; from there on every step publishes. A step is
 //! what some released changes make: documents, positions and watermarks together. It is committed
 //! before the next one is put together, so there is never more than one whose outcome is unknown.
 //!
@@ -18,29 +18,33 @@
 //! cannot be read is a dead letter before it comes here.
 
 mod backlog;
+mod checkpoints;
 mod publisher;
+mod start;
 mod views;
 mod writer;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
+use tokio::task::JoinError;
 use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::dial::{DialError, Dialer};
 use crate::keyspace::Keyspace;
 use crate::sink::{Meta, Sink, Step};
-use crate::source::gtid::Watermarks;
 use crate::source::record::PartitionId;
-use crate::source::transactions::{Bounds, Released, SequenceError, Sequencer};
-use crate::source::{Reader, Settings, SourceError};
+use crate::source::transactions::{Released, SequenceError, Sequencer};
+use crate::source::{Reader, SourceError};
 use crate::sql::plan::{Plan, ViewId};
+use crate::state::StateError;
 use crate::telemetry::{Metrics, Readiness};
 use backlog::Backlog;
+use checkpoints::Checkpoints;
 use publisher::Publisher;
 use views::{Stage, Views};
 use writer::{Settled, Writer};
@@ -50,9 +54,6 @@ const STEP_CHANGES: usize = 256;
 
 /// Batches of records taken off the reader before a step, so that steps go on under load.
 const BATCHES_PER_STEP: usize = 16;
-
-/// How long one answer of the registry may take.
-const REGISTRY_WAIT: Duration = Duration::from_secs(5);
 
 /// Why the pipeline stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,12 @@ pub enum PipelineError {
     /// Redis cannot be used.
     #[error("redis: {0}")]
     Redis(String),
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The reading of the state broke off.
+    #[error("reading the state: {0}")]
+    Load(#[from] JoinError),
     /// The topics cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -94,67 +101,13 @@ pub async fn run(
 ) -> Result<(), PipelineError> {
     let dialer = Dialer::new(config.redis.url.expose())?;
     let sink = Sink::new(dialer, &Keyspace::new(&config.pipeline.name), &plan);
-    let mut writer = Writer::new(sink, Arc::clone(&metrics), readiness.clone(), shutdown);
-    let settings = settings(config);
-    let bounds = settings.bounds;
-    let mut former = 0;
-    let (meta, reader, mut specs) = loop {
-        let Some(meta) = writer.claim(former).await? else { return Ok(()) };
-        info!(epoch = meta.epoch, step = meta.seq, "claimed the pipeline");
-        let starting = Reader::start(
-            settings.clone(),
-            Arc::clone(&plan),
-            meta.positions.clone(),
-            Arc::clone(&metrics),
-            readiness.clone(),
-        );
-        if let Some((reader, specs)) = writer.keep_alive(starting).await? {
-            break (meta, reader, specs);
-        }
-        if !writer.is_rewound() {
-            writer.release().await;
-            return Ok(());
-        }
-        former = meta.epoch;
-    };
-    views::trust_former_run(&mut specs, &plan, &meta);
-    let mut pipeline = Pipeline {
-        views: Views::new(&plan, readiness),
-        publisher: Publisher::new(Arc::clone(&plan), &config.limits, Arc::clone(&metrics)),
-        sequencer: Sequencer::new(specs, Watermarks::default(), bounds),
-        handles: Handles::new(&plan, &metrics),
-        claimed: meta,
-        tell_all: true,
-        plan,
-        metrics,
-        reader,
-        writer,
+    let writer = Writer::new(sink, Arc::clone(&metrics), readiness.clone(), shutdown);
+    let Some(mut pipeline) = start::start(config, plan, metrics, readiness, writer).await? else {
+        return Ok(());
     };
     pipeline.run().await?;
     pipeline.writer.release().await;
     Ok(())
-}
-
-/// What the reader has to know, from the configuration.
-fn settings(config: &Config) -> Settings {
-    let limits = &config.limits;
-    let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
-    Settings {
-        brokers: config.kafka.brokers.clone(),
-        topic_prefix: config.kafka.topic_prefix.clone(),
-        database: config.mysql.database.clone(),
-        registry_url: config.registry.url.clone(),
-        registry_timeout: REGISTRY_WAIT,
-        dead_letter_topic: config.kafka.dead_letter_topic.clone(),
-        unreadable_in_a_row_max: u32::try_from(limits.unreadable_in_a_row_max).unwrap_or(u32::MAX),
-        record_bytes_max: size(limits.record_bytes_max),
-        batch_records_max: size(limits.batch_records_max),
-        bounds: Bounds {
-            queue_bytes_max: size(limits.queue_bytes_max),
-            transaction_bytes_max: size(limits.transaction_bytes_max),
-            run_records_max: STEP_CHANGES,
-        },
-    }
 }
 
 struct Pipeline {
@@ -167,6 +120,7 @@ struct Pipeline {
     /// What Redis held when the pipeline was claimed.
     claimed: Meta,
     writer: Writer,
+    checkpoints: Checkpoints,
     /// Redis is to be told every position, not only those that move: it may know others.
     tell_all: bool,
     handles: Handles,
@@ -175,7 +129,12 @@ struct Pipeline {
 impl Pipeline {
     async fn run(&mut self) -> Result<(), PipelineError> {
         if !self.sequencer.is_replaying() {
+            let mut known = Released::default();
+            self.sequencer.report_completeness(&mut known);
+            self.apply(&mut known);
             self.take_over();
+            // Redis may lack something though no record ever comes.
+            while self.step().await? {}
         }
         while self.take_records().await? {
             while self.step().await? {}
@@ -189,9 +148,24 @@ impl Pipeline {
     /// Moves what was read into the sequencer; waits for it unless there is other work. False when
     /// the process is to end.
     async fn take_records(&mut self) -> Result<bool, PipelineError> {
-        if self.publisher.backlog.is_empty() || self.sequencer.is_replaying() {
-            match self.writer.keep_alive(self.reader.next()).await? {
-                Some(batch) => batch.into_iter().for_each(|record| self.sequencer.push(record)),
+        let replaying = self.sequencer.is_replaying();
+        if self.publisher.backlog.is_empty() || replaying {
+            let Pipeline { writer, reader, checkpoints, .. } = self;
+            let waiting = async {
+                tokio::select! {
+                    biased;
+                    batch = reader.next() => batch.map(Some),
+                    () = checkpoints.idle(), if !replaying => Ok(None),
+                }
+            };
+            match writer.keep_alive(waiting).await? {
+                Some(Some(batch)) => {
+                    batch.into_iter().for_each(|record| self.sequencer.push(record));
+                }
+                Some(None) => {
+                    self.checkpoints.go_on(&self.publisher.engine, &self.sequencer).await;
+                    self.writer.renew_if_due().await?;
+                }
                 None if self.writer.is_rewound() => return self.refill().await,
                 None => return Ok(false),
             }
@@ -214,6 +188,7 @@ impl Pipeline {
         {}
         let held_back = self.apply(&mut released);
         self.observe_state();
+        self.checkpoints.note(released.records);
         if replaying {
             self.note_positions(&released);
             if !self.sequencer.is_replaying() {
@@ -247,6 +222,9 @@ impl Pipeline {
             step.watermark(&server.to_string(), number);
         }
         self.publish(step, &released, &fresh).await?;
+        if !self.writer.is_ending() {
+            self.checkpoints.follow(&self.publisher.engine, &self.sequencer).await;
+        }
         Ok(!released.is_empty() && !self.writer.is_ending())
     }
 
@@ -336,9 +314,7 @@ impl Pipeline {
     async fn refill(&mut self) -> Result<bool, PipelineError> {
         let Some(meta) = self.writer.claim(self.claimed.epoch).await? else { return Ok(false) };
         self.claimed = meta;
-        // Whatever Redis holds is of other positions than the state.
-        self.claimed.backlog = None;
-        self.claimed.views.values_mut().for_each(|stored| stored.complete = false);
+        start::distrust(&mut self.claimed);
         if self.sequencer.is_replaying() {
             return Ok(true);
         }

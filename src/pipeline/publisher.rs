@@ -48,8 +48,13 @@ struct Counters {
 }
 
 impl Publisher {
-    /// A publisher of a plan's views, with nothing in its tables.
-    pub(super) fn new(plan: Arc<Plan>, limits: &Limits, metrics: Arc<Metrics>) -> Publisher {
+    /// A publisher of a plan's views.
+    pub(super) fn new(
+        engine: Engine,
+        plan: Arc<Plan>,
+        limits: &Limits,
+        metrics: Arc<Metrics>,
+    ) -> Publisher {
         let bound = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
         let counters = plan.views.iter().map(|view| Counters {
             published: metrics.published(&view.name),
@@ -59,7 +64,7 @@ impl Publisher {
         });
         Publisher {
             counters: counters.collect(),
-            engine: Engine::with_fan_out_max(Arc::clone(&plan), bound(limits.fan_out_max)),
+            engine,
             backlog: Backlog::default(),
             bounds: Bounds {
                 step_documents: bound(limits.atomic_documents_max),

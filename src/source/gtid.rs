@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A server (and tag) that numbers transactions.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Server {
     uuid: u128,
     tag: Option<Box<str>>,
@@ -26,7 +29,7 @@ pub struct Gtid {
 pub struct GtidError(pub String);
 
 /// The number of the last transaction applied, per server: every earlier one is applied too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermarks(BTreeMap<Server, u64>);
 
 impl Watermarks {
@@ -74,6 +77,20 @@ impl FromStr for Server {
             return Err(bad());
         }
         Ok(Server { uuid: parse_uuid(uuid).ok_or_else(bad)?, tag: tag.map(Box::from) })
+    }
+}
+
+impl TryFrom<String> for Server {
+    type Error = GtidError;
+
+    fn try_from(text: String) -> Result<Server, GtidError> {
+        text.parse()
+    }
+}
+
+impl From<Server> for String {
+    fn from(server: Server) -> String {
+        server.to_string()
     }
 }
 
@@ -159,5 +176,8 @@ mod tests {
         assert!(watermarks.covers(&plain) && !watermarks.covers(&tagged));
         watermarks.raise(&Gtid { number: 3, ..plain.clone() });
         assert_eq!(watermarks.number(&plain.server), 7);
+        watermarks.raise(&tagged);
+        let text = serde_json::to_string(&watermarks).unwrap();
+        assert_eq!(serde_json::from_str::<Watermarks>(&text).unwrap(), watermarks);
     }
 }

@@ -21,7 +21,18 @@ use std::time::Duration;
 
 pub use error::SourceError;
 pub use kafka::Reader;
-use transactions::Bounds;
+use transactions::{Applied, Bounds};
+
+use crate::change::Positions;
+
+/// What former runs left.
+#[derive(Clone, Debug, Default)]
+pub struct Former {
+    /// What the state at hand has applied: reading begins behind it, at the first records without.
+    pub applied: Applied,
+    /// How far they had come; up to there everything is replayed.
+    pub targets: Positions,
+}
 
 /// What the reader has to know.
 #[derive(Clone, Debug)]

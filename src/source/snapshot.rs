@@ -14,10 +14,12 @@
 //! rows that changed while it read them; the changes of the table are counted in their place. And
 //! what an empty table had before a new attempt: no row tells when that was.
 
+use serde::{Deserialize, Serialize};
+
 use super::record::SnapshotMark;
 
 /// What is known of the snapshot of one table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Snapshot {
     /// Rows of the latest attempt that were applied, unreadable ones counted as rows.
     rows: u64,
@@ -33,7 +35,7 @@ pub(super) struct Snapshot {
 }
 
 /// What the notifications say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Notices {
     /// Attempts from nothing that were started, less those that found no row.
     started: u64,

@@ -6,25 +6,21 @@
 //! walked both ways: down to assemble a document, up to find the documents that a row is part of.
 //! SELECTs are [`Scope`]s: they say in which order their nodes are found and which rows count.
 
+use serde::{Deserialize, Serialize};
+
 use super::expr::Expr;
 use crate::value::{RowLayout, Type};
 
 /// Place of a table in [`Plan::tables`].
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TableId(pub u16);
 
 /// Place of a view in [`Plan::views`].
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ViewId(pub u16);
 
 /// Place of a node in [`View::nodes`].
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(pub u16);
 
 /// All tables that some view reads, and all views.
@@ -54,7 +50,7 @@ pub struct Table {
 }
 
 /// Where a table's rows come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TableSource {
     /// A MySQL table, captured by Debezium.
     Captured,
@@ -64,7 +60,7 @@ pub enum TableSource {
 
 /// An event topic used as a table. Without a declared primary key its rows are keyed by the
 /// columns `_partition` (INT) and `_offset` (BIGINT), which every stream table has, last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
     /// Kafka topic.
     pub topic: String,
@@ -73,7 +69,7 @@ pub struct Stream {
 }
 
 /// Unit of the numbers that stand for instants in an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TimestampUnit {
     /// Seconds; a fraction is allowed.
     Seconds,

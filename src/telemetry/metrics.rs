@@ -113,6 +113,21 @@ pub struct Metrics {
     pub queue_bytes: Gauge,
     /// Rows held in memory.
     pub rows: Gauge,
+    /// Checkpoints written.
+    pub checkpoints: Counter,
+    /// Checkpoints that could not be written.
+    pub checkpoint_failures: Counter,
+    /// Seconds from the beginning of the last checkpoint until it was on the disk.
+    pub checkpoint_seconds: Gauge<f64, AtomicU64>,
+    /// Length of the last checkpoint, in bytes.
+    pub checkpoint_bytes: Gauge,
+    /// Rows of the last checkpoint.
+    pub checkpoint_rows: Gauge,
+    /// Records applied that no checkpoint covers: a start would read them again.
+    pub uncovered_records: Gauge,
+    /// Rows that the last start loaded from a checkpoint; 0 if it read the topics from the
+    /// beginning.
+    pub loaded_rows: Gauge,
 }
 
 impl Metrics {
@@ -157,6 +172,17 @@ impl Metrics {
             backlog: add(r, "backlog", "Fills and fan-outs not yet published"),
             queue_bytes: add(r, "queue_bytes", "Bytes of records held in queues"),
             rows: add(r, "rows", "Rows held in memory"),
+            checkpoints: add(r, "state_checkpoints", "Checkpoints written"),
+            checkpoint_failures: add(r, "state_failures", "Checkpoints that failed"),
+            checkpoint_seconds: add(r, "state_seconds", "Seconds that the last checkpoint took"),
+            checkpoint_bytes: add(r, "state_bytes", "Bytes of the last checkpoint"),
+            checkpoint_rows: add(r, "state_rows", "Rows of the last checkpoint"),
+            uncovered_records: add(
+                r,
+                "state_uncovered_records",
+                "Records applied since the last checkpoint",
+            ),
+            loaded_rows: add(r, "state_loaded_rows", "Rows that the start took from a checkpoint"),
             registry: Registry::default(),
         };
         let help = "Seconds from a change's commit until its document was readable";

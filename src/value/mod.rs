@@ -14,6 +14,8 @@ mod text;
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 pub use compare::compare;
 pub use decimal::{Decimal, MAX_PRECISION};
 pub use json::{
@@ -34,7 +36,7 @@ pub use text::{
 };
 
 /// A MySQL column or expression type, reduced to what decides storage, comparison and printing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Type {
     /// TINYINT to BIGINT (BOOLEAN too): `bytes` is 1, 2, 3, 4 or 8.
     Int {
@@ -119,7 +121,7 @@ impl Type {
 }
 
 /// How text compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Collation {
     /// By bytes, which for UTF-8 is by code point (`utf8mb4_0900_bin`, `binary`).
     Binary,

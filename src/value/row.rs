@@ -64,6 +64,21 @@ impl RowLayout {
         RowLayout { cells, fixed: offset as usize }
     }
 
+    /// Whether bytes can be a row of this layout: where its parts end fits its length.
+    pub fn is_row(&self, bytes: &[u8]) -> bool {
+        let Some(heap) = bytes.len().checked_sub(self.fixed) else { return false };
+        let ends = self.cells.iter().filter(|cell| is_variable(cell.ty));
+        let mut last = 0;
+        for cell in ends {
+            let end = read_unsigned(self.cell(bytes, cell)) as usize;
+            if end < last {
+                return false;
+            }
+            last = end;
+        }
+        last == heap
+    }
+
     /// Number of columns.
     pub fn len(&self) -> usize {
         self.cells.len()
@@ -463,6 +478,10 @@ mod tests {
         for (i, (_, value)) in columns.iter().enumerate() {
             assert_eq!(&layout.value(row.as_bytes(), i), value);
         }
+        let bytes = row.as_bytes();
+        assert!(layout.is_row(bytes) && layout.is_row(writer.finish().as_bytes()));
+        assert!((0..bytes.len()).all(|length| !layout.is_row(&bytes[..length])));
+        assert!(!layout.is_row(&[bytes, &[0]].concat()));
         let empty = writer.finish();
         assert!((0..columns.len()).all(|i| layout.value(empty.as_bytes(), i).is_null()));
     }

@@ -26,6 +26,8 @@ pub(crate) struct Deployment {
     folder: PathBuf,
     redis_url: String,
     api_port: u16,
+    /// Further variables.
+    settings: Vec<(&'static str, &'static str)>,
     viewtide: Option<Child>,
 }
 
@@ -47,6 +49,7 @@ impl Deployment {
             folder,
             redis_url: redis_url.map_or_else(shared_redis, str::to_owned),
             api_port: free_port(),
+            settings: Vec::new(),
             viewtide: None,
             name,
         };
@@ -93,6 +96,16 @@ impl Deployment {
             connection.query_drop(statement).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
         }
         connection.disconnect().await.unwrap();
+    }
+
+    /// Sets a variable of the environment for viewtide from its next start on.
+    pub(crate) fn set(&mut self, variable: &'static str, value: &'static str) {
+        self.settings.push((variable, value));
+    }
+
+    /// Where its checkpoints are.
+    pub(crate) fn state_folder(&self) -> PathBuf {
+        self.folder.join(".local/state").join(&self.name)
     }
 
     /// Starts `viewtide run`; its output goes to a file named in failures.
@@ -147,6 +160,7 @@ impl Deployment {
             .env("VIEWTIDE_MYSQL_PASSWORD", "debezium")
             .env("VIEWTIDE_MYSQL_DATABASE", &self.name)
             .env("VIEWTIDE_API_LISTEN", format!("127.0.0.1:{}", self.api_port))
+            .envs(self.settings.iter().copied())
             .stdin(Stdio::null());
         command
     }
@@ -210,6 +224,20 @@ impl Deployment {
         };
         assert!(!status.success(), "viewtide ended with {status}");
         fs::read_to_string(self.log()).unwrap()
+    }
+
+    /// Waits until a number of `/metrics` is one for which `right` holds.
+    pub(crate) async fn eventually_metric(&mut self, name: &str, right: impl Fn(f64) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.metric(name).await;
+            if found.is_some_and(&right) {
+                return;
+            }
+            let log = self.log();
+            assert!(Instant::now() < deadline, "{name} is still {found:?}; log: {}", log.display());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn log(&self) -> PathBuf {

@@ -6,6 +6,7 @@ use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::patience::{Ending, FIRST_WAIT, Patience};
+use super::topics;
 use super::watch::LastRead;
 use crate::source::SourceError;
 use crate::source::avro::{Decoded, Failure, Side};
@@ -183,16 +184,12 @@ impl Incoming<'_> {
     }
 
     fn re_created(&self, offset: i64) -> SourceError {
-        SourceError::Topic {
-            topic: self.reading.spec.partition.topic.clone(),
-            problem: format!("another record than before is at offset {offset}: it was re-created"),
-            remedy: "start with an empty Redis",
-        }
+        topics::re_created(&self.reading.spec.partition, offset)
     }
 }
 
 /// Recognises a record by its timestamp and key; never 0.
-fn fingerprint(polled: &BorrowedMessage<'_>) -> u64 {
+pub(super) fn fingerprint(polled: &BorrowedMessage<'_>) -> u64 {
     let timestamp = polled.timestamp().to_millis().unwrap_or(0);
     xxh3_64_with_seed(polled.key().unwrap_or_default(), timestamp as u64).max(1)
 }

@@ -25,8 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::record::{PartitionId, PartitionSpec, Record};
 use super::transactions::Flow;
-use super::{Settings, SourceError};
-use crate::change::Positions;
+use super::{Former, Settings, SourceError};
 use crate::sql::plan::Plan;
 use crate::telemetry::{Metrics, Readiness};
 use lag::Lag;
@@ -54,15 +53,15 @@ impl Drop for StopOnDrop {
 }
 
 impl Reader {
-    /// Starts reading every partition of a plan from its first record, and tells what they are;
-    /// `positions` are those that a former run applied. Waits until the broker answers.
+    /// Starts reading every partition of a plan behind what `former` runs' state holds, and tells
+    /// what they are. Waits until the broker answers.
     ///
     /// # Errors
     /// A topic that is not as it has to be, or a client that cannot be made.
     pub async fn start(
         settings: Settings,
         plan: Arc<Plan>,
-        positions: Positions,
+        former: Former,
         metrics: Arc<Metrics>,
         readiness: Readiness,
     ) -> Result<(Reader, Vec<PartitionSpec>), SourceError> {
@@ -76,7 +75,7 @@ impl Reader {
             .name("kafka".to_owned())
             .spawn(move || {
                 let thread =
-                    Thread::start(settings, plan, &positions, metrics, readiness, stop, runtime);
+                    Thread::start(settings, plan, &former, metrics, readiness, stop, runtime);
                 match thread {
                     Ok(Some((thread, specs, lag))) => {
                         if started.send(Ok((specs, lag))).is_ok() {

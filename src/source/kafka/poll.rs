@@ -18,13 +18,13 @@ use super::lag::Lag;
 use super::patience::{Ending, FIRST_WAIT, Patience};
 use super::topics::{self, NotYet};
 use super::watch::{Context, LastRead, Sighting, Watch};
-use crate::change::{Partition, Positions};
+use crate::change::Partition;
 use crate::source::dead_letters::DeadLetters;
 use crate::source::decode::Decoder;
 use crate::source::record::{PartitionId, PartitionSpec, Record};
 use crate::source::registry::Registry;
 use crate::source::transactions::Flow;
-use crate::source::{Settings, SourceError};
+use crate::source::{Former, Settings, SourceError};
 use crate::sql::plan::Plan;
 use crate::telemetry::{Metrics, Part, Readiness};
 
@@ -65,7 +65,7 @@ impl Thread {
     pub(super) fn start(
         settings: Settings,
         plan: Arc<Plan>,
-        positions: &Positions,
+        former: &Former,
         metrics: Arc<Metrics>,
         readiness: Readiness,
         stop: Arc<AtomicBool>,
@@ -77,7 +77,7 @@ impl Thread {
         let mut wait = FIRST_WAIT;
         let mut gone = 0;
         let specs = loop {
-            let reason = match topics::partitions(&asking, &settings, &plan, positions) {
+            let reason = match topics::partitions(&asking, &settings, &plan, former) {
                 Ok(specs) => break specs,
                 Err(NotYet::Stop(error)) => return Err(error),
                 Err(NotYet::Gone(error)) if gone >= GONE_TRIES => return Err(error),
@@ -105,7 +105,7 @@ impl Thread {
             spec: spec.clone(),
             decoder,
             unreadable_in_a_row: 0,
-            last: LastRead::default(),
+            last: LastRead::before(spec.start),
         };
         let thread = Thread {
             watch: Watch::new(&specs),

@@ -80,10 +80,11 @@ impl World {
         };
         let partition = Partition { topic: EVENTS.to_owned(), number: 0 };
         let position = Position { next_offset: applied, fingerprint: 0 };
-        let positions = Positions::from([(partition, position)]);
+        let targets = [(partition, position)].into();
+        let former = Former { targets, ..Former::default() };
         let metrics = Arc::new(Metrics::new());
         let reader =
-            Reader::start(settings, Arc::new(plan), positions, metrics, self.readiness.clone());
+            Reader::start(settings, Arc::new(plan), former, metrics, self.readiness.clone());
         Ok(reader.await?.0)
     }
 

@@ -7,13 +7,17 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::change::{Partition, Position, Positions};
+use super::incoming::fingerprint;
+use crate::change::{Partition, Position};
 use crate::source::record::{PartitionSpec, Role};
-use crate::source::{Settings, SourceError};
+use crate::source::{Former, Settings, SourceError};
 use crate::sql::plan::{Plan, TableId, TableSource};
 
 /// How long the broker may take to answer one question.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// What helps where a topic is not the one that was read before.
+pub(super) const ANEW: &str = "start with an empty Redis, an empty state folder and new topics";
 
 /// Why the partitions are not known yet.
 #[derive(Debug)]
@@ -31,7 +35,8 @@ pub(super) enum NotYet {
 /// # Errors
 /// When it cannot be made of this configuration.
 pub(super) fn asking(mut config: ClientConfig) -> Result<BaseConsumer, KafkaError> {
-    config.set("enable.partition.eof", "true").create()
+    // A partition is asked only after the broker has answered for the one before.
+    config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "10").create()
 }
 
 /// Asks the broker for every partition that a plan reads. A table's topic need not exist:
@@ -40,35 +45,36 @@ pub(super) fn partitions(
     consumer: &BaseConsumer,
     settings: &Settings,
     plan: &Plan,
-    positions: &Positions,
+    former: &Former,
 ) -> Result<Vec<PartitionSpec>, NotYet> {
     let mut specs = Vec::new();
     for (topic, role) in topics(settings, plan) {
         let count = partition_count(consumer, &topic)?;
         let numbers = match (role, count) {
-            (Role::Stream(_), 0) => return Err(no_events(topic, positions)),
+            (Role::Stream(_), 0) => return Err(no_events(topic, former)),
             (Role::Stream(_), count) => 0..i32::try_from(count).unwrap_or(i32::MAX),
             (_, 0 | 1) => 0..1,
             (_, count) => return Err(NotYet::Stop(too_many_partitions(topic, count))),
         };
         for number in numbers {
             let partition = Partition { topic: topic.clone(), number };
-            let target = positions.get(&partition).copied();
+            let known = former.applied.partitions.get(&partition);
+            let start = known.map(|known| known.position).unwrap_or_default();
+            let target = former.targets.get(&partition).copied();
             let held = if count == 0 { None } else { Some(watermarks(consumer, &partition)?) };
-            check(&partition, target, held)?;
+            check(&partition, start, target, held)?;
+            if let Some((low, _)) = held {
+                check_last(consumer, &partition, start, low)?;
+            }
             let end_at_start = match (role, held) {
                 (Role::Stream(_), Some((low, high))) => {
                     readable_end(consumer, &partition, low, high)?
                 }
                 (_, held) => held.map_or(0, |(_, high)| high),
             };
-            specs.push(PartitionSpec {
-                partition,
-                role,
-                start: Position::default(),
-                target,
-                end_at_start,
-            });
+            // A topic that was complete once stays so.
+            let end_at_start = known.map_or(end_at_start, |k| k.end_at_start.min(end_at_start));
+            specs.push(PartitionSpec { partition, role, start, target, end_at_start });
         }
     }
     Ok(specs)
@@ -90,43 +96,80 @@ fn topics(settings: &Settings, plan: &Plan) -> Vec<(String, Role)> {
 }
 
 /// What a missing event topic means: it is yet to be made, unless a former run read it.
-fn no_events(topic: String, positions: &Positions) -> NotYet {
-    let held = positions.iter().filter(|(partition, _)| partition.topic == topic);
+fn no_events(topic: String, former: &Former) -> NotYet {
+    let held = former.targets.iter().filter(|(partition, _)| partition.topic == topic);
     for (partition, &position) in held {
-        if let Err(gone) = check(partition, Some(position), None) {
+        if let Err(gone) = check(partition, Position::default(), Some(position), None) {
             return gone;
         }
     }
     NotYet::Wait(format!("topic `{topic}` does not exist yet"))
 }
 
-/// Reading begins at the first record, so it must still be there, and so must the last one that
-/// a former run applied.
+/// What begins behind `start` must still be there, and so must the last record that a former run
+/// applied.
 fn check(
     partition: &Partition,
+    start: Position,
     target: Option<Position>,
     held: Option<(i64, i64)>,
 ) -> Result<(), NotYet> {
-    let number = partition.number;
     let error =
         |problem, remedy| SourceError::Topic { topic: partition.topic.clone(), problem, remedy };
-    let applied = target.map_or(0, |target| target.next_offset);
+    let (number, start) = (partition.number, start.next_offset);
+    let applied = target.map_or(start, |target| target.next_offset.max(start));
     match held {
         None if applied > 0 => Err(NotYet::Gone(error(
             format!("it is gone, though {applied} of its records were applied"),
-            "start with an empty Redis and new topics",
+            ANEW,
         ))),
         Some((_, high)) if high < applied => Err(NotYet::Stop(error(
             format!(
                 "partition {number} ends at offset {high}, though {applied} was reached before: it was re-created or lost records"
             ),
-            "start with an empty Redis and new topics",
+            ANEW,
         ))),
-        Some((low, _)) if low > 0 => Err(NotYet::Stop(error(
-            format!("partition {number} begins at offset {low}: its first records are gone"),
+        Some((low, _)) if low > start => Err(NotYet::Stop(error(
+            format!(
+                "partition {number} begins at offset {low}, and the state folder has no checkpoint of what came before (only up to {start})"
+            ),
             "set retention.ms=-1 and cleanup.policy=delete, and take a new snapshot into new topics",
         ))),
         _ => Ok(()),
+    }
+}
+
+/// The last record that the state holds must be the same one still, if it is still there.
+fn check_last(
+    consumer: &BaseConsumer,
+    partition: &Partition,
+    start: Position,
+    low: i64,
+) -> Result<(), NotYet> {
+    let last = start.next_offset - 1;
+    if start.fingerprint == 0 || last < low {
+        return Ok(());
+    }
+    consumer.assign(&from_offset(partition, last)?).map_err(wait)?;
+    let found = match consumer.poll(ANSWER_WAIT) {
+        None => return Err(NotYet::Wait("the broker does not answer".to_owned())),
+        Some(Err(KafkaError::PartitionEOF(_))) => None,
+        Some(Err(error)) => return Err(wait(error)),
+        Some(Ok(record)) => (record.offset() == last).then(|| fingerprint(&record)),
+    };
+    consumer.unassign().map_err(wait)?;
+    if found == Some(start.fingerprint) {
+        return Ok(());
+    }
+    Err(NotYet::Stop(re_created(partition, last)))
+}
+
+/// The record that a former run applied is another one now.
+pub(super) fn re_created(partition: &Partition, offset: i64) -> SourceError {
+    SourceError::Topic {
+        topic: partition.topic.clone(),
+        problem: format!("another record than before is at offset {offset}: it was re-created"),
+        remedy: ANEW,
     }
 }
 
@@ -180,10 +223,7 @@ fn last_between(
     from: i64,
     high: i64,
 ) -> Result<Option<i64>, NotYet> {
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(from))
-        .and_then(|()| consumer.assign(&list))
-        .map_err(wait)?;
+    consumer.assign(&from_offset(partition, from)?).map_err(wait)?;
     let mut last = None;
     loop {
         match consumer.poll(ANSWER_WAIT) {
@@ -202,6 +242,13 @@ fn last_between(
     }
     consumer.unassign().map_err(wait)?;
     Ok(last)
+}
+
+fn from_offset(partition: &Partition, offset: i64) -> Result<TopicPartitionList, NotYet> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(offset))
+        .map_err(wait)?;
+    Ok(list)
 }
 
 fn wait(error: KafkaError) -> NotYet {

@@ -18,6 +18,7 @@ use tracing::debug;
 
 use super::lag::Lag;
 use super::topics;
+use crate::change::Position;
 use crate::source::SourceError;
 use crate::source::record::{PartitionId, PartitionSpec, Role};
 use crate::telemetry::{Part, Readiness};
@@ -172,6 +173,13 @@ impl Watch {
 }
 
 impl LastRead {
+    /// The one before where reading begins, which a former run read.
+    pub(super) fn before(start: Position) -> LastRead {
+        let is_known = start.fingerprint != 0;
+        let record = is_known.then_some((start.next_offset - 1, start.fingerprint));
+        LastRead { record, again: false }
+    }
+
     pub(super) fn offset(&self) -> Option<i64> {
         self.record.map(|(offset, _)| offset)
     }
@@ -207,14 +215,14 @@ fn gone(topic: &str) -> SourceError {
     SourceError::Topic {
         topic: topic.to_owned(),
         problem: format!("it has been gone for {seconds} s, though records of it were applied"),
-        remedy: "start with an empty Redis and new topics",
+        remedy: topics::ANEW,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::{Partition, Position};
+    use crate::change::Partition;
     use crate::sql::plan::TableId;
 
     fn watch() -> Watch {
@@ -268,6 +276,17 @@ mod tests {
             assert_eq!(last.note(again.0, again.1), same);
             assert!(last.note(6, 80), "once only");
         }
+    }
+
+    #[test]
+    fn what_a_former_run_read_last_is_recognised() {
+        for (fingerprint, same) in [(70, true), (71, false)] {
+            let mut last = LastRead::before(Position { next_offset: 5, fingerprint: 70 });
+            assert_eq!(last.offset(), Some(4));
+            last.expect_again();
+            assert_eq!(last.note(4, fingerprint), same);
+        }
+        assert_eq!(LastRead::before(Position::default()).offset(), None);
     }
 
     #[test]

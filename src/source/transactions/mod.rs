@@ -22,6 +22,9 @@
 //! interleaves. A former run's positions are replayed to exactly: until all of them are reached,
 //! nothing behind them is applied.
 //!
+//! What was applied is known from the [`Applied`] of any moment: a sequencer made of it goes on as
+//! if it had read everything before.
+//!
 //! Absent: transactions larger than a queue (refused by [`SequenceError::TooLarge`]).
 
 mod front;
@@ -36,8 +39,11 @@ use std::collections::BTreeMap;
 use crate::change::{Change, Op, Partition, Position, Positions};
 use crate::sql::plan::TableId;
 
+use serde::{Deserialize, Serialize};
+
 use super::gtid::{Gtid, Watermarks};
 use super::record::{Content, Notice, PartitionId, PartitionSpec, Record, Role};
+use super::snapshot::Snapshot;
 use front::{Front, Progress};
 use queue::Queue;
 
@@ -71,6 +77,36 @@ pub struct Sequencer {
     turn: usize,
     flow: Vec<(PartitionId, Flow)>,
     scratch: Vec<(u64, Change)>,
+}
+
+/// What a sequencer has applied, and what it has to remember of that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The servers' watermarks.
+    pub watermarks: Watermarks,
+    /// Every partition.
+    pub partitions: BTreeMap<Partition, AppliedPartition>,
+}
+
+impl Applied {
+    /// How far every partition is applied.
+    pub fn positions(&self) -> Positions {
+        let position = |(partition, applied): (&Partition, &AppliedPartition)| {
+            (partition.clone(), applied.position)
+        };
+        self.partitions.iter().map(position).collect()
+    }
+}
+
+/// What is applied of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedPartition {
+    /// How far.
+    pub position: Position,
+    /// [`PartitionSpec::end_at_start`]: where an event topic counts as complete.
+    pub end_at_start: i64,
+    snapshot: Snapshot,
+    seen: Watermarks,
 }
 
 /// What may be applied in one step, in this order. Releases add up: the changes of one transaction
@@ -165,18 +201,22 @@ pub struct Waiting {
 
 impl Sequencer {
     /// A sequencer of these partitions ([`PartitionId`] is the place in the list), with what was
-    /// applied up to their start.
-    pub fn new(specs: Vec<PartitionSpec>, watermarks: Watermarks, bounds: Bounds) -> Sequencer {
+    /// applied up to their start. A partition of which nothing is known starts at its first record.
+    pub fn new(specs: Vec<PartitionSpec>, applied: &Applied, bounds: Bounds) -> Sequencer {
         let is_transactions = |spec: &PartitionSpec| spec.role == Role::Transactions;
         let transactions = specs.iter().position(is_transactions);
         let tables = specs.iter().filter_map(|spec| table_of(spec.role));
         let complete = tables.map(|table| (table, false)).collect();
-        let queues: Vec<Queue> = specs.into_iter().map(Queue::new).collect();
+        let queue = |spec: PartitionSpec| {
+            let known = applied.partitions.get(&spec.partition).cloned().unwrap_or_default();
+            Queue::new(spec, known)
+        };
+        let queues: Vec<Queue> = specs.into_iter().map(queue).collect();
         Sequencer {
             replaying: queues.iter().any(Queue::is_short_of_target),
             queues,
             transactions: transactions.map(|at| PartitionId(at as u16)),
-            watermarks,
+            watermarks: applied.watermarks.clone(),
             bounds,
             front: None,
             complete,
@@ -267,6 +307,15 @@ impl Sequencer {
     /// How far every partition is applied.
     pub fn positions(&self) -> Positions {
         self.queues.iter().map(|q| (q.spec.partition.clone(), q.position)).collect()
+    }
+
+    /// All that a sequencer has to know to go on from here.
+    pub fn applied(&self) -> Applied {
+        let partition = |queue: &Queue| (queue.spec.partition.clone(), queue.applied());
+        Applied {
+            watermarks: self.watermarks.clone(),
+            partitions: self.queues.iter().map(partition).collect(),
+        }
     }
 
     /// The servers' watermarks.
@@ -378,8 +427,9 @@ impl Sequencer {
         }
     }
 
-    /// Adds tables whose completeness changed; true if there are any.
-    fn report_completeness(&mut self, into: &mut Released) -> bool {
+    /// Adds tables whose completeness changed; true if there are any. Every release does, so this
+    /// is for what was known before the first.
+    pub fn report_completeness(&mut self, into: &mut Released) -> bool {
         if !std::mem::take(&mut self.recheck) {
             return false;
         }

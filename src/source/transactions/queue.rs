@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::change::Position;
 
-use super::{Bounds, Flow};
+use super::{AppliedPartition, Bounds, Flow};
 use crate::source::gtid::Watermarks;
 use crate::source::record::{Content, PartitionSpec, Record, Role};
 use crate::source::snapshot::Snapshot;
@@ -29,13 +29,13 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(spec: PartitionSpec) -> Queue {
+    pub(super) fn new(spec: PartitionSpec, applied: AppliedPartition) -> Queue {
         Queue {
             records: VecDeque::new(),
             bytes: 0,
-            position: spec.start,
-            snapshot: Snapshot::default(),
-            seen: Watermarks::default(),
+            position: applied.position,
+            snapshot: applied.snapshot,
+            seen: applied.seen,
             taken: 0,
             paused: false,
             extended: false,
@@ -56,6 +56,15 @@ impl Queue {
         self.position =
             Position { next_offset: record.offset + 1, fingerprint: record.fingerprint };
         Some(record)
+    }
+
+    pub(super) fn applied(&self) -> AppliedPartition {
+        AppliedPartition {
+            position: self.position,
+            end_at_start: self.spec.end_at_start,
+            snapshot: self.snapshot.clone(),
+            seen: self.seen.clone(),
+        }
     }
 
     /// The first offset that was not pushed.

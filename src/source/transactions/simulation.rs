@@ -1,6 +1,7 @@
 //! Random histories, written by a connector that dies and begins again, read in random order:
 //! every table must see its changes once and in order, every transaction whole; and a replay to
-//! any former positions must pass exactly what was applied there.
+//! any former positions, from the beginning or from positions before, must pass exactly what was
+//! applied there.
 
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -105,7 +106,7 @@ fn produce(random: &mut StdRng, writes: &[Write]) -> Topics {
     topics
 }
 
-fn sequencer(targets: Option<&Positions>, bounds: Bounds) -> Sequencer {
+fn sequencer(from: &Applied, targets: Option<&Positions>, bounds: Bounds) -> Sequencer {
     let role = |partition: usize| match partition {
         STREAM => Role::Stream(TableId(partition as u16)),
         TRANSACTIONS => Role::Transactions,
@@ -115,14 +116,22 @@ fn sequencer(targets: Option<&Positions>, bounds: Bounds) -> Sequencer {
     let spec = |partition: usize| {
         let name = Partition { topic: format!("topic-{partition}"), number: 0 };
         PartitionSpec {
-            target: targets.map(|targets| targets[&name]),
+            target: targets.and_then(|targets| targets.get(&name).copied()),
             partition: name,
             role: role(partition),
             start: Position::default(),
             end_at_start: 0,
         }
     };
-    Sequencer::new((0..PARTITIONS).map(spec).collect(), Watermarks::default(), bounds)
+    Sequencer::new((0..PARTITIONS).map(spec).collect(), from, bounds)
+}
+
+/// What was applied at some moment of a run.
+#[derive(Clone, Default)]
+struct Stop {
+    applied: Applied,
+    /// Numbers of each table's changes.
+    numbers: Vec<Vec<u64>>,
 }
 
 /// Reads topics in random order and pieces, as far as the queues let it.
@@ -138,16 +147,28 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(topics: &'a Topics, sequencer: Sequencer) -> Reader<'a> {
-        let (next, paused) = (vec![0; PARTITIONS], vec![false; PARTITIONS]);
+    /// Goes on from a stop; everything up to the targets is a replay.
+    fn new(
+        topics: &'a Topics,
+        from: &Stop,
+        targets: Option<&Positions>,
+        bounds: Bounds,
+    ) -> Reader<'a> {
+        let sequencer = sequencer(&from.applied, targets, bounds);
+        let positions = sequencer.positions();
+        let next = sequencer.specs().map(|spec| positions[&spec.partition].next_offset as usize);
         Reader {
             topics,
-            next,
-            paused,
+            next: next.collect(),
+            paused: vec![false; PARTITIONS],
             sequencer,
-            applied: vec![Vec::new(); TABLES + 1],
+            applied: from.numbers.clone(),
             patience: 20_000,
         }
+    }
+
+    fn stop(&self) -> Stop {
+        Stop { applied: self.sequencer.applied(), numbers: self.applied.clone() }
     }
 
     fn is_at_end(&self) -> bool {
@@ -219,21 +240,23 @@ proptest! {
             true => Bounds { queue_bytes_max: 500, transaction_bytes_max: 5000, run_records_max: 2 },
             false => BOUNDS,
         };
-        let mut reader = Reader::new(&topics, sequencer(None, bounds));
-        let mut stops = Vec::new();
+        let beginning = Stop { numbers: vec![Vec::new(); TABLES + 1], ..Stop::default() };
+        let mut reader = Reader::new(&topics, &beginning, None, bounds);
+        let mut stops = vec![beginning];
         while !reader.is_at_end() {
             reader.step(&mut random);
             if random.random_bool(0.1) {
-                let at = (reader.sequencer.positions(), reader.sequencer.watermarks().clone());
-                stops.push((at, reader.applied.clone()));
+                stops.push(reader.stop());
             }
         }
         while reader.release() {}
         prop_assert_eq!(&reader.applied, &expected);
         prop_assert_eq!(reader.sequencer.held(), (0, 0));
 
-        for ((positions, watermarks), applied) in stops {
-            let mut again = Reader::new(&topics, sequencer(Some(&positions), bounds));
+        for (at, stop) in stops.iter().enumerate().skip(1) {
+            let from = &stops[random.random_range(0..=at)];
+            let positions = stop.applied.positions();
+            let mut again = Reader::new(&topics, from, Some(&positions), bounds);
             while again.sequencer.is_replaying() {
                 if again.is_at_end() {
                     prop_assert!(again.release(), "the replay got stuck");
@@ -242,9 +265,8 @@ proptest! {
                 }
             }
             // What ended the replay is the last that it applied.
-            prop_assert_eq!(again.sequencer.positions(), positions);
-            prop_assert_eq!(again.sequencer.watermarks(), &watermarks);
-            prop_assert_eq!(&again.applied, &applied);
+            prop_assert_eq!(again.sequencer.applied(), stop.applied.clone());
+            prop_assert_eq!(&again.applied, &stop.numbers);
             while !again.is_at_end() {
                 again.step(&mut random);
             }

@@ -45,7 +45,7 @@ impl World {
 
     fn with(specs: Vec<PartitionSpec>, bounds: Bounds) -> World {
         World {
-            sequencer: Sequencer::new(specs, Watermarks::default(), bounds),
+            sequencer: Sequencer::new(specs, &Applied::default(), bounds),
             next: [0; 5],
             released: Released::default(),
         }

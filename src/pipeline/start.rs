@@ -1,0 +1,216 @@
+//! The way to a running pipeline: claim, load, find where Redis stands to what was loaded, read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+
+use super::checkpoints::Checkpoints;
+use super::publisher::Publisher;
+use super::views::{self, Views};
+use super::writer::Writer;
+use super::{Handles, Pipeline, PipelineError, STEP_CHANGES};
+use crate::change::Positions;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::sink::Meta;
+use crate::source::transactions::{Bounds, Sequencer};
+use crate::source::{Former, Reader, Settings};
+use crate::sql::plan::Plan;
+use crate::state::{Folder, Loaded, Origin, StateError};
+use crate::telemetry::{Metrics, Readiness};
+
+/// How long one answer of the registry may take.
+const REGISTRY_WAIT: Duration = Duration::from_secs(5);
+
+/// Up to where changes that former runs applied are replayed.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Course {
+    targets: Positions,
+    /// Redis is not as far as that.
+    leads: bool,
+}
+
+/// Claims the pipeline, loads the newest checkpoint and begins to read behind it. `None` when the
+/// process is to end.
+pub(super) async fn start(
+    config: &Config,
+    plan: Arc<Plan>,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    mut writer: Writer,
+) -> Result<Option<Pipeline>, PipelineError> {
+    let Some(mut meta) = writer.claim(0).await? else { return Ok(None) };
+    info!(epoch = meta.epoch, step = meta.seq, "claimed the pipeline");
+    let origin = Origin {
+        pipeline: config.pipeline.name.clone(),
+        topic_prefix: config.kafka.topic_prefix.clone(),
+        database: config.mysql.database.clone(),
+    };
+    let empty = {
+        let plan = Arc::clone(&plan);
+        let fan_out_max = usize::try_from(config.limits.fan_out_max).unwrap_or(usize::MAX);
+        move || Engine::with_fan_out_max(Arc::clone(&plan), fan_out_max)
+    };
+    let mut loading = {
+        let (plan, path, origin) = (Arc::clone(&plan), config.state_path(), origin.clone());
+        let empty = empty.clone();
+        spawn_blocking(move || {
+            let mut folder = Folder::open(&path, origin)?;
+            let loaded = folder.load(&plan, empty)?;
+            Ok::<_, StateError>((folder, loaded))
+        })
+    };
+    let loaded = claimed(&mut writer, &mut meta, async |_| Ok((&mut loading).await?)).await?;
+    let Some(loaded) = loaded else { return Ok(None) };
+    let (folder, loaded) = loaded?;
+    let mut loaded = loaded.unwrap_or_else(|| Loaded::nothing(empty()));
+    let settings = settings(config);
+    let bounds = settings.bounds;
+    let reading = claimed(&mut writer, &mut meta, async |meta| {
+        let course = Course::find(&loaded.end, &meta.positions).unwrap_or_else(|| {
+            warn!(
+                "the checkpoint has tables that redis is not told of; reading all from the topics"
+            );
+            loaded = Loaded::nothing(empty());
+            Course { targets: meta.positions.clone(), leads: false }
+        });
+        let former = Former { applied: loaded.applied.clone(), targets: course.targets };
+        let (settings, plan) = (settings.clone(), Arc::clone(&plan));
+        let (metrics, readiness) = (Arc::clone(&metrics), readiness.clone());
+        let (reader, specs) = Reader::start(settings, plan, former, metrics, readiness).await?;
+        Ok((course.leads, reader, specs))
+    });
+    let Some((leads, reader, mut specs)) = reading.await? else { return Ok(None) };
+    if leads {
+        info!("redis is behind the checkpoint: every view is filled from there");
+        distrust(&mut meta);
+    }
+    views::trust_former_run(&mut specs, &plan, &meta);
+    metrics.loaded_rows.set(loaded.rows as i64);
+    let (of_plan, counted) = (Arc::clone(&plan), Arc::clone(&metrics));
+    let engine = loaded.engine;
+    Ok(Some(Pipeline {
+        views: Views::new(&plan, readiness),
+        publisher: Publisher::new(engine, Arc::clone(&plan), &config.limits, Arc::clone(&metrics)),
+        sequencer: Sequencer::new(specs, &loaded.applied, bounds),
+        handles: Handles::new(&plan, &metrics),
+        checkpoints: Checkpoints::new(config, origin, folder, of_plan, counted, loaded.bytes),
+        claimed: meta,
+        tell_all: true,
+        plan,
+        metrics,
+        reader,
+        writer,
+    }))
+}
+
+/// What Redis holds of views is of other positions than the state: nothing of it counts.
+pub(super) fn distrust(meta: &mut Meta) {
+    meta.backlog = None;
+    meta.views.values_mut().for_each(|stored| stored.complete = false);
+}
+
+/// Does something while the pipeline is claimed; once more, under a new claim, if Redis goes back
+/// meanwhile. `None` when the process is to end.
+async fn claimed<T>(
+    writer: &mut Writer,
+    meta: &mut Meta,
+    mut work: impl AsyncFnMut(&Meta) -> Result<T, PipelineError>,
+) -> Result<Option<T>, PipelineError> {
+    loop {
+        if let Some(done) = writer.keep_alive(work(meta)).await? {
+            return Ok(Some(done));
+        }
+        if !writer.is_rewound() {
+            writer.release().await;
+            return Ok(None);
+        }
+        let Some(again) = writer.claim(meta.epoch).await? else { return Ok(None) };
+        *meta = again;
+    }
+}
+
+impl Course {
+    /// The course from a checkpoint that ended at `end` (empty: there is none) when Redis has
+    /// these positions. No partition goes back behind either, and no transaction is torn: both
+    /// hold whole ones.
+    ///
+    /// `None` if Redis is further, but lacks partitions: a run without some of the tables came in
+    /// between. What those had of its transactions must not count as applied.
+    fn find(end: &Positions, redis: &Positions) -> Option<Course> {
+        let mut targets = redis.clone();
+        let (mut leads, mut lacks, mut is_further) = (false, false, false);
+        for (partition, end) in end {
+            let target = targets.entry(partition.clone()).or_default();
+            lacks |= !redis.contains_key(partition);
+            is_further |= target.next_offset > end.next_offset;
+            if target.next_offset < end.next_offset || !redis.contains_key(partition) {
+                *target = *end;
+                leads = true;
+            }
+        }
+        (!(lacks && is_further)).then_some(Course { targets, leads })
+    }
+}
+
+/// What the reader has to know, from the configuration.
+fn settings(config: &Config) -> Settings {
+    let limits = &config.limits;
+    let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    Settings {
+        brokers: config.kafka.brokers.clone(),
+        topic_prefix: config.kafka.topic_prefix.clone(),
+        database: config.mysql.database.clone(),
+        registry_url: config.registry.url.clone(),
+        registry_timeout: REGISTRY_WAIT,
+        dead_letter_topic: config.kafka.dead_letter_topic.clone(),
+        unreadable_in_a_row_max: u32::try_from(limits.unreadable_in_a_row_max).unwrap_or(u32::MAX),
+        record_bytes_max: size(limits.record_bytes_max),
+        batch_records_max: size(limits.batch_records_max),
+        bounds: Bounds {
+            queue_bytes_max: size(limits.queue_bytes_max),
+            transaction_bytes_max: size(limits.transaction_bytes_max),
+            run_records_max: STEP_CHANGES,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{Partition, Position};
+
+    fn positions(offsets: &[(&str, i64)]) -> Positions {
+        let position = |&(topic, next_offset): &(&str, i64)| {
+            let partition = Partition { topic: topic.to_owned(), number: 0 };
+            (partition, Position { next_offset, fingerprint: next_offset as u64 })
+        };
+        offsets.iter().map(position).collect()
+    }
+
+    #[test]
+    fn no_partition_goes_back_behind_redis_or_the_checkpoint() {
+        let end = [("a", 5), ("b", 3)];
+        for (redis, targets, leads) in [
+            (&[("a", 5), ("b", 3)][..], &[("a", 5), ("b", 3)][..], false),
+            (&[("a", 9), ("b", 3), ("c", 1)], &[("a", 9), ("b", 3), ("c", 1)], false),
+            (&[], &end, true),
+            (&[("a", 4)], &end, true),
+            (&[("a", 4), ("b", 8)], &[("a", 5), ("b", 8)], true),
+        ] {
+            let course = Course { targets: positions(targets), leads };
+            assert_eq!(Course::find(&positions(&end), &positions(redis)), Some(course));
+        }
+        let redis = positions(&[("a", 2)]);
+        let course = Course { targets: redis.clone(), leads: false };
+        assert_eq!(Course::find(&Positions::new(), &redis), Some(course));
+    }
+
+    #[test]
+    fn a_run_without_some_tables_in_between_makes_a_checkpoint_useless() {
+        let end = positions(&[("a", 5), ("b", 3)]);
+        assert_eq!(Course::find(&end, &positions(&[("a", 6)])), None);
+    }
+}
