@@ -200,7 +200,7 @@ pub trait Bindings {
         }
         true
     }
-    /// The number that a column of a type that [`Type::is_ordinal`] compares by; `None` for NULL.
+    /// The number that a column compares by whose type orders as its numbers do; `None` for NULL.
     fn ordinal(&self, node: NodeId, column: usize) -> Option<i64> {
         self.column(node, column).ordinal()
     }
