@@ -5,7 +5,7 @@
 //!
 //! | key | type | content |
 //! |---|---|---|
-//! | `{viewtide:NAME}:meta` | hash | owner, `seq`, positions, watermarks, backlog, state of each view |
+//! | `{viewtide:NAME}:meta` | hash | owner, `seq`, positions, transactions applied, backlog, state of each view |
 //! | `{viewtide:NAME}:VIEW:docs` | hash | key bytes → document |
 //! | `{viewtide:NAME}:VIEW:keys` | sorted set, all scores 0 | key bytes: the documents in key order |
 //! | `{viewtide:NAME}:VIEW:index` | sorted set, all scores 0 | number of the index (one byte), index values, key bytes |
@@ -44,6 +44,8 @@ pub struct ViewKeys {
     pub index: String,
     /// Field of `meta` that holds the view's [`ViewState`].
     pub state: String,
+    /// Field of `meta` that holds what the view contains while documents of it are due.
+    pub behind: String,
 }
 
 /// Fields of the `meta` hash.
@@ -60,8 +62,15 @@ pub mod meta {
     pub const BACKLOG: &str = "backlog";
     /// Prefix of a partition's position: `position:TOPIC:PARTITION`, value `NEXT_OFFSET:FINGERPRINT` (hex).
     pub const POSITION: &str = "position:";
-    /// Prefix of an applied watermark: `watermark:SERVER_UUID[:TAG]`, value the transaction number.
-    pub const WATERMARK: &str = "watermark:";
+    /// The transactions that are applied, as a set of MySQL's: `SERVER_UUID[:TAG]:1-NUMBER,…`.
+    pub const APPLIED: &str = "applied";
+    /// Further transactions that are contained, as a server told: those that it had executed.
+    pub const EXECUTED: &str = "executed";
+    /// Commit time of the newest change applied, in microseconds since 1970.
+    pub const COMMITTED: &str = "committed";
+    /// Prefix of what a view contains for certain while documents of it are due: `behind:NAME`,
+    /// value as of [`APPLIED`].
+    pub const BEHIND: &str = "behind:";
     /// Prefix of a view's state: `view:NAME`, value `filling FINGERPRINT` or `complete FINGERPRINT`.
     pub const VIEW: &str = "view:";
 }
@@ -91,6 +100,7 @@ impl Keyspace {
             entries: key("entries"),
             index: key("index"),
             state: format!("{}{view}", meta::VIEW),
+            behind: format!("{}{view}", meta::BEHIND),
         }
     }
 }

@@ -6,13 +6,15 @@
 //!                                         order     state     atomic step
 //! ```
 //!
-//! Modules in reading order: [`value`] and [`change`] are the vocabulary; [`sql`] plans a view;
-//! [`engine`] maintains it; [`source`] and [`sink`] are its two ends, [`state`] keeps its tables
-//! over restarts, and [`pipeline`] is the loop between them; [`api`] serves; [`verify`] asks MySQL whether all that was right.
+//! Modules in reading order: [`value`], [`change`] and [`gtid`] are the vocabulary; [`sql`] plans a
+//! view; [`engine`] maintains it; [`source`] and [`sink`] are its two ends, [`state`] keeps its
+//! tables over restarts, and [`pipeline`] is the loop between them; [`api`] serves; [`verify`] asks
+//! MySQL whether all that was right.
 
 pub mod value;
 
 pub mod change;
+pub mod gtid;
 pub mod sql;
 
 pub mod engine;

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use viewtide::change::{Change, Op, Partition, Position, Positions};
 use viewtide::engine::{Document, Engine};
-use viewtide::source::gtid::Gtid;
+use viewtide::gtid::Gtid;
 use viewtide::source::record::{
     Content, Notice, PartitionId, PartitionSpec, Place, Record, Role, SnapshotMark, TransactionEnd,
 };

@@ -93,7 +93,7 @@ async fn what_cannot_be_read_is_refused_with_its_reason() {
         ("/pairs%20%3Cb%3E/a", "the key is a,b"),
         ("/pairs%20%3Cb%3E/a,!", "is no value of key column 2"),
         ("/orders/%FF", "not percent-encoded utf-8"),
-        ("/orders/7?x=1", "takes no parameters"),
+        ("/orders/7?x=1", "takes no parameter `x`; there are after and wait"),
         (&format!("/orders/{long}"), "longer than 4096"),
         (&format!("/orders?status={long}"), "longer than 4096"),
         ("/orders?limit=0", "limit `0`"),

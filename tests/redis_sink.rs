@@ -123,7 +123,7 @@ async fn a_step_changes_documents_index_and_meta_together() {
     let message = "out of range".to_owned();
     step.set(ORDERS, int(3), Document::Error { code: 1690, column: Some("x".into()), message });
     step.position(&partition, Position { next_offset: 7, fingerprint: u64::MAX });
-    step.watermark("3e11fa47-71ca-11e1-9e33-c80aa9429562", 9);
+    step.applied(&"3e11fa47-71ca-11e1-9e33-c80aa9429562:1-9".parse().unwrap());
     step.backlog(Some("work".into()));
     sink.commit(&step).await.unwrap();
 
@@ -135,7 +135,7 @@ async fn a_step_changes_documents_index_and_meta_together() {
     let meta = sink.read_meta().await.unwrap();
     assert_eq!((meta.epoch, meta.seq), (1, 1));
     assert_eq!(meta.positions[&partition], Position { next_offset: 7, fingerprint: u64::MAX });
-    assert_eq!(meta.watermarks["3e11fa47-71ca-11e1-9e33-c80aa9429562"], 9);
+    assert_eq!(meta.applied.to_string(), "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-9");
     assert_eq!(meta.backlog.as_deref(), Some("work"));
     assert!(!meta.views["orders"].complete);
     assert!(meta.lease_left > Duration::ZERO && meta.lease_left <= viewtide::sink::LEASE);

@@ -10,7 +10,7 @@ const PURE: [&str; 13] = [
     "src/engine",
     "src/change.rs",
     "src/source/avro",
-    "src/source/gtid.rs",
+    "src/gtid.rs",
     "src/source/record.rs",
     "src/source/snapshot.rs",
     "src/source/transactions",

@@ -9,9 +9,10 @@ use warp::reply::Response;
 
 use super::budget::{BYTES_MAX, Budget};
 use super::page;
-use super::reader::{Found, PAGE_BYTES_MAX, Page, Reader, Standing, Unavailable};
+use super::position::{After, Waiting};
+use super::reader::{At, Found, PAGE_BYTES_MAX, Page, Reader, Standing, Unavailable};
 use super::reply;
-use super::request::{ListRequest, RequestError, decode, parse_key};
+use super::request::{DocumentRequest, Headers, ListRequest, RequestError, decode};
 use super::views::{Served, Views};
 use crate::keyspace::ErrorDocument;
 use crate::telemetry::{Metrics, Readiness};
@@ -30,16 +31,12 @@ pub(super) struct Handlers {
     pub(super) readiness: Readiness,
     pub(super) metrics: Arc<Metrics>,
     pub(super) budget: Budget,
+    pub(super) waiting: Waiting,
 }
 
 impl Handlers {
     /// `/{view}` and `/{view}/{key}`: the path without its first `/`.
-    pub(super) async fn view(
-        &self,
-        path: &str,
-        query: &str,
-        if_none_match: Option<&HeaderValue>,
-    ) -> Response {
+    pub(super) async fn view(&self, path: &str, query: &str, headers: &Headers) -> Response {
         let (name, key) = match path.split_once('/') {
             Some((name, key)) => (name, Some(key)),
             None => (path, None),
@@ -52,21 +49,42 @@ impl Handlers {
             Ok(view) => view,
             Err(name) => return no_view(&name, self.views.names()),
         };
+        let if_none_match = headers.if_none_match.as_ref();
         match key {
-            None => match ListRequest::parse(view, query) {
-                Ok(request) => self.list(view, &request, if_none_match).await,
+            None => match ListRequest::parse(view, query, headers) {
+                Ok(request) => match self.late(view, request.seen.as_ref()).await {
+                    Some(late) => late,
+                    None => self.list(view, &request, if_none_match).await,
+                },
                 Err(error) => bad_request(&error),
             },
             Some(key) if key.contains('/') => {
                 reply::error(StatusCode::NOT_FOUND, "no such path; a `/` in a key is written %2F")
             }
-            Some(_) if !query.is_empty() => {
-                reply::error(StatusCode::BAD_REQUEST, "a single document takes no parameters")
-            }
-            Some(key) => match parse_key(view, key) {
-                Ok(key) => self.document(view, &key, if_none_match).await,
+            Some(key) => match DocumentRequest::parse(view, key, query, headers) {
+                Ok(request) => match self.late(view, request.seen.as_ref()).await {
+                    Some(late) => late,
+                    None => self.document(view, &request.key, if_none_match).await,
+                },
                 Err(error) => bad_request(&error),
             },
+        }
+    }
+
+    /// Waits until the view contains what a request must see; an answer if that takes too long.
+    async fn late(&self, view: &Served, seen: Option<&After>) -> Option<Response> {
+        match self.waiting.wait(&self.reader, view, seen?).await {
+            Ok(Ok(())) => None,
+            Ok(Err(position)) => {
+                let message = format!(
+                    "{} does not contain these transactions yet; Viewtide-Position says which",
+                    view.name
+                );
+                let mut response = reply::error(StatusCode::GATEWAY_TIMEOUT, &message);
+                position.tell(&mut response);
+                Some(response)
+            }
+            Err(error) => Some(unavailable(&error)),
         }
     }
 
@@ -76,23 +94,31 @@ impl Handlers {
         key: &Key,
         if_none_match: Option<&HeaderValue>,
     ) -> Response {
-        let document = match self.reader.document(view, key).await {
-            Ok(Found::Document(document)) => document,
-            Ok(Found::Absent) => {
-                let key = key.texts(&view.key_types).unwrap_or_default().join(",");
-                let message = format!("{} has no document {key}", view.name);
-                return reply::error(StatusCode::NOT_FOUND, &message);
-            }
-            Ok(Found::Unknown) => return not_complete(view),
+        let At { position, found } = match self.reader.document(view, key).await {
+            Ok(at) => at,
             Err(error) => return unavailable(&error),
         };
+        let mut response = match found {
+            Found::Document(document) => self.found(document, if_none_match).await,
+            Found::Absent => {
+                let key = key.texts(&view.key_types).unwrap_or_default().join(",");
+                let message = format!("{} has no document {key}", view.name);
+                reply::error(StatusCode::NOT_FOUND, &message)
+            }
+            Found::Unknown => return not_complete(view),
+        };
+        position.tell(&mut response);
+        response
+    }
+
+    async fn found(&self, document: Vec<u8>, if_none_match: Option<&HeaderValue>) -> Response {
         if let Some(error) = ErrorDocument::from_stored(&document) {
             return reply::error_document(&error);
         }
-        let Some(room) = self.budget.room(document.len()).await else {
-            return reply::not_now(TOO_BUSY);
-        };
-        reply::content(room.hold(document), None, if_none_match)
+        match self.budget.room(document.len()).await {
+            Some(room) => reply::content(room.hold(document), None, if_none_match),
+            None => reply::not_now(TOO_BUSY),
+        }
     }
 
     async fn list(
@@ -105,14 +131,17 @@ impl Handlers {
         let Some(room) = self.budget.room(PAGE_ROOM).await else {
             return reply::not_now(TOO_BUSY);
         };
-        let page = match self.reader.page(view, request).await {
-            Ok(Some(page)) => page,
-            Ok(None) => return not_complete(view),
+        let (position, page) = match self.reader.page(view, request).await {
+            Ok(At { position, found: Some(page) }) => (position, page),
+            Ok(At { found: None, .. }) => return not_complete(view),
             Err(error) => return unavailable(&error),
         };
         let last = page.documents.last().filter(|_| page.more_follow);
         let next_page = last.map(|(last, _)| request.next_page(view, last));
-        reply::content(room.hold(list_body(view, page)), next_page, if_none_match)
+        let body = room.hold(list_body(view, page));
+        let mut response = reply::content(body, next_page, if_none_match);
+        position.tell(&mut response);
+        response
     }
 
     /// `/healthz`: the process lives.

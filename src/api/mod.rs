@@ -7,6 +7,12 @@
 //! | `/{view}/{key}` | one document; `a,b` for a key of two columns, percent-encoded, `~` for NULL, BINARY as base64 |
 //! | `/healthz` `/readyz` `/metrics` `/` | that the process lives; whether all can be served, and why not; Prometheus; a page for people |
 //!
+//! Every answer of a view tells in `Viewtide-Position` which of MySQL's transactions it contains (a
+//! GTID set, and perhaps more), and in `Viewtide-Age` how many seconds ago the newest of them was
+//! committed. `?after=` or the header `Viewtide-After` names transactions that the answer must
+//! contain: it waits for them, at most `?wait=` milliseconds (0 to 10000, default 1000), and is a
+//! 504 if they have not come.
+//!
 //! A list is an array; that of a view which shows one table under its own name as it is stands in
 //! an object under that name, `{"orders": [...]}`. Documents carry a strong `ETag`. Errors are
 //! `{"error": "…"}`: 400 for what cannot be read, 404 only for what a complete view does not have
@@ -22,6 +28,7 @@
 mod budget;
 mod handlers;
 mod page;
+mod position;
 mod reader;
 mod reply;
 mod request;
@@ -45,7 +52,9 @@ use crate::sql::plan::Plan;
 use crate::telemetry::{Metrics, Readiness};
 use budget::Budget;
 use handlers::Handlers;
+use position::{AFTER, Waiting};
 use reader::Reader;
+use request::Headers;
 use server::Connections;
 use views::Views;
 
@@ -74,12 +83,14 @@ impl Api {
         readiness: Readiness,
         metrics: Arc<Metrics>,
     ) -> Result<Api, ApiError> {
+        let views = Views::new(plan, keyspace)?;
         let handlers = Handlers {
-            views: Views::new(plan, keyspace)?,
-            reader: Reader::new(dialer, keyspace),
+            reader: Reader::new(dialer, keyspace, &views),
+            views,
             readiness,
             metrics,
             budget: Budget::new(),
+            waiting: Waiting::default(),
         };
         Ok(Api { handlers: Arc::new(handlers), connections_max: CONNECTIONS_MAX })
     }
@@ -106,8 +117,10 @@ fn routes(
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::path::full()
         .and(query)
-        .and(warp::header::value("if-none-match").map(Some).or(warp::any().map(|| None)).unify())
-        .and_then(move |path: FullPath, query: String, if_none_match: Option<HeaderValue>| {
+        .and(header("if-none-match"))
+        .and(header(AFTER))
+        .and_then(move |path: FullPath, query: String, if_none_match, after| {
+            let headers = Headers { if_none_match, after };
             let handlers = Arc::clone(&handlers);
             async move {
                 let path = path.as_str().strip_prefix('/').unwrap_or_default();
@@ -115,11 +128,18 @@ fn routes(
                 if views::is_reserved(first) {
                     return Err(warp::reject::not_found());
                 }
-                Ok(handlers.view(path, &query, if_none_match.as_ref()).await)
+                Ok(handlers.view(path, &query, &headers).await)
             }
         })
         .or(own)
         .unify()
+}
+
+/// A header as it stands, if it is there.
+fn header(
+    name: &'static str,
+) -> impl Filter<Extract = (Option<HeaderValue>,), Error = Infallible> + Clone {
+    warp::header::value(name).map(Some).or(warp::any().map(|| None)).unify()
 }
 
 /// What is not a view.

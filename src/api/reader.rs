@@ -8,10 +8,11 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, RedisError, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, Value};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::position::Position;
 use super::request::ListRequest;
 use super::views::{Served, Views};
 use crate::dial::{DialError, Dialer};
@@ -38,12 +39,21 @@ pub(super) struct Reader {
     meta: String,
     document_script: Script,
     page_script: Script,
+    /// Asks for the position of every view.
+    positions: Cmd,
 }
 
 /// Redis does not answer, or not usefully; told to the client and gone when it passes.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Unavailable(String);
+
+/// What was read, and where the view was at that moment or before.
+#[derive(Debug)]
+pub(super) struct At<T> {
+    pub(super) position: Position,
+    pub(super) found: T,
+}
 
 /// A document, or why there is none.
 #[derive(Debug)]
@@ -74,25 +84,39 @@ pub(super) enum Standing {
 }
 
 impl Reader {
-    pub(super) fn new(dialer: &Dialer, keyspace: &Keyspace) -> Reader {
+    pub(super) fn new(dialer: &Dialer, keyspace: &Keyspace, views: &Views) -> Reader {
         Reader {
             documents: Shared::new(dialer.clone()),
             pages: Shared::new(dialer.clone()),
             meta: keyspace.meta(),
             document_script: Script::new(include_str!("document.lua")),
             page_script: Script::new(include_str!("page.lua")),
+            positions: Position::ask_all(&keyspace.meta(), views),
         }
     }
 
     /// One document. Only when there is none is the view's state looked at.
-    pub(super) async fn document(&self, view: &Served, key: &Key) -> Result<Found, Unavailable> {
-        let mut get = Cmd::with_capacity(3, 64);
-        get.arg("HGET").arg(&view.keys.docs).arg(key.as_bytes());
-        match self.documents.query(&get).await? {
-            Value::BulkString(document) => return Ok(Found::Document(document)),
-            Value::Nil => {}
+    pub(super) async fn document(
+        &self,
+        view: &Served,
+        key: &Key,
+    ) -> Result<At<Found>, Unavailable> {
+        let mut asked = redis::pipe();
+        asked.add_command(Position::ask(&self.meta, view));
+        asked.cmd("HGET").arg(&view.keys.docs).arg(key.as_bytes());
+        let [position, document] =
+            into_parts(Value::Array(self.documents.query_all(&asked).await?))?;
+        let position = Position::read(&position);
+        let found = match document {
+            Value::BulkString(document) => Found::Document(document),
+            Value::Nil => self.missing(view, key).await?,
             other => return Err(unexpected(&other)),
-        }
+        };
+        Ok(At { position, found })
+    }
+
+    /// Why there is no document; it may have come meanwhile.
+    async fn missing(&self, view: &Served, key: &Key) -> Result<Found, Unavailable> {
         let mut call = self.document_script.call(&[&self.meta, &view.keys.docs]);
         call.arg(&view.keys.state).arg(key.as_bytes());
         let answer = self.documents.run(&self.document_script, &call).await?;
@@ -111,7 +135,8 @@ impl Reader {
         &self,
         view: &Served,
         request: &ListRequest,
-    ) -> Result<Option<Page>, Unavailable> {
+    ) -> Result<At<Option<Page>>, Unavailable> {
+        let position = Position::read(&self.pages.query(&Position::ask(&self.meta, view)).await?);
         let members = if request.prefix.is_empty() { &view.keys.keys } else { &view.keys.index };
         let (lower, upper) = request.bounds();
         let mut call = self.page_script.call(&[&self.meta, members, &view.keys.docs]);
@@ -120,7 +145,7 @@ impl Reader {
         let answer = self.pages.run(&self.page_script, &call).await?;
         let [state, more, keys, documents] = into_parts(answer)?;
         if standing(view, &state) != Standing::Complete {
-            return Ok(None);
+            return Ok(At { position, found: None });
         }
         let (Value::Array(keys), Value::Array(documents)) = (keys, documents) else {
             return Err(unexpected(&more));
@@ -132,7 +157,16 @@ impl Reader {
             _ => None,
         };
         let documents = keys.into_iter().zip(documents).filter_map(pair).collect();
-        Ok(Some(Page { documents, more_follow: more == Value::Int(1) }))
+        let page = Page { documents, more_follow: more == Value::Int(1) };
+        Ok(At { position, found: Some(page) })
+    }
+
+    /// What every view contains, as [`Position::ask_all`] asks for it.
+    pub(super) async fn positions(&self) -> Result<Vec<Value>, Unavailable> {
+        match self.documents.query(&self.positions).await? {
+            Value::Array(fields) => Ok(fields),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// How each view stands.
@@ -204,6 +238,13 @@ impl Script {
     }
 }
 
+/// What is asked at once.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    One(&'a Cmd),
+    All(&'a Pipeline),
+}
+
 /// A connection that many requests share.
 #[derive(Debug)]
 struct Shared {
@@ -227,7 +268,7 @@ impl Shared {
 
     /// Runs a script, loading it if Redis does not know it.
     async fn run(&self, script: &Script, call: &Cmd) -> Result<Value, Unavailable> {
-        match self.try_query(call).await? {
+        match self.try_query(Asked::One(call)).await? {
             Err(error) if error.code() == Some("NOSCRIPT") => {
                 let mut load = redis::cmd("SCRIPT");
                 load.arg("LOAD").arg(script.code);
@@ -239,16 +280,29 @@ impl Shared {
     }
 
     async fn query(&self, command: &Cmd) -> Result<Value, Unavailable> {
-        self.try_query(command).await?.map_err(refused)
+        self.try_query(Asked::One(command)).await?.map_err(refused)
+    }
+
+    /// Sends several commands at once; the answer to each.
+    async fn query_all(&self, commands: &Pipeline) -> Result<Vec<Value>, Unavailable> {
+        match self.try_query(Asked::All(commands)).await?.map_err(refused)? {
+            Value::Array(answers) => Ok(answers),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Sends a command; once more, over a new connection, if the old one turns out to be gone.
     /// What Redis itself says against it is the inner error.
-    async fn try_query(&self, command: &Cmd) -> Result<Result<Value, RedisError>, Unavailable> {
+    async fn try_query(&self, asked: Asked<'_>) -> Result<Result<Value, RedisError>, Unavailable> {
         let mut again = true;
         loop {
             let (number, mut connection) = self.connection().await?;
-            let answer = command.query_async::<Value>(&mut connection).await;
+            let answer = match asked {
+                Asked::One(command) => command.query_async(&mut connection).await,
+                Asked::All(commands) => {
+                    commands.query_async(&mut connection).await.map(Value::Array)
+                }
+            };
             match answer {
                 Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse) => {
                     self.forget(number);

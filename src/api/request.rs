@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use warp::http::header::HeaderValue;
 
+use super::position::{After, WAIT_MAX};
 use super::views::{Index, Served};
 use crate::keyspace::index_prefix;
 use crate::value::{Key, KeyError, Type};
@@ -29,8 +31,25 @@ pub(super) struct ListRequest {
     pub(super) prefix: Vec<u8>,
     /// The page begins after this key.
     pub(super) after: Option<Key>,
+    /// What the page must contain.
+    pub(super) seen: Option<After>,
     /// The query without its cursor, to be repeated in the next page's address.
     kept: String,
+}
+
+/// One document.
+#[derive(Debug)]
+pub(super) struct DocumentRequest {
+    pub(super) key: Key,
+    /// What the document must contain.
+    pub(super) seen: Option<After>,
+}
+
+/// The headers of a request that matter here.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    pub(super) if_none_match: Option<HeaderValue>,
+    pub(super) after: Option<HeaderValue>,
 }
 
 /// Why a request is not understood; each becomes a 400.
@@ -46,10 +65,16 @@ pub(super) enum RequestError {
     Twice(String),
     #[error("limit `{0}` is not a whole number from 1 to {LIMIT_MAX}")]
     Limit(String),
+    #[error("wait `{0}` is not a whole number of milliseconds from 0 to {WAIT_MAX}")]
+    Wait(String),
+    #[error("after `{0}` is no set of transactions as MySQL's gtid_executed: UUID:1-5,UUID:TAG:7")]
+    After(String),
+    #[error("a single document takes no parameter `{0}`; there are after and wait")]
+    NoParameter(String),
     #[error("cursor `{0}` is none of this list; take the address in the Link header as it is")]
     Cursor(String),
     #[error(
-        "no index on `{asked}`; indexes of this view: {indexes}; other parameters: limit, cursor"
+        "no index on `{asked}`; indexes of this view: {indexes}; other parameters: limit, cursor, after, wait"
     )]
     NoIndex { asked: String, indexes: String },
     #[error("`{value}` is no value of column {column}")]
@@ -57,7 +82,7 @@ pub(super) enum RequestError {
 }
 
 /// Reads the key in a path: `7`, `a,b` for two columns, percent-encoded, `~` for NULL.
-pub(super) fn parse_key(view: &Served, segment: &str) -> Result<Key, RequestError> {
+fn parse_key(view: &Served, segment: &str) -> Result<Key, RequestError> {
     let parts = segment.split(',').map(decode).collect::<Result<Vec<_>, _>>()?;
     if parts.iter().map(String::len).sum::<usize>() > KEY_BYTES_MAX {
         return Err(RequestError::TooLong);
@@ -68,19 +93,47 @@ pub(super) fn parse_key(view: &Served, segment: &str) -> Result<Key, RequestErro
     })
 }
 
+impl DocumentRequest {
+    /// Reads a key from a path, and a query: `after` and `wait`.
+    pub(super) fn parse(
+        view: &Served,
+        segment: &str,
+        query: &str,
+        headers: &Headers,
+    ) -> Result<DocumentRequest, RequestError> {
+        let (mut after, mut wait) = (None, None);
+        for pair in parameters(query) {
+            let (name, value) = pair?;
+            let known = match name.as_str() {
+                "after" => after.replace(value).is_some(),
+                "wait" => wait.replace(value).is_some(),
+                _ => return Err(RequestError::NoParameter(name)),
+            };
+            if known {
+                return Err(RequestError::Twice(name));
+            }
+        }
+        let seen = After::parse(after.as_deref(), wait.as_deref(), headers.after.as_ref())?;
+        Ok(DocumentRequest { key: parse_key(view, segment)?, seen })
+    }
+}
+
 impl ListRequest {
-    /// Reads a query: `limit`, `cursor`, and the columns of one index.
-    pub(super) fn parse(view: &Served, query: &str) -> Result<ListRequest, RequestError> {
-        let mut limit = None;
-        let mut cursor = None;
+    /// Reads a query: `limit`, `cursor`, `after`, `wait`, and the columns of one index.
+    pub(super) fn parse(
+        view: &Served,
+        query: &str,
+        headers: &Headers,
+    ) -> Result<ListRequest, RequestError> {
+        let (mut limit, mut cursor, mut after, mut wait) = (None, None, None, None);
         let mut columns: Vec<(String, String)> = Vec::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) =
-                (decode(&name.replace('+', " "))?, decode(&value.replace('+', " "))?);
+        for pair in parameters(query) {
+            let (name, value) = pair?;
             let known = match name.as_str() {
                 "limit" => limit.replace(value).is_some(),
                 "cursor" => cursor.replace(value).is_some(),
+                "after" => after.replace(value).is_some(),
+                "wait" => wait.replace(value).is_some(),
                 _ => {
                     let known = columns.iter().any(|(known, _)| *known == name);
                     columns.push((name.clone(), value));
@@ -106,6 +159,7 @@ impl ListRequest {
             limit,
             prefix: parse_look_up(view, &columns)?,
             after: cursor.map(|text| parse_cursor(&view.key_types, text)).transpose()?,
+            seen: After::parse(after.as_deref(), wait.as_deref(), headers.after.as_ref())?,
             kept: kept.join("&"),
         })
     }
@@ -130,6 +184,14 @@ impl ListRequest {
         let upper = if self.prefix.is_empty() { b"+".to_vec() } else { bound(b'(', &[0xFF]) };
         (lower, upper)
     }
+}
+
+/// The parameters of a query, decoded.
+fn parameters(query: &str) -> impl Iterator<Item = Result<(String, String), RequestError>> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((decode(&name.replace('+', " "))?, decode(&value.replace('+', " "))?))
+    })
 }
 
 /// Percent-decodes; the path or query has no other escapes.

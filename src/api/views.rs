@@ -41,6 +41,8 @@ pub(super) struct Views {
 #[derive(Debug)]
 pub(super) struct Served {
     pub(super) name: String,
+    /// Place in the order of the plan.
+    pub(super) place: usize,
     pub(super) keys: ViewKeys,
     pub(super) fingerprint: String,
     /// Names and types of the key's columns.
@@ -68,12 +70,12 @@ pub(super) struct Column {
 impl Views {
     pub(super) fn new(plan: &Plan, keyspace: &Keyspace) -> Result<Views, ApiError> {
         let mut views = Views { by_name: HashMap::new(), names: Vec::new() };
-        for view in &plan.views {
+        for (place, view) in plan.views.iter().enumerate() {
             if is_reserved(&view.name) {
                 return Err(ApiError::Reserved { view: view.name.clone() });
             }
             views.names.push(view.name.clone());
-            views.by_name.insert(view.name.clone(), Served::new(plan, view, keyspace)?);
+            views.by_name.insert(view.name.clone(), Served::new(plan, place, view, keyspace)?);
         }
         Ok(views)
     }
@@ -92,7 +94,12 @@ impl Views {
 }
 
 impl Served {
-    fn new(plan: &Plan, view: &View, keyspace: &Keyspace) -> Result<Served, ApiError> {
+    fn new(
+        plan: &Plan,
+        place: usize,
+        view: &View,
+        keyspace: &Keyspace,
+    ) -> Result<Served, ApiError> {
         let column = |&at: &usize| {
             let output = &view.outputs[at];
             Column { name: output.name.clone(), ty: output.expr.ty }
@@ -108,6 +115,7 @@ impl Served {
         }
         Ok(Served {
             name: view.name.clone(),
+            place,
             keys: keyspace.view(&view.name),
             fingerprint: view.fingerprint.clone(),
             key: view.key.iter().map(column).collect(),

@@ -167,6 +167,11 @@ impl Backlog {
         self.work.iter().any(|work| matches!(work, Work::Fill { view: v, .. } if *v == view))
     }
 
+    /// Whether documents of a view are due.
+    pub(super) fn concerns(&self, view: ViewId) -> bool {
+        self.work.iter().any(|work| work.view() == view)
+    }
+
     /// Forgets everything due of a view.
     pub(super) fn forget(&mut self, view: ViewId) {
         self.changed = true;

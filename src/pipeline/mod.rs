@@ -18,6 +18,7 @@
 //! cannot be read is a dead letter before it comes here.
 
 mod backlog;
+mod behind;
 mod checkpoints;
 mod publisher;
 mod start;
@@ -35,6 +36,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::dial::{DialError, Dialer};
+use crate::gtid::Watermarks;
 use crate::keyspace::Keyspace;
 use crate::sink::{Meta, Sink, Step};
 use crate::source::record::PartitionId;
@@ -44,6 +46,7 @@ use crate::sql::plan::{Plan, ViewId};
 use crate::state::StateError;
 use crate::telemetry::{Metrics, Readiness};
 use backlog::Backlog;
+use behind::Behind;
 use checkpoints::Checkpoints;
 use publisher::Publisher;
 use views::{Stage, Views};
@@ -117,6 +120,7 @@ struct Pipeline {
     sequencer: Sequencer,
     publisher: Publisher,
     views: Views,
+    behind: Behind,
     /// What Redis held when the pipeline was claimed.
     claimed: Meta,
     writer: Writer,
@@ -218,8 +222,14 @@ impl Pipeline {
         for (&partition, &position) in &released.positions {
             step.position(self.sequencer.partition(partition), position);
         }
-        for (server, number) in released.watermarks.iter() {
-            step.watermark(&server.to_string(), number);
+        if released.watermarks != Watermarks::default() {
+            step.applied(self.sequencer.watermarks());
+        }
+        if released.committed_us > 0 {
+            step.committed(released.committed_us);
+        }
+        if let Some(set) = &released.executed {
+            step.executed(set);
         }
         self.publish(step, &released, &fresh).await?;
         if !self.writer.is_ending() {
@@ -239,6 +249,7 @@ impl Pipeline {
         if let Some(stored) = self.publisher.backlog.take_store(&self.plan) {
             step.backlog(stored);
         }
+        self.behind.tell(&self.plan, &self.views, &self.publisher.backlog, &mut step);
         if step.is_empty() {
             return Ok(());
         }
@@ -246,6 +257,7 @@ impl Pipeline {
             Settled::Ending => {}
             Settled::Rewound => drop(self.refill().await?),
             Settled::Landed => {
+                self.behind.applied(self.sequencer.watermarks().to_string());
                 self.note_positions(released);
                 if let Some(view) = filled {
                     self.views.set(view, Stage::Complete);
@@ -304,6 +316,8 @@ impl Pipeline {
             self.publisher.engine.set_live(view, true);
             self.views.set(view, stage);
         }
+        let applied = self.claimed.applied.to_string();
+        self.behind = Behind::of_former_run(&self.plan, &self.claimed.behind, applied);
         self.tell_all = true;
         let (rows, positions) = (self.rows(), self.sequencer.positions().len());
         info!(rows, positions, "the state is where redis is; publishing from here on");
@@ -325,6 +339,8 @@ impl Pipeline {
             self.views.set(view, Stage::Filling);
         }
         step.backlog(self.publisher.backlog.take_store(&self.plan).flatten());
+        self.behind.forget();
+        self.behind.tell(&self.plan, &self.views, &self.publisher.backlog, &mut step);
         match self.writer.commit(&step).await? {
             Settled::Landed => {
                 self.note_all_positions();
@@ -355,9 +371,7 @@ impl Pipeline {
                 Some(_) => {}
             }
         }
-        for (server, number) in self.sequencer.watermarks().iter() {
-            step.watermark(&server.to_string(), number);
-        }
+        step.applied(self.sequencer.watermarks());
     }
 
     fn observe(&self, released: &Released, fresh: &[ViewId]) {

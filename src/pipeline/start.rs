@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
+use super::behind::Behind;
 use super::checkpoints::Checkpoints;
 use super::publisher::Publisher;
 use super::views::{self, Views};
@@ -97,6 +98,7 @@ pub(super) async fn start(
         sequencer: Sequencer::new(specs, &loaded.applied, bounds),
         handles: Handles::new(&plan, &metrics),
         checkpoints: Checkpoints::new(config, origin, folder, of_plan, counted, loaded.bytes),
+        behind: Behind::default(),
         claimed: meta,
         tell_all: true,
         plan,

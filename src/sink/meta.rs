@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::change::{Partition, Position, Positions};
+use crate::gtid::Watermarks;
 use crate::keyspace::{ViewState, meta};
 
 /// The whole of `meta`; empty in an empty Redis.
@@ -19,8 +20,10 @@ pub struct Meta {
     pub seq: u64,
     /// How far each partition has been applied.
     pub positions: Positions,
-    /// Applied transactions by origin (`UUID` or `UUID:TAG`).
-    pub watermarks: BTreeMap<String, u64>,
+    /// Applied transactions.
+    pub applied: Watermarks,
+    /// What each view contains of them while documents of it are due, by name.
+    pub behind: BTreeMap<String, String>,
     /// Work not yet published, as the pipeline wrote it.
     pub backlog: Option<String>,
     /// State of each view, by name.
@@ -62,6 +65,7 @@ impl Meta {
                 let ends: u64 = value.parse().ok()?;
                 self.lease_left = Duration::from_millis(ends.saturating_sub(now_ms));
             }
+            meta::APPLIED => self.applied = value.parse().ok()?,
             meta::BACKLOG => self.backlog = Some(value.to_owned()),
             _ => {
                 if let Some(place) = field.strip_prefix(meta::POSITION) {
@@ -69,8 +73,8 @@ impl Meta {
                     let partition =
                         Partition { topic: topic.to_owned(), number: number.parse().ok()? };
                     self.positions.insert(partition, parse_position(value)?);
-                } else if let Some(origin) = field.strip_prefix(meta::WATERMARK) {
-                    self.watermarks.insert(origin.to_owned(), value.parse().ok()?);
+                } else if let Some(view) = field.strip_prefix(meta::BEHIND) {
+                    self.behind.insert(view.to_owned(), value.to_owned());
                 } else if let Some(view) = field.strip_prefix(meta::VIEW) {
                     self.views.insert(view.to_owned(), ViewState::from_field(value)?);
                 }
@@ -103,7 +107,8 @@ mod tests {
             ("epoch", "7"),
             ("lease", "3500"),
             ("position:mysql.shop.orders:0", "17:00000000000000ff"),
-            ("watermark:3e11fa47-71ca-11e1-9e33-c80aa9429562:tag", "9"),
+            ("applied", "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:1-9"),
+            ("behind:v", ""),
             ("view:a:b", "complete f1"),
             ("of later versions", "?"),
         ])
@@ -111,7 +116,8 @@ mod tests {
         assert_eq!((meta.epoch, meta.lease_left), (7, Duration::from_millis(2500)));
         let partition = Partition { topic: "mysql.shop.orders".into(), number: 0 };
         assert_eq!(meta.positions[&partition], Position { next_offset: 17, fingerprint: 255 });
-        assert_eq!(meta.watermarks["3e11fa47-71ca-11e1-9e33-c80aa9429562:tag"], 9);
+        assert_eq!(meta.applied.to_string(), "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:1-9");
+        assert_eq!(meta.behind["v"], "");
         assert!(meta.views["a:b"].complete);
     }
 

@@ -7,6 +7,7 @@ use redis::Cmd;
 
 use crate::change::{Partition, Position};
 use crate::engine::Document;
+use crate::gtid::Watermarks;
 use crate::keyspace::{ErrorDocument, ViewState, index_prefix, meta};
 use crate::sql::plan::{View, ViewId};
 use crate::value::Key;
@@ -132,6 +133,7 @@ impl Step {
     /// is, the step is not longer for it: Redis frees it on a thread of its own.
     pub fn drop_view(&mut self, name: &str) {
         self.fields.insert(format!("{}{name}", meta::VIEW), None);
+        self.fields.insert(format!("{}{name}", meta::BEHIND), None);
         self.dropped.insert(name.to_owned());
     }
 
@@ -159,10 +161,25 @@ impl Step {
         self.fields.insert(field, None);
     }
 
-    /// Transactions of this origin (server UUID, `UUID:TAG` with a tag) have been applied up to
-    /// this number.
-    pub fn watermark(&mut self, origin: &str, transaction: u64) {
-        self.fields.insert(format!("{}{origin}", meta::WATERMARK), Some(transaction.to_string()));
+    /// These transactions have been applied, and no others.
+    pub fn applied(&mut self, applied: &Watermarks) {
+        self.fields.insert(meta::APPLIED.to_owned(), Some(applied.to_string()));
+    }
+
+    /// All of these transactions, a set of MySQL's, have been applied or lie before the snapshot.
+    pub fn executed(&mut self, set: &str) {
+        self.fields.insert(meta::EXECUTED.to_owned(), Some(set.to_owned()));
+    }
+
+    /// The newest change was committed then, in microseconds since 1970.
+    pub fn committed(&mut self, micros: i64) {
+        self.fields.insert(meta::COMMITTED.to_owned(), Some(micros.to_string()));
+    }
+
+    /// For certain a view contains only the changes of these transactions, for documents of it are
+    /// due; `None` when none is.
+    pub fn behind(&mut self, view: &str, applied: Option<String>) {
+        self.fields.insert(format!("{}{view}", meta::BEHIND), applied);
     }
 
     /// The work that is not yet published; `None` when there is none.

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::avro::{
-    Decoded, Failure, NotificationDecoder, Side, TableDecoder, TransactionDecoder, Unfit,
+    Decoded, Failure, HeartbeatDecoder, NotificationDecoder, Side, TableDecoder,
+    TransactionDecoder, Unfit,
 };
 use super::json::EventDecoder;
 use super::record::{PartitionId, PartitionSpec, Role};
@@ -16,6 +17,7 @@ pub(super) enum Decoder {
     Stream(Box<EventDecoder>),
     Transactions(TransactionDecoder),
     Notifications(NotificationDecoder),
+    Heartbeats(Box<HeartbeatDecoder>),
 }
 
 impl Decoder {
@@ -49,6 +51,7 @@ impl Decoder {
                     tables.iter().map(|(name, _, partition)| (name.clone(), *partition)).collect();
                 Decoder::Transactions(TransactionDecoder::new(partitions))
             }
+            Role::Heartbeats => Decoder::Heartbeats(Box::new(HeartbeatDecoder::new(database))),
             Role::Notifications => {
                 let ids: HashMap<_, _> =
                     tables.iter().map(|(name, id, _)| (name.clone(), *id)).collect();
@@ -71,6 +74,7 @@ impl Decoder {
             Decoder::Stream(decoder) => decoder.decode(value, partition, offset),
             Decoder::Transactions(decoder) => decoder.decode(value),
             Decoder::Notifications(decoder) => decoder.decode(value),
+            Decoder::Heartbeats(decoder) => decoder.decode(key, value),
         }
     }
 
@@ -80,6 +84,7 @@ impl Decoder {
             Decoder::Table(decoder) => decoder.add_schema(side, id, text),
             Decoder::Transactions(decoder) => decoder.add_schema(id, text),
             Decoder::Notifications(decoder) => decoder.add_schema(id, text),
+            Decoder::Heartbeats(decoder) => decoder.add_schema(side, id, text),
             // Events are JSON and never ask.
             Decoder::Stream(_) => Ok(()),
         }

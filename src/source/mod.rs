@@ -9,7 +9,6 @@ pub mod avro;
 mod dead_letters;
 mod decode;
 mod error;
-pub mod gtid;
 pub mod json;
 mod kafka;
 pub mod record;

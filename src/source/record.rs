@@ -1,9 +1,8 @@
 //! A Kafka record as the rest of `source` sees it: where it lies, and what it says once decoded.
 
 use crate::change::{Change, Partition, Position};
+use crate::gtid::Gtid;
 use crate::sql::plan::TableId;
-
-use super::gtid::Gtid;
 
 /// Place of a partition among those that the pipeline reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +43,8 @@ pub enum Role {
     Transactions,
     /// Debezium's notifications of snapshots.
     Notifications,
+    /// What the server had executed, told by a row that the connector writes every second.
+    Heartbeats,
 }
 
 /// One decoded record.
@@ -94,6 +95,13 @@ pub enum Content {
     End(Box<TransactionEnd>),
     /// News of a snapshot.
     Notice(Notice),
+    /// What the server had executed when the transaction began that says so.
+    Executed {
+        /// The transaction.
+        gtid: Gtid,
+        /// `@@gtid_executed`.
+        set: Box<str>,
+    },
     /// An unreadable record that has become a dead letter.
     Hole,
     /// Nothing to apply: a tombstone, a BEGIN, or what we do not follow.

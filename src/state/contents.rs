@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Partition, Position, Positions};
-use crate::source::gtid::Watermarks;
+use crate::gtid::Watermarks;
 use crate::source::record::Role;
 use crate::source::transactions::{Applied, AppliedPartition, Sequencer};
 use crate::sql::plan::{self, Plan, TableId, TableSource};
@@ -109,7 +109,7 @@ impl Header {
             let (partition, applied) = partitions.remove_entry(&spec.partition)?;
             let table = match spec.role {
                 Role::Table(table) | Role::Stream(table) => Some(usize::from(table.0)),
-                Role::Transactions | Role::Notifications => None,
+                Role::Transactions | Role::Heartbeats | Role::Notifications => None,
             };
             Some(StoredPartition { partition, table, applied })
         });

@@ -34,7 +34,7 @@ use crate::sql::plan::{Plan, View};
 use crate::value::Key;
 use database::Database;
 use documents::Documents;
-use position::Executed;
+use position::{Executed, by_origin};
 use topics::Topics;
 use truth::Truth;
 
@@ -297,11 +297,11 @@ impl<'a> Verifier<'a> {
         if executed_at_start.is_empty() {
             return Err(VerifyError::Gtids { text: String::new() });
         }
-        let mut foreign = executed_at_start.lacking(&applied.watermarks);
+        let mut foreign = executed_at_start.lacking(&by_origin(&applied.applied));
         if !foreign.is_empty() {
             // A transaction is in the binlog a moment before it counts as executed.
             tokio::time::sleep(COMMIT_WAIT).await;
-            foreign = database.executed().await?.lacking(&applied.watermarks);
+            foreign = database.executed().await?.lacking(&by_origin(&applied.applied));
         }
         if !foreign.is_empty() {
             let origins = foreign.iter().map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::change::{Partition, Positions};
+use crate::gtid::Watermarks;
 
 /// The highest transaction of each origin (`UUID` or `UUID:TAG`) that a server had executed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,25 +19,15 @@ pub(super) struct Target {
     pub(super) events: BTreeMap<Partition, i64>,
 }
 
+/// The last transaction applied of each origin.
+pub(super) fn by_origin(applied: &Watermarks) -> BTreeMap<String, u64> {
+    applied.iter().map(|(server, number)| (server.to_string(), number)).collect()
+}
+
 impl Executed {
     /// Reads `@@gtid_executed`: `UUID:1-5:7:TAG:1-3,UUID:…`; `None` if it is none.
     pub(super) fn parse(text: &str) -> Option<Executed> {
-        let mut highest = BTreeMap::new();
-        for server in text.split(',').map(str::trim).filter(|server| !server.is_empty()) {
-            let mut parts = server.split(':').map(str::trim);
-            let uuid = parts.next()?.to_ascii_lowercase();
-            let mut origin = uuid.clone();
-            for part in parts {
-                if part.starts_with(|c: char| c.is_ascii_digit()) {
-                    let last: u64 = part.rsplit('-').next()?.parse().ok()?;
-                    let known: &mut u64 = highest.entry(origin.clone()).or_default();
-                    *known = last.max(*known);
-                } else {
-                    origin = format!("{uuid}:{part}");
-                }
-            }
-        }
-        Some(Executed(highest))
+        Some(Executed(by_origin(&text.parse().ok()?)))
     }
 
     /// Whether there is none: GTIDs are off, or the server is new.

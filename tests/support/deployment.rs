@@ -159,15 +159,20 @@ impl Deployment {
             .env("VIEWTIDE_MYSQL_USER", "root")
             .env("VIEWTIDE_MYSQL_PASSWORD", "debezium")
             .env("VIEWTIDE_MYSQL_DATABASE", &self.name)
-            .env("VIEWTIDE_API_LISTEN", format!("127.0.0.1:{}", self.api_port))
+            .env("VIEWTIDE_API_LISTEN", self.address())
             .envs(self.settings.iter().copied())
             .stdin(Stdio::null());
         command
     }
 
+    /// Host and port of the API.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.api_port)
+    }
+
     /// The answer to a GET: status and JSON body; status 0 while nobody listens.
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
-        let address = format!("127.0.0.1:{}", self.api_port);
+        let address = self.address();
         if TcpStream::connect(&address).await.is_err() {
             return (0, Value::Null);
         }
@@ -177,7 +182,7 @@ impl Deployment {
 
     /// A number of `/metrics` by name and labels, if it is there.
     pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
-        let answer = http::get(&format!("127.0.0.1:{}", self.api_port), "/metrics").await;
+        let answer = http::get(&self.address(), "/metrics").await;
         let text = String::from_utf8(answer.body).unwrap();
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }

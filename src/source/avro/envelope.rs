@@ -8,7 +8,7 @@ use super::program::{Builder, Found, Program, Slot};
 use super::schema::{NodeId, Schema};
 use super::{Decoded, Failure, Reason, Side, Unfit, Unreadable, split};
 use crate::change::{Change, Op};
-use crate::source::gtid::{Gtid, Server};
+use crate::gtid::{Gtid, Server};
 use crate::source::record::{Content, Place, SnapshotMark};
 use crate::sql::plan::{Table, TableId};
 use crate::value::{Key, RowWriter};

@@ -10,6 +10,7 @@
 mod column;
 mod cursor;
 mod envelope;
+mod heartbeat;
 mod metadata;
 mod program;
 #[cfg(test)]
@@ -21,13 +22,14 @@ mod tests;
 pub use column::Misfit;
 pub use cursor::Malformed;
 pub use envelope::TableDecoder;
+pub use heartbeat::{HEARTBEAT_TABLE, HeartbeatDecoder};
 pub use metadata::{NotificationDecoder, TransactionDecoder};
 pub use schema::SchemaError;
 
 use std::fmt;
 
-use super::gtid::GtidError;
 use super::record::{Content, Place};
+use crate::gtid::GtidError;
 
 /// What a record says, and when it was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::incoming::fingerprint;
 use crate::change::{Partition, Position};
+use crate::source::avro::HEARTBEAT_TABLE;
 use crate::source::record::{PartitionSpec, Role};
 use crate::source::{Former, Settings, SourceError};
 use crate::sql::plan::{Plan, TableId, TableSource};
@@ -92,6 +93,8 @@ fn topics(settings: &Settings, plan: &Plan) -> Vec<(String, Role)> {
     let mut topics: Vec<_> = plan.tables_with_ids().map(table).collect();
     topics.push((format!("{}.transaction", settings.topic_prefix), Role::Transactions));
     topics.push((format!("{}.notifications", settings.topic_prefix), Role::Notifications));
+    let Settings { topic_prefix, database, .. } = settings;
+    topics.push((format!("{topic_prefix}.{database}.{HEARTBEAT_TABLE}"), Role::Heartbeats));
     topics
 }
 

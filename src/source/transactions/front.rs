@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Released, SequenceError, Sequencer};
-use crate::source::gtid::Gtid;
+use crate::gtid::Gtid;
 use crate::source::record::{Content, PartitionId};
 
 /// The first transaction that has ended and is not applied.

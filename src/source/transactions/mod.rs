@@ -41,9 +41,9 @@ use crate::sql::plan::TableId;
 
 use serde::{Deserialize, Serialize};
 
-use super::gtid::{Gtid, Watermarks};
 use super::record::{Content, Notice, PartitionId, PartitionSpec, Record, Role};
 use super::snapshot::Snapshot;
+use crate::gtid::{Gtid, Watermarks};
 use front::{Front, Progress};
 use queue::Queue;
 
@@ -119,6 +119,8 @@ pub struct Released {
     pub positions: BTreeMap<PartitionId, Position>,
     /// The servers' watermarks that rose.
     pub watermarks: Watermarks,
+    /// What a server had executed, all of which is applied or lies before the snapshot.
+    pub executed: Option<Box<str>>,
     /// Commit time of the newest change, in microseconds since 1970; 0 if none says.
     pub committed_us: i64,
     /// Tables that became complete (true) or went back to filling (false), in order.
@@ -352,6 +354,8 @@ impl Sequencer {
         match &head.content {
             Content::Row { place, .. } => self.watermarks.covers(&place.gtid),
             Content::End(end) => self.watermarks.covers(&end.gtid),
+            // What the set names is applied once the transaction that brought it is.
+            Content::Executed { gtid, .. } => self.watermarks.covers(gtid),
             _ => true,
         }
     }
@@ -403,6 +407,10 @@ impl Sequencer {
                 self.recheck = true;
             }
             Content::Notice(notice) => self.note(notice),
+            Content::Executed { set, .. } => {
+                into.executed = Some(set);
+                into.committed_us = into.committed_us.max(record.committed_us);
+            }
             Content::End(_) | Content::Ignored => {}
         }
     }
@@ -450,6 +458,6 @@ impl Sequencer {
 fn table_of(role: Role) -> Option<TableId> {
     match role {
         Role::Table(table) | Role::Stream(table) => Some(table),
-        Role::Transactions | Role::Notifications => None,
+        Role::Transactions | Role::Notifications | Role::Heartbeats => None,
     }
 }

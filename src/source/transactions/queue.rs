@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::change::Position;
 
 use super::{AppliedPartition, Bounds, Flow};
-use crate::source::gtid::Watermarks;
+use crate::gtid::Watermarks;
 use crate::source::record::{Content, PartitionSpec, Record, Role};
 use crate::source::snapshot::Snapshot;
 

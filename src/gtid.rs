@@ -57,6 +57,75 @@ impl Watermarks {
     }
 }
 
+/// `UUID:1-9,UUID:TAG:1-3`: as a set of all transactions up to each.
+impl fmt::Display for Watermarks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (server, number)) in self.0.iter().enumerate() {
+            write!(f, "{}{server}:1-{number}", if at > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Watermarks {
+    type Err = GtidError;
+
+    fn from_str(text: &str) -> Result<Watermarks, GtidError> {
+        let set: GtidSet = text.parse()?;
+        let last = |(server, runs): (Server, Vec<(u64, u64)>)| {
+            (server, runs.iter().map(|(_, last)| *last).max().unwrap_or(0))
+        };
+        Ok(set.0.into_iter().map(last).collect())
+    }
+}
+
+/// A set of transactions, as MySQL writes it: `UUID:1-5:7:TAG:1-3,UUID:9`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GtidSet(BTreeMap<Server, Vec<(u64, u64)>>);
+
+impl GtidSet {
+    /// Whether every transaction of this set is applied: at or below a watermark, or one of those
+    /// that a server had `executed` that everything of is applied.
+    pub fn is_contained(&self, applied: &Watermarks, executed: &GtidSet) -> bool {
+        self.0.iter().all(|(server, runs)| {
+            let others = executed.0.get(server).map_or(&[][..], Vec::as_slice);
+            runs.iter().all(|&(first, last)| {
+                applied.number(server) >= last
+                    || others.iter().any(|&(from, to)| from <= first && last <= to)
+            })
+        })
+    }
+}
+
+impl FromStr for GtidSet {
+    type Err = GtidError;
+
+    fn from_str(text: &str) -> Result<GtidSet, GtidError> {
+        let bad = || GtidError(text.to_owned());
+        let mut set: BTreeMap<Server, Vec<(u64, u64)>> = BTreeMap::new();
+        for server in text.split(',').map(str::trim).filter(|server| !server.is_empty()) {
+            let (uuid, parts) = server.split_once(':').ok_or_else(bad)?;
+            let mut origin: Server = uuid.trim().parse().map_err(|_| bad())?;
+            for part in parts.split(':').map(str::trim) {
+                if part.starts_with(|c: char| c.is_ascii_digit()) {
+                    let run = parse_run(part).ok_or_else(bad)?;
+                    set.entry(origin.clone()).or_default().push(run);
+                } else {
+                    origin = format!("{}:{part}", uuid.trim()).parse().map_err(|_| bad())?;
+                }
+            }
+        }
+        Ok(GtidSet(set))
+    }
+}
+
+/// Reads `7` or `1-5`.
+fn parse_run(text: &str) -> Option<(u64, u64)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (0 < first && first <= last).then_some((first, last))
+}
+
 impl FromIterator<(Server, u64)> for Watermarks {
     fn from_iter<T: IntoIterator<Item = (Server, u64)>>(items: T) -> Watermarks {
         Watermarks(items.into_iter().collect())
@@ -164,6 +233,31 @@ mod tests {
             "g9922be6-e58e-11f1-8fa9-02fc00000001:1",
         ] {
             assert!(text.parse::<Gtid>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sets_are_contained_by_watermarks_or_by_what_was_executed() {
+        const A: &str = "f9922be6-e58e-11f1-8fa9-02fc00000001";
+        const B: &str = "f9922be6-e58e-11f1-8fa9-02fc00000002";
+        let applied: Watermarks = format!("{A}:1-7,{A}:src:1-2").parse().unwrap();
+        assert_eq!(applied.to_string(), format!("{A}:1-7,{A}:src:1-2"));
+        let executed: GtidSet = format!("{B}:1-3:9").parse().unwrap();
+        for (set, contained) in [
+            (String::new(), true),
+            (format!("{A}:7"), true),
+            (format!("{A}:1-8"), false),
+            (format!("{A}:1-5:7:src:2"), true),
+            (format!("{A}:1-5:src:3"), false),
+            (format!("{A}:7, {B}:2-3:9"), true),
+            (format!("{B}:4"), false),
+            (format!("{B}:2-9"), false),
+        ] {
+            let set: GtidSet = set.parse().unwrap_or_else(|_| panic!("{set}"));
+            assert_eq!(set.is_contained(&applied, &executed), contained, "{set:?}");
+        }
+        for text in ["x", A, &format!("{A}:0"), &format!("{A}:5-3"), &format!("{A}:1-"), "a:1"] {
+            assert!(text.parse::<GtidSet>().is_err(), "{text}");
         }
     }
 
