@@ -25,7 +25,7 @@ struct Options {
     #[arg(long, default_value_t = 4)]
     clients: u32,
     /// Where viewtide answers.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    #[arg(long, default_value = "http://127.0.0.1:8001")]
     viewtide: String,
     /// A user who may write to the orders.
     #[arg(long, env = "MYSQL_URL", default_value = "mysql://root:debezium@127.0.0.1:3306/shop")]
