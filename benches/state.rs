@@ -23,7 +23,7 @@ use viewtide::source::record::{PartitionSpec, Role};
 use viewtide::source::transactions::{Applied, Bounds, Sequencer};
 use viewtide::sql::plan::Plan;
 use viewtide::sql::{Definitions, SourceFile, plan_views};
-use viewtide::state::{Folder, Header, Origin, RowDump, Writing};
+use viewtide::state::{CheckpointStorage, CheckpointWriter, Folder, Header, Origin, RowDump};
 use workload::Workload;
 
 #[tokio::main]
@@ -40,7 +40,7 @@ async fn main() {
 
     let cpu = cpu_time();
     let header = Header::new(origin(), &plan, &sequencer(&plan));
-    let writing = Writing::start(&folder, header);
+    let mut writing = folder.begin(header);
     let mut dump = RowDump::new(&plan);
     let (mut blocks, mut longest) = (Duration::ZERO, Duration::ZERO);
     loop {
@@ -55,7 +55,7 @@ async fn main() {
         }
     }
     writing.over().await;
-    let written = writing.finish(&mut folder).await.unwrap();
+    let written = folder.finish(writing).await.unwrap();
     let (rows, cpu) = (dump.rows(), cpu_time() - cpu);
     let each = |time: Duration, count: u64| time.as_secs_f64() * 1e6 / count as f64;
     println!(
@@ -72,7 +72,9 @@ async fn main() {
     );
     drop(engine);
     let since = Instant::now();
-    let loaded = folder.load(&plan, || Engine::new(Arc::clone(&plan))).unwrap().unwrap();
+    let of_plan = Arc::clone(&plan);
+    let empty = move || Engine::new(Arc::clone(&of_plan));
+    let loaded = folder.load(Arc::clone(&plan), empty).await.unwrap().unwrap();
     let took = since.elapsed();
     assert_eq!(loaded.rows, rows);
     println!("loaded in {:.2} s ({:.2} µs a row)", took.as_secs_f64(), each(took, rows));

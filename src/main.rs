@@ -224,7 +224,6 @@ fn exit_code(outcome: Result<(), PipelineError>) -> ExitCode {
                 PipelineError::Dial(_) => EXIT_CONFIGURATION,
                 PipelineError::Redis(_)
                 | PipelineError::State(_)
-                | PipelineError::Load(_)
                 | PipelineError::Source(_)
                 | PipelineError::Sequence(_) => EXIT_FAILURE,
             })

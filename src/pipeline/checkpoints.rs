@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::source::transactions::Sequencer;
 use crate::sql::plan::Plan;
-use crate::state::{Folder, Header, Origin, Outcome, RowDump, Writing};
+use crate::state::{CheckpointStorage, CheckpointWriter, Header, Origin, Outcome, RowDump};
 use crate::telemetry::Metrics;
 
 /// Bytes of a checkpoint that applying one record pays for. Copying and writing them takes about
@@ -32,10 +32,10 @@ const RECORDS_PER_BLOCK: u64 = 128;
 
 /// Writes checkpoints of one pipeline.
 #[derive(Debug)]
-pub(super) struct Checkpoints {
+pub(super) struct Checkpoints<C: CheckpointStorage> {
     plan: Arc<Plan>,
     origin: Origin,
-    folder: Folder,
+    storage: C,
     metrics: Arc<Metrics>,
     records_between: u64,
     interval: Duration,
@@ -47,13 +47,13 @@ pub(super) struct Checkpoints {
     since: Instant,
     /// After a failure.
     not_before: Instant,
-    current: Option<Current>,
+    current: Option<Current<C::Writer>>,
 }
 
 /// A checkpoint that is being written.
 #[derive(Debug)]
-struct Current {
-    writing: Writing,
+struct Current<W> {
+    writing: W,
     dump: RowDump,
     /// All rows were copied.
     ended: bool,
@@ -63,20 +63,19 @@ struct Current {
     records: u64,
 }
 
-impl Checkpoints {
+impl<C: CheckpointStorage> Checkpoints<C> {
     /// Of a pipeline that has just started; `loaded` are the bytes of the checkpoint it took.
     pub(super) fn new(
         config: &Config,
-        origin: Origin,
-        folder: Folder,
+        storage: C,
         plan: Arc<Plan>,
         metrics: Arc<Metrics>,
         loaded: u64,
-    ) -> Checkpoints {
+    ) -> Checkpoints<C> {
         Checkpoints {
             plan,
-            origin,
-            folder,
+            origin: super::start::origin(config),
+            storage,
             metrics,
             records_between: config.state.checkpoint_records,
             interval: Duration::from_secs(config.state.checkpoint_interval_seconds),
@@ -153,7 +152,7 @@ impl Checkpoints {
     }
 
     fn begin(&mut self, sequencer: &Sequencer) {
-        match self.folder.lock() {
+        match self.storage.lock() {
             Ok(true) => {}
             Ok(false) => return self.fail("another process writes to the state folder"),
             Err(error) => return self.fail(&error.to_string()),
@@ -161,7 +160,7 @@ impl Checkpoints {
         self.since = Instant::now();
         let header = Header::new(self.origin.clone(), &self.plan, sequencer);
         self.current = Some(Current {
-            writing: Writing::start(&self.folder, header),
+            writing: self.storage.begin(header),
             dump: RowDump::new(&self.plan),
             ended: false,
             covers: std::mem::take(&mut self.records),
@@ -169,9 +168,9 @@ impl Checkpoints {
         });
     }
 
-    async fn finish(&mut self, current: Current) {
+    async fn finish(&mut self, current: Current<C::Writer>) {
         let rows = current.dump.rows();
-        match current.writing.finish(&mut self.folder).await {
+        match self.storage.finish(current.writing).await {
             Ok(Outcome { number, bytes, took }) => {
                 info!(number, rows, bytes, seconds = took.as_secs_f64(), "wrote a checkpoint");
                 self.bytes = bytes;
@@ -190,7 +189,7 @@ impl Checkpoints {
 
     /// The one before serves until the next try.
     fn fail(&mut self, reason: &str) {
-        warn!(folder = %self.folder.path().display(), reason, "no checkpoint could be written");
+        warn!(place = self.storage.place(), reason, "no checkpoint could be written");
         self.metrics.checkpoint_failures.inc();
         self.not_before = Instant::now() + self.interval;
     }

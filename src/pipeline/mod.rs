@@ -31,19 +31,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
-use tokio::task::JoinError;
 use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::dial::{DialError, Dialer};
 use crate::gtid::Watermarks;
 use crate::keyspace::Keyspace;
-use crate::sink::{Meta, Sink, Step};
+use crate::sink::{Meta, Redis, Step, Store};
 use crate::source::record::PartitionId;
 use crate::source::transactions::{Released, SequenceError, Sequencer};
-use crate::source::{Reader, SourceError};
+use crate::source::{Kafka, Log, Records, SourceError};
 use crate::sql::plan::{Plan, ViewId};
-use crate::state::StateError;
+use crate::state::{CheckpointStorage, Folder, StateError};
 use crate::telemetry::{Metrics, Readiness};
 use backlog::Backlog;
 use behind::Behind;
@@ -76,9 +75,6 @@ pub enum PipelineError {
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The reading of the state broke off.
-    #[error("reading the state: {0}")]
-    Load(#[from] JoinError),
     /// The topics cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -103,9 +99,41 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<(), PipelineError> {
     let dialer = Dialer::new(config.redis.url.expose())?;
-    let sink = Sink::new(dialer, &Keyspace::new(&config.pipeline.name), &plan);
-    let writer = Writer::new(sink, Arc::clone(&metrics), readiness.clone(), shutdown);
-    let Some(mut pipeline) = start::start(config, plan, metrics, readiness, writer).await? else {
+    let (settings, of_plan) = (start::settings(config), Arc::clone(&plan));
+    let ends = Ends {
+        log: Kafka::new(settings, of_plan, Arc::clone(&metrics), readiness.clone()),
+        store: Redis::new(dialer, &Keyspace::new(&config.pipeline.name), &plan),
+        storage: Folder::open(&config.state_path(), start::origin(config))?,
+    };
+    run_between(ends, config, plan, metrics, readiness, shutdown).await
+}
+
+/// What a pipeline runs between. With other ends than the real ones a simulation runs it, with
+/// the clock of its runtime paused: there is no other clock, and no thread, in here.
+#[derive(Debug)]
+pub struct Ends<L, S, C> {
+    /// Where changes come from.
+    pub log: L,
+    /// Where documents go.
+    pub store: S,
+    /// Where the tables are kept.
+    pub storage: C,
+}
+
+/// The same as [`run`] between any ends.
+///
+/// # Errors
+/// Every [`PipelineError`].
+pub async fn run_between<L: Log, S: Store, C: CheckpointStorage>(
+    ends: Ends<L, S, C>,
+    config: &Config,
+    plan: Arc<Plan>,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    shutdown: Shutdown,
+) -> Result<(), PipelineError> {
+    let Some(mut pipeline) = start::start(ends, config, plan, metrics, readiness, shutdown).await?
+    else {
         return Ok(());
     };
     pipeline.run().await?;
@@ -113,24 +141,24 @@ pub async fn run(
     Ok(())
 }
 
-struct Pipeline {
+struct Pipeline<R, S, C: CheckpointStorage> {
     plan: Arc<Plan>,
     metrics: Arc<Metrics>,
-    reader: Reader,
+    reader: R,
     sequencer: Sequencer,
     publisher: Publisher,
     views: Views,
     behind: Behind,
     /// What Redis held when the pipeline was claimed.
     claimed: Meta,
-    writer: Writer,
-    checkpoints: Checkpoints,
+    writer: Writer<S>,
+    checkpoints: Checkpoints<C>,
     /// Redis is to be told every position, not only those that move: it may know others.
     tell_all: bool,
     handles: Handles,
 }
 
-impl Pipeline {
+impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     async fn run(&mut self) -> Result<(), PipelineError> {
         if !self.sequencer.is_replaying() {
             let mut known = Released::default();

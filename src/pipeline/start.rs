@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use super::behind::Behind;
@@ -11,15 +10,15 @@ use super::checkpoints::Checkpoints;
 use super::publisher::Publisher;
 use super::views::{self, Views};
 use super::writer::Writer;
-use super::{Handles, Pipeline, PipelineError, STEP_CHANGES};
+use super::{Ends, Handles, Pipeline, PipelineError, STEP_CHANGES, Shutdown};
 use crate::change::Positions;
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::sink::Meta;
+use crate::sink::{Meta, Sink, Store};
 use crate::source::transactions::{Bounds, Sequencer};
-use crate::source::{Former, Reader, Settings};
+use crate::source::{Former, Log, Settings};
 use crate::sql::plan::Plan;
-use crate::state::{Folder, Loaded, Origin, StateError};
+use crate::state::{CheckpointStorage, Loaded, Origin};
 use crate::telemetry::{Metrics, Readiness};
 
 /// How long one answer of the registry may take.
@@ -35,40 +34,29 @@ struct Course {
 
 /// Claims the pipeline, loads the newest checkpoint and begins to read behind it. `None` when the
 /// process is to end.
-pub(super) async fn start(
+pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
+    ends: Ends<L, S, C>,
     config: &Config,
     plan: Arc<Plan>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
-    mut writer: Writer,
-) -> Result<Option<Pipeline>, PipelineError> {
+    shutdown: Shutdown,
+) -> Result<Option<Pipeline<L::Records, S, C>>, PipelineError> {
+    let Ends { log, store, mut storage } = ends;
+    let mut writer =
+        Writer::new(Sink::on(store), Arc::clone(&metrics), readiness.clone(), shutdown);
     let Some(mut meta) = writer.claim(0).await? else { return Ok(None) };
     info!(epoch = meta.epoch, step = meta.seq, "claimed the pipeline");
-    let origin = Origin {
-        pipeline: config.pipeline.name.clone(),
-        topic_prefix: config.kafka.topic_prefix.clone(),
-        database: config.mysql.database.clone(),
-    };
     let empty = {
         let plan = Arc::clone(&plan);
         let fan_out_max = usize::try_from(config.limits.fan_out_max).unwrap_or(usize::MAX);
         move || Engine::with_fan_out_max(Arc::clone(&plan), fan_out_max)
     };
-    let mut loading = {
-        let (plan, path, origin) = (Arc::clone(&plan), config.state_path(), origin.clone());
-        let empty = empty.clone();
-        spawn_blocking(move || {
-            let mut folder = Folder::open(&path, origin)?;
-            let loaded = folder.load(&plan, empty)?;
-            Ok::<_, StateError>((folder, loaded))
-        })
-    };
+    let mut loading = Box::pin(storage.load(Arc::clone(&plan), empty.clone()));
     let loaded = claimed(&mut writer, &mut meta, async |_| Ok((&mut loading).await?)).await?;
+    drop(loading);
     let Some(loaded) = loaded else { return Ok(None) };
-    let (folder, loaded) = loaded?;
     let mut loaded = loaded.unwrap_or_else(|| Loaded::nothing(empty()));
-    let settings = settings(config);
-    let bounds = settings.bounds;
     let reading = claimed(&mut writer, &mut meta, async |meta| {
         let course = Course::find(&loaded.end, &meta.positions).unwrap_or_else(|| {
             warn!(
@@ -78,9 +66,7 @@ pub(super) async fn start(
             Course { targets: meta.positions.clone(), leads: false }
         });
         let former = Former { applied: loaded.applied.clone(), targets: course.targets };
-        let (settings, plan) = (settings.clone(), Arc::clone(&plan));
-        let (metrics, readiness) = (Arc::clone(&metrics), readiness.clone());
-        let (reader, specs) = Reader::start(settings, plan, former, metrics, readiness).await?;
+        let (reader, specs) = log.read(former).await?;
         Ok((course.leads, reader, specs))
     });
     let Some((leads, reader, mut specs)) = reading.await? else { return Ok(None) };
@@ -95,9 +81,9 @@ pub(super) async fn start(
     Ok(Some(Pipeline {
         views: Views::new(&plan, readiness),
         publisher: Publisher::new(engine, Arc::clone(&plan), &config.limits, Arc::clone(&metrics)),
-        sequencer: Sequencer::new(specs, &loaded.applied, bounds),
+        sequencer: Sequencer::new(specs, &loaded.applied, bounds(config)),
         handles: Handles::new(&plan, &metrics),
-        checkpoints: Checkpoints::new(config, origin, folder, of_plan, counted, loaded.bytes),
+        checkpoints: Checkpoints::new(config, storage, of_plan, counted, loaded.bytes),
         behind: Behind::default(),
         claimed: meta,
         tell_all: true,
@@ -116,8 +102,8 @@ pub(super) fn distrust(meta: &mut Meta) {
 
 /// Does something while the pipeline is claimed; once more, under a new claim, if Redis goes back
 /// meanwhile. `None` when the process is to end.
-async fn claimed<T>(
-    writer: &mut Writer,
+async fn claimed<S: Store, T>(
+    writer: &mut Writer<S>,
     meta: &mut Meta,
     mut work: impl AsyncFnMut(&Meta) -> Result<T, PipelineError>,
 ) -> Result<Option<T>, PipelineError> {
@@ -158,7 +144,7 @@ impl Course {
 }
 
 /// What the reader has to know, from the configuration.
-fn settings(config: &Config) -> Settings {
+pub(super) fn settings(config: &Config) -> Settings {
     let limits = &config.limits;
     let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     Settings {
@@ -171,11 +157,24 @@ fn settings(config: &Config) -> Settings {
         unreadable_in_a_row_max: u32::try_from(limits.unreadable_in_a_row_max).unwrap_or(u32::MAX),
         record_bytes_max: size(limits.record_bytes_max),
         batch_records_max: size(limits.batch_records_max),
-        bounds: Bounds {
-            queue_bytes_max: size(limits.queue_bytes_max),
-            transaction_bytes_max: size(limits.transaction_bytes_max),
-            run_records_max: STEP_CHANGES,
-        },
+    }
+}
+
+fn bounds(config: &Config) -> Bounds {
+    let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    Bounds {
+        queue_bytes_max: size(config.limits.queue_bytes_max),
+        transaction_bytes_max: size(config.limits.transaction_bytes_max),
+        run_records_max: STEP_CHANGES,
+    }
+}
+
+/// Whose the checkpoints are, from the configuration.
+pub(super) fn origin(config: &Config) -> Origin {
+    Origin {
+        pipeline: config.pipeline.name.clone(),
+        topic_prefix: config.kafka.topic_prefix.clone(),
+        database: config.mysql.database.clone(),
     }
 }
 

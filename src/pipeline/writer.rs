@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
 use super::{PipelineError, Shutdown};
-use crate::sink::{Claim, Meta, Sink, SinkError, Step};
+use crate::sink::{Claim, Meta, Sink, SinkError, Step, Store};
 use crate::telemetry::{Metrics, Part, Readiness};
 
 /// Longest time without a word to Redis: renews the lease, and notices lost data.
@@ -32,8 +32,8 @@ pub(super) enum Settled {
 }
 
 /// The writing end of the pipeline.
-pub(super) struct Writer {
-    sink: Sink,
+pub(super) struct Writer<S> {
+    sink: Sink<S>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     ending: Ending,
@@ -48,13 +48,13 @@ struct Ending {
     deadline: Option<Instant>,
 }
 
-impl Writer {
+impl<S: Store> Writer<S> {
     pub(super) fn new(
-        sink: Sink,
+        sink: Sink<S>,
         metrics: Arc<Metrics>,
         readiness: Readiness,
         shutdown: Shutdown,
-    ) -> Writer {
+    ) -> Writer<S> {
         let renew_at = Instant::now() + RENEW_AFTER;
         let ending = Ending { shutdown, deadline: None };
         Writer { sink, metrics, readiness, ending, renew_at, rewound: false }
@@ -197,6 +197,7 @@ impl Writer {
     async fn pause(&mut self, wait: Duration) -> bool {
         if !self.is_ending() {
             tokio::select! {
+                biased;
                 () = self.ending.come() => {}
                 () = sleep(wait) => {}
             }

@@ -38,9 +38,9 @@ pub enum SinkError {
     },
 }
 
-/// How one exchange with Redis failed.
-#[derive(Debug)]
-pub(super) enum Failure {
+/// How one exchange with the server failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
     /// There was no reply: it may have taken effect.
     NoReply(String),
     /// Redis said no, as a whole, and may say yes later.

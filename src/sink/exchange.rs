@@ -1,34 +1,27 @@
-//! One exchange with Redis after another: connecting when need be, loading scripts, counting
-//! failures in a row.
+//! One exchange with Redis after another: connecting when need be, loading scripts.
 
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, Pipeline};
 
-use super::error::{Failure, SinkError};
-use super::scripts::{Reply, Script};
+use super::error::Failure;
+use super::scripts::Script;
+use super::store::Reply;
 use crate::dial::Dialer;
 
 /// How long Redis may take to answer; a large step takes it some 50 ms.
 const RESPONSE_WAIT: Duration = Duration::from_secs(5);
 
-/// Wait after the first failure in a row; it doubles with each, up to [`RETRY_MAX`].
-const RETRY_MIN: Duration = Duration::from_millis(25);
-
-/// Longest wait between two tries.
-const RETRY_MAX: Duration = Duration::from_secs(1);
-
 #[derive(Debug)]
 pub(super) struct Exchange {
     dialer: Dialer,
     connection: Option<MultiplexedConnection>,
-    failures: u32,
 }
 
 impl Exchange {
     pub(super) fn new(dialer: Dialer) -> Exchange {
-        Exchange { dialer, connection: None, failures: 0 }
+        Exchange { dialer, connection: None }
     }
 
     /// Runs a script, loading it if Redis does not know it.
@@ -59,20 +52,6 @@ impl Exchange {
         self.note(answer)
     }
 
-    /// The failure as the pipeline hears of it, with the time to wait.
-    pub(super) fn report(&mut self, failure: Failure) -> SinkError {
-        let reason = match failure {
-            Failure::NoReply(reason) | Failure::NotNow(reason) | Failure::OutOfMemory(reason) => {
-                reason
-            }
-            Failure::NoScript => "redis forgets scripts as soon as they are loaded".to_owned(),
-            Failure::Fatal(reason) => return SinkError::Fatal { reason },
-        };
-        let after = RETRY_MIN.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX);
-        self.failures += 1;
-        SinkError::Retry { reason, after }
-    }
-
     async fn load(&mut self, script: &Script) -> Result<(), Failure> {
         match self.query::<String>(&script.load()).await {
             Ok(_) => Ok(()),
@@ -92,18 +71,11 @@ impl Exchange {
     }
 
     fn note<T>(&mut self, answer: redis::RedisResult<T>) -> Result<T, Failure> {
-        match answer.map_err(Failure::from) {
-            Ok(answer) => {
-                self.failures = 0;
-                Ok(answer)
-            }
-            Err(failure) => {
-                // A server that turned replica, or is about to go, is best looked up anew.
-                if matches!(failure, Failure::NoReply(_) | Failure::NotNow(_)) {
-                    self.connection = None;
-                }
-                Err(failure)
-            }
+        let answer = answer.map_err(Failure::from);
+        // A server that turned replica, or is about to go, is best looked up anew.
+        if let Err(Failure::NoReply(_) | Failure::NotNow(_)) = answer {
+            self.connection = None;
         }
+        answer
     }
 }

@@ -43,10 +43,10 @@ pub struct MetaError {
 impl Meta {
     /// Reads the fields of the hash; `now_ms` is Redis' own time, milliseconds since 1970. Fields
     /// that nobody here knows are left alone.
-    pub(super) fn from_fields(
-        fields: BTreeMap<String, String>,
-        now_ms: u64,
-    ) -> Result<Meta, MetaError> {
+    ///
+    /// # Errors
+    /// A field that does not hold what it should.
+    pub fn from_fields(fields: BTreeMap<String, String>, now_ms: u64) -> Result<Meta, MetaError> {
         let mut read = Meta::default();
         for (field, value) in fields {
             if read.take(&field, &value, now_ms).is_none() {

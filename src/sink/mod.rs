@@ -15,64 +15,43 @@ mod error;
 mod exchange;
 mod meta;
 mod scripts;
+mod server;
 mod step;
+mod store;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use redis::Cmd;
-
-pub use error::SinkError;
+pub use error::{Failure, SinkError};
 pub use meta::{Meta, MetaError};
+pub use server::Redis;
 pub use step::{STEP_BYTES_MAX, STEP_DOCUMENTS_MAX, Step};
+pub use store::{LEASE, NewClaim, Owner, Ownership, Reply, Store, Sweep};
 
 use crate::dial::Dialer;
-use crate::keyspace::meta as field;
-use crate::keyspace::{Keyspace, ViewKeys};
-use crate::sql::plan::{Plan, View, ViewId};
-use error::Failure;
-use exchange::Exchange;
-use scripts::{Ownership, Reply, Scripts};
-
-/// How long a claim lasts beyond its last step or renewal.
-pub const LEASE: Duration = Duration::from_secs(3);
-
-/// Most stale keys that a step removes from one range. Ranges with more are swept in sub-steps of
-/// so many keys first, so that Redis is never held for long.
-const STALE_KEYS_MAX: usize = 8192;
+use crate::keyspace::Keyspace;
+use crate::sql::plan::Plan;
+use crate::value::Key;
 
 /// How often one call sends a step whose reply it lost, before it leaves the wait to its caller.
 const SENDS_MAX: usize = 2;
 
+/// Wait after the first failure in a row; it doubles with each, up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(25);
+
+/// Longest wait between two tries.
+const RETRY_MAX: Duration = Duration::from_secs(1);
+
 /// The writing end of one pipeline.
 #[derive(Debug)]
-pub struct Sink {
-    exchange: Exchange,
-    scripts: Scripts,
-    keyspace: Keyspace,
-    meta: String,
-    scratch: String,
-    /// By [`ViewId`].
-    views: Vec<SinkView>,
+pub struct Sink<S = Redis> {
+    store: S,
     owner: Option<Owner>,
     /// Token of a claim whose outcome is unknown.
     claiming: Option<String>,
     /// The step that was sent and whose outcome is unknown.
     unsettled: Option<u64>,
-}
-
-#[derive(Debug)]
-struct SinkView {
-    keys: ViewKeys,
-    indexed: bool,
-}
-
-/// Our own claim.
-#[derive(Clone, Debug)]
-struct Owner {
-    epoch: u64,
-    token: String,
-    seq: u64,
+    /// Failures in a row.
+    failures: u32,
 }
 
 /// What came of a claim.
@@ -94,23 +73,16 @@ enum Outcome {
 }
 
 impl Sink {
-    /// The writing end for a plan's views. Nothing is connected yet.
+    /// The writing end for a plan's views in Redis. Nothing is connected yet.
     pub fn new(dialer: Dialer, keyspace: &Keyspace, plan: &Plan) -> Sink {
-        let view = |view: &View| SinkView {
-            keys: keyspace.view(&view.name),
-            indexed: !view.indexes.is_empty(),
-        };
-        Sink {
-            exchange: Exchange::new(dialer),
-            scripts: Scripts::new(),
-            keyspace: keyspace.clone(),
-            meta: keyspace.meta(),
-            scratch: keyspace.scratch(),
-            views: plan.views.iter().map(view).collect(),
-            owner: None,
-            claiming: None,
-            unsettled: None,
-        }
+        Sink::on(Redis::new(dialer, keyspace, plan))
+    }
+}
+
+impl<S: Store> Sink<S> {
+    /// The writing end on a store.
+    pub fn on(store: S) -> Sink<S> {
+        Sink { store, owner: None, claiming: None, unsettled: None, failures: 0 }
     }
 
     /// Claims the pipeline with an epoch above Redis' own and `epoch_min` (the highest that this
@@ -120,21 +92,22 @@ impl Sink {
     /// # Errors
     /// [`SinkError::Retry`] and [`SinkError::Fatal`].
     pub async fn claim(&mut self, epoch_min: u64) -> Result<Claim, SinkError> {
-        self.check_eviction().await?;
+        let kept = self.store.check().await;
+        self.hear(kept)?;
         let new_token = || format!("{:032x}", rand::random::<u128>());
         let token = self.claiming.get_or_insert_with(new_token).clone();
         let (token_before, epoch_before) =
             self.owner.as_ref().map_or(("", 0), |owner| (owner.token.as_str(), owner.epoch));
-        let mut call = self.scripts.claim.call(&[&self.meta, &self.scratch]);
-        call.arg(&token).arg(token_before).arg(epoch_before.max(epoch_min)).arg(millis(LEASE));
-        let (epoch, seq) = match self.exchange.run(&self.scripts.claim, &call).await {
-            Ok(Reply::Claimed { epoch, seq }) => (epoch, seq),
-            Ok(Reply::Held { for_ms }) => {
+        let epoch_min = epoch_before.max(epoch_min);
+        let claim = NewClaim { token: &token, token_before, epoch_min };
+        let answer = self.store.claim(&claim).await;
+        let (epoch, seq) = match self.hear(answer)? {
+            Reply::Claimed { epoch, seq } => (epoch, seq),
+            Reply::Held { for_ms } => {
                 self.claiming = None;
                 return Ok(Claim::Held { lease_left: Duration::from_millis(for_ms) });
             }
-            Ok(reply) => return Err(unexpected(&reply)),
-            Err(failure) => return Err(self.exchange.report(failure)),
+            reply => return Err(unexpected(&reply)),
         };
         let meta = self.read_meta().await?;
         self.owner = Some(Owner { epoch, token, seq });
@@ -148,16 +121,8 @@ impl Sink {
     /// # Errors
     /// [`SinkError::Retry`], and [`SinkError::Fatal`] when what is there is not ours.
     pub async fn read_meta(&mut self) -> Result<Meta, SinkError> {
-        // No MULTI, which Redis refuses when it is out of memory; HGETALL alone is one instant.
-        let mut both = redis::pipe();
-        both.cmd("TIME").cmd("HGETALL").arg(&self.meta);
-        let read = self.exchange.query_all(&both).await;
-        let ((seconds, micros), fields): ((u64, u64), BTreeMap<String, String>) =
-            read.map_err(|failure| self.meta_failed(failure))?;
-        let not_ours = |e: MetaError| SinkError::Fatal {
-            reason: format!("redis key {} is not of this program: {e}", self.meta),
-        };
-        Meta::from_fields(fields, seconds * 1000 + micros / 1000).map_err(not_ours)
+        let meta = self.store.meta().await;
+        self.hear(meta)
     }
 
     /// Applies a step. After [`SinkError::Retry`] the same step must be given again until it is
@@ -191,7 +156,7 @@ impl Sink {
                 Ok(Outcome::NotYet) if sends < SENDS_MAX => {}
                 Ok(Outcome::NotYet) => {
                     let lost = Failure::NoReply("redis does not reply to a step".to_owned());
-                    return Err(self.exchange.report(lost));
+                    return Err(self.report(lost));
                 }
                 Err(error) => return Err(error),
             }
@@ -228,25 +193,18 @@ impl Sink {
     }
 
     async fn set_lease(&mut self, lease: Duration) -> Result<(), SinkError> {
-        let owner = self.owner()?;
-        let mut call = self.scripts.renew.call(&[&self.meta]);
-        call.arg(owner.epoch).arg(&owner.token).arg(owner.seq).arg(millis(lease));
-        match self.exchange.run(&self.scripts.renew, &call).await {
-            Ok(Reply::Done) => Ok(()),
-            Ok(Reply::Owner(found)) => self.judge(&found).map(|_| ()),
-            Ok(reply) => Err(unexpected(&reply)),
-            Err(failure) => Err(self.exchange.report(failure)),
+        let owner = self.owner.as_ref().ok_or_else(unclaimed)?;
+        let answer = self.store.renew(owner, lease).await;
+        match self.hear(answer)? {
+            Reply::Done => Ok(()),
+            Reply::Owner(found) => self.judge(&found).map(|_| ()),
+            reply => Err(unexpected(&reply)),
         }
-    }
-
-    fn owner(&self) -> Result<&Owner, SinkError> {
-        let unclaimed = || SinkError::Rewound { found: "nothing is claimed".to_owned() };
-        self.owner.as_ref().ok_or_else(unclaimed)
     }
 
     /// What `meta` says of our claim, and of the step that we sent.
     fn judge(&self, found: &Ownership) -> Result<Outcome, SinkError> {
-        let owner = self.owner()?;
+        let owner = self.owner.as_ref().ok_or_else(unclaimed)?;
         let epoch = found.epoch.unwrap_or(0);
         if epoch > owner.epoch || (epoch == owner.epoch && found.token != owner.token) {
             return Err(SinkError::Fenced { epoch });
@@ -266,54 +224,32 @@ impl Sink {
     }
 
     async fn ask_outcome(&mut self) -> Result<Outcome, SinkError> {
-        let mut ask = redis::cmd("HMGET");
-        ask.arg(&self.meta).arg(&[field::EPOCH, field::TOKEN, field::SEQ]);
-        let answer = self.exchange.query(&ask).await;
-        let (epoch, token, seq): (_, Option<String>, _) =
-            answer.map_err(|failure| self.meta_failed(failure))?;
-        self.judge(&Ownership { epoch, token: token.unwrap_or_default(), seq })
+        let found = self.store.ownership().await;
+        let found = self.hear(found)?;
+        self.judge(&found)
     }
 
     /// Sends a step once. A lost reply counts as [`Outcome::NotYet`]: `meta` will tell.
     async fn send(&mut self, step: &Step) -> Result<Outcome, SinkError> {
         loop {
-            let call = self.step_call(step)?;
-            match self.exchange.run(&self.scripts.step, &call).await {
-                Ok(Reply::Done) => return Ok(Outcome::Landed),
-                Ok(Reply::Owner(found)) => return self.judge(&found),
-                Ok(Reply::Crowded { view, range }) => self.sweep(step, view, range).await?,
-                Ok(reply) => return Err(unexpected(&reply)),
+            let owner = self.owner.as_ref().ok_or_else(unclaimed)?;
+            match self.store.step(owner, step).await {
                 Err(Failure::NoReply(_)) => return Ok(Outcome::NotYet),
                 Err(failure) => {
                     if let Failure::OutOfMemory(_) = failure {
                         // Waiting for memory must not cost the claim.
                         self.renew().await?;
                     }
-                    return Err(self.exchange.report(failure));
+                    return Err(self.report(failure));
                 }
+                answer => match self.hear(answer)? {
+                    Reply::Done => return Ok(Outcome::Landed),
+                    Reply::Owner(found) => return self.judge(&found),
+                    Reply::Crowded { view, range } => self.sweep(step, view, range).await?,
+                    reply => return Err(unexpected(&reply)),
+                },
             }
         }
-    }
-
-    fn step_call(&self, step: &Step) -> Result<Cmd, SinkError> {
-        let owner = self.owner()?;
-        let mut keys = vec![self.meta.as_str()];
-        for &id in step.views.keys() {
-            keys.extend(self.view(id).keys());
-        }
-        let dropped: Vec<ViewKeys> = step.dropped.iter().map(|v| self.keyspace.view(v)).collect();
-        for view in &dropped {
-            keys.extend([&view.docs, &view.keys, &view.entries, &view.index].map(String::as_str));
-        }
-        let mut call = self.scripts.step.call(&keys);
-        call.arg(owner.epoch).arg(&owner.token).arg(owner.seq).arg(owner.seq + 1);
-        call.arg(millis(LEASE)).arg(STALE_KEYS_MAX);
-        step.push_fields(&mut call);
-        call.arg(step.views.len());
-        for (&id, changes) in &step.views {
-            changes.push_to(&mut call, self.view(id).indexed);
-        }
-        Ok(call)
     }
 
     /// Removes what is stale in a range in bounded sub-steps, so that few enough keys are left for
@@ -321,78 +257,59 @@ impl Sink {
     /// in between, it will be replaced again.
     async fn sweep(&mut self, step: &Step, view: usize, range: usize) -> Result<(), SinkError> {
         let changes = step.views.iter().nth(view);
-        let Some((&id, changes, range)) =
+        let Some((&view, changes, range)) =
             changes.and_then(|(id, changes)| Some((id, changes, changes.ranges.get(range)?)))
         else {
             return Err(unexpected(&Reply::Crowded { view, range }));
         };
         let given: Vec<&[u8]> = changes.puts.iter().map(|put| put.key.as_bytes()).collect();
-        let (mut lower, upper) = range.bounds();
+        let until = range.until.as_ref().map(Key::as_bytes);
+        let mut swept: Option<Vec<u8>> = range.after.as_ref().map(|key| key.as_bytes().to_vec());
         loop {
-            let owner = self.owner()?;
-            let mut keys = vec![self.meta.as_str()];
-            keys.extend(self.view(id).keys());
-            let mut call = self.scripts.sweep.call(&keys);
-            call.arg(owner.epoch).arg(&owner.token).arg(owner.seq).arg(millis(LEASE));
-            call.arg(&lower).arg(&upper).arg(STALE_KEYS_MAX).arg(&given);
-            match self.exchange.run(&self.scripts.sweep, &call).await {
-                Ok(Reply::Swept(last)) if last.is_empty() => return Ok(()),
-                Ok(Reply::Swept(last)) => lower = [b"(", last.as_slice()].concat(),
-                Ok(Reply::Owner(found)) => match self.judge(&found)? {
+            let owner = self.owner.as_ref().ok_or_else(unclaimed)?;
+            let sweep = Sweep { view, after: swept.as_deref(), until, given: &given };
+            let answer = self.store.sweep(owner, &sweep).await;
+            match self.hear(answer)? {
+                Reply::Swept(last) if last.is_empty() => return Ok(()),
+                Reply::Swept(last) => swept = Some(last),
+                Reply::Owner(found) => match self.judge(&found)? {
                     // The step itself has landed after all; sending it again will say so.
                     Outcome::Landed => return Ok(()),
                     Outcome::NotYet => {}
                 },
-                Ok(reply) => return Err(unexpected(&reply)),
-                Err(failure) => return Err(self.exchange.report(failure)),
+                reply => return Err(unexpected(&reply)),
             }
         }
     }
 
-    fn view(&self, id: ViewId) -> &SinkView {
-        &self.views[usize::from(id.0)]
+    /// What the server says, or the failure as the pipeline hears of it.
+    fn hear<T>(&mut self, answer: Result<T, Failure>) -> Result<T, SinkError> {
+        match answer {
+            Ok(answer) => {
+                self.failures = 0;
+                Ok(answer)
+            }
+            Err(failure) => Err(self.report(failure)),
+        }
     }
 
-    /// Refuses a Redis that would drop documents by itself when memory runs short.
-    async fn check_eviction(&mut self) -> Result<(), SinkError> {
-        let mut ask = redis::cmd("INFO");
-        ask.arg("memory");
-        let info: String = match self.exchange.query(&ask).await {
-            Ok(info) => info,
-            // A user who may not ask is not told.
-            Err(Failure::Fatal(_)) => return Ok(()),
-            Err(failure) => return Err(self.exchange.report(failure)),
+    /// The failure as the pipeline hears of it, with the time to wait.
+    fn report(&mut self, failure: Failure) -> SinkError {
+        let reason = match failure {
+            Failure::NoReply(reason) | Failure::NotNow(reason) | Failure::OutOfMemory(reason) => {
+                reason
+            }
+            Failure::NoScript => "redis forgets scripts as soon as they are loaded".to_owned(),
+            Failure::Fatal(reason) => return SinkError::Fatal { reason },
         };
-        let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
-        match policy {
-            Some(policy) if policy.starts_with("allkeys-") => Err(SinkError::Fatal {
-                reason: format!(
-                    "redis drops documents when memory runs short: its maxmemory-policy is {policy}; set noeviction"
-                ),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn meta_failed(&mut self, failure: Failure) -> SinkError {
-        match failure {
-            Failure::Fatal(reason) => {
-                SinkError::Fatal { reason: format!("redis key {}: {reason}", self.meta) }
-            }
-            failure => self.exchange.report(failure),
-        }
+        let after = RETRY_MIN.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX);
+        self.failures += 1;
+        SinkError::Retry { reason, after }
     }
 }
 
-impl SinkView {
-    /// The view's keys as scripts take them.
-    fn keys(&self) -> impl Iterator<Item = &str> {
-        let (keys, indexed) = (&self.keys, self.indexed);
-        let always = [keys.docs.as_str(), &keys.keys];
-        always
-            .into_iter()
-            .chain(indexed.then_some([keys.entries.as_str(), &keys.index]).into_iter().flatten())
-    }
+fn unclaimed() -> SinkError {
+    SinkError::Rewound { found: "nothing is claimed".to_owned() }
 }
 
 fn check_bounds(step: &Step) -> Result<(), SinkError> {
@@ -414,8 +331,4 @@ fn unexpected(reply: &Reply) -> SinkError {
         other => format!("redis answers a script with {other:?}"),
     };
     SinkError::Fatal { reason }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,6 +6,8 @@
 
 use redis::{Cmd, Value};
 
+use super::store::{Ownership, Reply};
+
 /// A script and the name Redis knows it by once it is loaded.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -20,33 +22,6 @@ pub(super) struct Scripts {
     pub(super) sweep: Script,
     pub(super) claim: Script,
     pub(super) renew: Script,
-}
-
-/// What a script answers.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reply {
-    /// It took effect.
-    Done,
-    /// The pipeline is not ours at the expected `seq`; this is what `meta` says.
-    Owner(Ownership),
-    /// A key is of another type than ours.
-    WrongType { key: String, found: String },
-    /// Too many keys in a range of a view (places in the step) for one step.
-    Crowded { view: usize, range: usize },
-    /// A range has been swept up to this key; empty when to its end.
-    Swept(Vec<u8>),
-    /// The pipeline is ours.
-    Claimed { epoch: u64, seq: u64 },
-    /// Another's lease still lasts so many milliseconds.
-    Held { for_ms: u64 },
-}
-
-/// Who owns the pipeline, and its last step; empty fields are missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ownership {
-    pub(super) epoch: Option<u64>,
-    pub(super) token: String,
-    pub(super) seq: Option<u64>,
 }
 
 impl Scripts {

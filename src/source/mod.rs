@@ -19,10 +19,43 @@ pub mod transactions;
 use std::time::Duration;
 
 pub use error::SourceError;
-pub use kafka::Reader;
-use transactions::{Applied, Bounds};
+pub use kafka::{Kafka, Reader};
+use record::{PartitionId, PartitionSpec, Record};
+use transactions::{Applied, Flow};
 
 use crate::change::Positions;
+
+/// Where records come from: partitions that only ever grow at their ends.
+pub trait Log {
+    /// The reading of it.
+    type Records: Records;
+
+    /// Starts reading every partition of a plan behind what `former` runs' state holds, and tells
+    /// what they are. Waits, however long, until that can be told.
+    fn read(
+        &self,
+        former: Former,
+    ) -> impl Future<Output = Result<(Self::Records, Vec<PartitionSpec>), SourceError>>;
+}
+
+/// The records of all partitions: of each in order and without gaps, in any order between them.
+/// Dropping it ends the reading.
+pub trait Records {
+    /// The next batch; waits for it. Nothing is lost when the wait is given up.
+    fn next(&mut self) -> impl Future<Output = Result<Vec<Record>, SourceError>>;
+
+    /// A batch that is there already.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    fn try_next(&mut self) -> Result<Option<Vec<Record>>, SourceError>;
+
+    /// Stops reading a partition, or goes on; a few records may still come.
+    fn set_flow(&mut self, partition: PartitionId, flow: Flow);
+
+    /// Notes for the metrics that a partition is applied up to this offset.
+    fn note_applied(&self, partition: PartitionId, next_offset: i64);
+}
 
 /// What former runs left.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +87,4 @@ pub struct Settings {
     pub record_bytes_max: usize,
     /// Records handed over at once, at most.
     pub batch_records_max: usize,
-    /// What is held in memory.
-    pub bounds: Bounds,
 }

@@ -3,11 +3,13 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use super::load::{Loaded, load};
-use super::{BLOCK_BYTES, Origin, Unusable};
+use super::{BLOCK_BYTES, CheckpointStorage, Header, Origin, Outcome, Unusable, Writing};
 use crate::engine::Engine;
 use crate::sql::plan::Plan;
 
@@ -63,49 +65,29 @@ impl Folder {
             Err(source) => Err(StateError { path, source }),
         }
     }
+}
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
+impl CheckpointStorage for Folder {
+    type Writer = Writing;
 
-    /// Reads the newest checkpoint that can be used into an engine made by `empty`. Says in the
-    /// log which cannot and why.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
-    pub fn load(
+    /// Says in the log which cannot be used and why.
+    async fn load(
         &mut self,
-        plan: &Plan,
-        empty: impl Fn() -> Engine,
+        plan: Arc<Plan>,
+        empty: impl Fn() -> Engine + Send + 'static,
     ) -> Result<Option<Loaded>, StateError> {
-        let failed = |source| StateError { path: self.path.clone(), source };
-        for number in numbers(&self.path).map_err(failed)?.into_iter().rev() {
-            let path = file_path(&self.path, number);
-            let opened = File::open(&path).map_err(Unusable::from);
-            let loading = opened.and_then(|file| {
-                let file = BufReader::with_capacity(BLOCK_BYTES, file);
-                load(file, &self.origin, plan, empty())
-            });
-            let file = path.display();
-            match loading {
-                Ok(loaded) => {
-                    let (rows, bytes) = (loaded.rows, loaded.bytes);
-                    info!(%file, rows, bytes, "loaded the tables from a checkpoint");
-                    self.good = Some(number);
-                    return Ok(Some(loaded));
-                }
-                Err(reason) => warn!(%file, %reason, "a checkpoint is not used"),
-            }
-        }
-        Ok(None)
+        let (path, origin) = (self.path.clone(), self.origin.clone());
+        let loading = spawn_blocking(move || load_newest(&path, &origin, &plan, empty));
+        let loaded = loading.await.unwrap_or_else(|failed| Err(io::Error::other(failed)));
+        let loaded = loaded.map_err(|source| StateError { path: self.path.clone(), source })?;
+        Ok(loaded.map(|(number, loaded)| {
+            self.good = Some(number);
+            loaded
+        }))
     }
 
-    /// Takes the folder's lock, if this process does not have it. False while another has it.
-    ///
-    /// # Errors
-    /// When the lock's file cannot be made.
-    pub fn lock(&mut self) -> io::Result<bool> {
+    /// Takes the folder's lock, if this process does not have it.
+    fn lock(&mut self) -> io::Result<bool> {
         if self.lock.is_none() {
             let file = File::create(self.path.join("lock"))?;
             match file.try_lock() {
@@ -117,14 +99,19 @@ impl Folder {
         Ok(true)
     }
 
-    /// Where the next checkpoint goes. The lock is held.
-    pub(super) fn next(&self) -> Next {
-        Next { folder: self.path.clone(), previous: self.good }
+    fn begin(&mut self, header: Header) -> Writing {
+        let next = Next { folder: self.path.clone(), previous: self.good };
+        Writing::start(next, header)
     }
 
-    /// Notes that a checkpoint is written.
-    pub(super) fn keep(&mut self, number: u64) {
-        self.good = Some(number);
+    async fn finish(&mut self, writing: Writing) -> io::Result<Outcome> {
+        let outcome = writing.outcome().await?;
+        self.good = Some(outcome.number);
+        Ok(outcome)
+    }
+
+    fn place(&self) -> String {
+        self.path.display().to_string()
     }
 }
 
@@ -169,6 +156,32 @@ impl Drop for Aside {
             let _ = fs::remove_file(self.path());
         }
     }
+}
+
+/// The newest checkpoint of a folder that can be used, with its number.
+fn load_newest(
+    folder: &Path,
+    origin: &Origin,
+    plan: &Plan,
+    empty: impl Fn() -> Engine,
+) -> io::Result<Option<(u64, Loaded)>> {
+    for number in numbers(folder)?.into_iter().rev() {
+        let path = file_path(folder, number);
+        let opened = File::open(&path).map_err(Unusable::from);
+        let loading = opened.and_then(|file| {
+            load(BufReader::with_capacity(BLOCK_BYTES, file), origin, plan, empty())
+        });
+        let file = path.display();
+        match loading {
+            Ok(loaded) => {
+                let (rows, bytes) = (loaded.rows, loaded.bytes);
+                info!(%file, rows, bytes, "loaded the tables from a checkpoint");
+                return Ok(Some((number, loaded)));
+            }
+            Err(reason) => warn!(%file, %reason, "a checkpoint is not used"),
+        }
+    }
+    Ok(None)
 }
 
 const PREFIX: &str = "checkpoint-";

@@ -23,6 +23,7 @@ mod contents;
 mod dump;
 mod folder;
 mod load;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -33,6 +34,7 @@ pub use contents::{Header, Origin, Trailer, Unfit};
 pub use dump::RowDump;
 pub use folder::{Folder, StateError};
 pub use load::{Loaded, load};
+pub use storage::{CheckpointStorage, CheckpointWriter};
 pub use writer::{Outcome, Writing, write};
 
 /// Bytes of rows after which a block is closed; the last row may exceed it.

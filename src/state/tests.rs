@@ -241,7 +241,7 @@ impl Drop for Dir {
 
 async fn checkpoint(folder: &mut Folder, plan: &Arc<Plan>, engine: &Engine) -> u64 {
     assert!(folder.lock().unwrap());
-    let writing = Writing::start(folder, Header::new(origin("p"), plan, &sequencer(plan)));
+    let mut writing = folder.begin(Header::new(origin("p"), plan, &sequencer(plan)));
     let mut dump = RowDump::new(plan);
     while let Some(block) = dump.next_block(engine) {
         writing.room().await;
@@ -250,41 +250,43 @@ async fn checkpoint(folder: &mut Folder, plan: &Arc<Plan>, engine: &Engine) -> u
     writing.room().await;
     writing.end(dump.trailer(end()));
     writing.over().await;
-    writing.finish(folder).await.unwrap().number
+    folder.finish(writing).await.unwrap().number
 }
 
 #[tokio::test]
 async fn the_newest_that_is_whole_is_loaded_and_kept_beside_the_next() {
     let (dir, plan) = (Dir::new(), plan());
     let mut folder = Folder::open(&dir.0, origin("p")).unwrap();
-    let load = |folder: &mut Folder| {
-        folder.load(&plan, || Engine::new(Arc::clone(&plan))).unwrap().map(|loaded| loaded.rows)
+    let load = async |folder: &mut Folder| {
+        let of_plan = Arc::clone(&plan);
+        let loaded = folder.load(Arc::clone(&plan), move || Engine::new(Arc::clone(&of_plan)));
+        loaded.await.unwrap().map(|loaded| loaded.rows)
     };
-    assert_eq!(load(&mut folder), None);
+    assert_eq!(load(&mut folder).await, None);
     for count in 1..4 {
         let number = checkpoint(&mut folder, &plan, &engine(&plan, &vec![None; count])).await;
         assert_eq!(number, count as u64);
     }
     assert_eq!(dir.files(), ["checkpoint-2.state", "checkpoint-3.state", "lock"]);
-    assert_eq!(load(&mut folder), Some(4));
+    assert_eq!(load(&mut folder).await, Some(4));
 
-    let newest = folder.path().join("checkpoint-3.state");
+    let newest = dir.0.join("p/checkpoint-3.state");
     let half = fs::read(&newest).unwrap().len() / 2;
     fs::File::options().write(true).open(&newest).unwrap().set_len(half as u64).unwrap();
-    assert_eq!(load(&mut folder), Some(3));
-    fs::write(folder.path().join("checkpoint-9.tmp"), "of a process that died").unwrap();
+    assert_eq!(load(&mut folder).await, Some(3));
+    fs::write(dir.0.join("p/checkpoint-9.tmp"), "of a process that died").unwrap();
     checkpoint(&mut folder, &plan, &engine(&plan, &[])).await;
     assert_eq!(dir.files(), ["checkpoint-2.state", "checkpoint-4.state", "lock"]);
-    assert_eq!(load(&mut folder), Some(0));
+    assert_eq!(load(&mut folder).await, Some(0));
 }
 
 #[tokio::test]
 async fn what_is_not_written_to_its_end_leaves_nothing() {
     let (dir, plan) = (Dir::new(), plan());
     let mut folder = Folder::open(&dir.0, origin("p")).unwrap();
-    let writing = Writing::start(&folder, Header::new(origin("p"), &plan, &sequencer(&plan)));
+    let mut writing = folder.begin(Header::new(origin("p"), &plan, &sequencer(&plan)));
     writing.rows(vec![1]);
-    assert!(writing.finish(&mut folder).await.is_err());
+    assert!(folder.finish(writing).await.is_err());
     assert!(dir.files().is_empty());
 }
 

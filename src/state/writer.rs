@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::block::{BlockWriter, Kind};
-use super::folder::{Folder, Next};
-use super::{Header, Trailer};
+use super::folder::Next;
+use super::{CheckpointWriter, Header, Trailer};
 
 /// Blocks that wait to be written; then there is no room for more.
 const BLOCKS_WAITING_MAX: usize = 8;
@@ -21,7 +21,7 @@ enum Part {
     End(Trailer),
 }
 
-/// A checkpoint that is being written. Dropped before its end, it leaves nothing behind.
+/// A checkpoint that is being written to a folder.
 #[derive(Debug)]
 pub struct Writing {
     parts: mpsc::Sender<Part>,
@@ -41,9 +41,8 @@ pub struct Outcome {
 }
 
 impl Writing {
-    /// Begins the next checkpoint of a folder whose lock is held.
-    pub fn start(folder: &Folder, header: Header) -> Writing {
-        let next = folder.next();
+    /// Begins to write.
+    pub(super) fn start(next: Next, header: Header) -> Writing {
         let (parts, mut waiting) = mpsc::channel(BLOCKS_WAITING_MAX);
         let done = tokio::task::spawn_blocking(move || {
             let parts = std::iter::from_fn(|| waiting.blocking_recv());
@@ -52,46 +51,38 @@ impl Writing {
         Writing { parts, done, since: Instant::now() }
     }
 
-    /// Whether a block or the trailer can be taken now.
-    pub fn has_room(&self) -> bool {
-        self.parts.capacity() > 0
-    }
-
-    /// Completes when there is room, or when the writing is over.
-    pub async fn room(&self) {
-        drop(self.parts.reserve().await);
-    }
-
-    /// Takes a block of rows, which may be empty. There is room, or it has failed, which [`Writing::finish`] tells.
-    pub fn rows(&self, block: Vec<u8>) {
-        drop(self.parts.try_send(Part::Rows(block)));
-    }
-
-    /// Takes the trailer, for which there is room.
-    pub fn end(&self, trailer: Trailer) {
-        drop(self.parts.try_send(Part::End(trailer)));
-    }
-
-    /// Whether it is written, or has failed.
-    pub fn is_over(&self) -> bool {
-        self.parts.is_closed()
-    }
-
-    /// Completes when it [is over](Writing::is_over).
-    pub async fn over(&self) {
-        self.parts.closed().await;
-    }
-
     /// What came of it, once it is over.
-    ///
-    /// # Errors
-    /// Whatever the disk says; then nothing is left behind.
-    pub async fn finish(self, folder: &mut Folder) -> io::Result<Outcome> {
+    pub(super) async fn outcome(self) -> io::Result<Outcome> {
         drop(self.parts);
         let cut_off = || io::Error::other("it was not written to its end");
         let (number, bytes) = self.done.await.map_err(io::Error::other)??.ok_or_else(cut_off)?;
-        folder.keep(number);
         Ok(Outcome { number, bytes, took: self.since.elapsed() })
+    }
+}
+
+impl CheckpointWriter for Writing {
+    fn has_room(&self) -> bool {
+        self.parts.capacity() > 0
+    }
+
+    async fn room(&self) {
+        drop(self.parts.reserve().await);
+    }
+
+    fn rows(&mut self, block: Vec<u8>) {
+        drop(self.parts.try_send(Part::Rows(block)));
+    }
+
+    fn end(&mut self, trailer: Trailer) {
+        drop(self.parts.try_send(Part::End(trailer)));
+    }
+
+    fn is_over(&self) -> bool {
+        self.parts.is_closed()
+    }
+
+    async fn over(&self) {
+        self.parts.closed().await;
     }
 }
 

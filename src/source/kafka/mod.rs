@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::record::{PartitionId, PartitionSpec, Record};
 use super::transactions::Flow;
-use super::{Former, Settings, SourceError};
+use super::{Former, Log, Records, Settings, SourceError};
 use crate::sql::plan::Plan;
 use crate::telemetry::{Metrics, Readiness};
 use lag::Lag;
@@ -33,6 +33,15 @@ use poll::Thread;
 
 /// Batches that wait to be taken; then the thread waits.
 const BATCHES_WAITING_MAX: usize = 8;
+
+/// The topics of a plan, to be read with these settings.
+#[derive(Clone, Debug)]
+pub struct Kafka {
+    settings: Settings,
+    plan: Arc<Plan>,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+}
 
 /// The near end of the reading thread. Dropping it ends the thread.
 #[derive(Debug)]
@@ -49,6 +58,18 @@ struct StopOnDrop(Arc<AtomicBool>);
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Kafka {
+    /// Nothing is connected yet.
+    pub fn new(
+        settings: Settings,
+        plan: Arc<Plan>,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+    ) -> Kafka {
+        Kafka { settings, plan, metrics, readiness }
     }
 }
 
@@ -91,20 +112,23 @@ impl Reader {
         let (specs, lag) = starting.await.map_err(|_| SourceError::Ended)??;
         Ok((Reader { batches, flow, lag, _stop: guard }, specs))
     }
+}
 
-    /// The next batch; waits for it.
-    ///
-    /// # Errors
-    /// What stopped the reading.
-    pub async fn next(&mut self) -> Result<Vec<Record>, SourceError> {
+impl Log for Kafka {
+    type Records = Reader;
+
+    async fn read(&self, former: Former) -> Result<(Reader, Vec<PartitionSpec>), SourceError> {
+        let Kafka { settings, plan, metrics, readiness } = self.clone();
+        Reader::start(settings, plan, former, metrics, readiness).await
+    }
+}
+
+impl Records for Reader {
+    async fn next(&mut self) -> Result<Vec<Record>, SourceError> {
         self.batches.recv().await.unwrap_or(Err(SourceError::Ended))
     }
 
-    /// A batch that is there already.
-    ///
-    /// # Errors
-    /// What stopped the reading.
-    pub fn try_next(&mut self) -> Result<Option<Vec<Record>>, SourceError> {
+    fn try_next(&mut self) -> Result<Option<Vec<Record>>, SourceError> {
         match self.batches.try_recv() {
             Ok(batch) => batch.map(Some),
             Err(mpsc::error::TryRecvError::Empty) => Ok(None),
@@ -112,14 +136,12 @@ impl Reader {
         }
     }
 
-    /// Stops reading a partition, or goes on.
-    pub fn set_flow(&self, partition: PartitionId, flow: Flow) {
+    fn set_flow(&mut self, partition: PartitionId, flow: Flow) {
         // A thread that has ended says so in the next batch.
         let _ = self.flow.send((partition, flow));
     }
 
-    /// Notes for the metrics that a partition is applied up to this offset.
-    pub fn note_applied(&self, partition: PartitionId, next_offset: i64) {
+    fn note_applied(&self, partition: PartitionId, next_offset: i64) {
         self.lag.take_position(partition, next_offset);
     }
 }

@@ -10,7 +10,6 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::*;
 use crate::change::{Partition, Position};
-use crate::source::transactions::Bounds;
 use crate::sql::{Definitions, SourceFile, plan_views};
 
 const EVENTS: &str = "events";
@@ -72,11 +71,6 @@ impl World {
             unreadable_in_a_row_max: 1,
             record_bytes_max: 1 << 20,
             batch_records_max: 10,
-            bounds: Bounds {
-                queue_bytes_max: 1 << 20,
-                transaction_bytes_max: 1 << 20,
-                run_records_max: 10,
-            },
         };
         let partition = Partition { topic: EVENTS.to_owned(), number: 0 };
         let position = Position { next_offset: applied, fingerprint: 0 };
