@@ -11,11 +11,11 @@ use std::ops::Bound;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use smallvec::SmallVec;
 
 use super::directory::{Directory, NONE};
+use super::heap::{Heap, Place};
 use super::paged::Paged;
-use crate::value::{Key, Row, RowLayout, Type, Value};
+use crate::value::{Key, RowLayout, Type, Value};
 
 /// Hash tables of one index.
 const SHARDS: usize = 256;
@@ -28,14 +28,42 @@ const MOVED_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Rows {
     pub(super) layout: RowLayout,
-    pub(super) slots: Paged<Option<Row>>,
+    places: Paged<Place>,
+    heap: Heap,
 }
 
 impl Rows {
-    /// The bytes of the row in a slot.
+    /// No rows of this layout.
+    pub(super) fn new(layout: RowLayout) -> Rows {
+        Rows { layout, places: Paged::default(), heap: Heap::default() }
+    }
+
+    /// Slots ever in use at once; all slots are below.
+    pub(super) fn slots(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    /// The bytes of the row in a slot; `None` if there is none.
     #[inline]
     pub(super) fn bytes(&self, slot: u32) -> Option<&[u8]> {
-        self.slots.get(slot).as_ref().map(Row::as_bytes)
+        self.heap.bytes(*self.places.get(slot))
+    }
+
+    /// Puts a row into a slot, in the place of the one that may be there.
+    pub(super) fn put(&mut self, slot: u32, row: &[u8]) {
+        let place = self.places.get_or_grow(slot);
+        *place = self.heap.replace(*place, row);
+    }
+
+    /// Removes the row in a slot.
+    pub(super) fn remove(&mut self, slot: u32) {
+        self.heap.free(std::mem::take(self.places.get_mut(slot)));
+    }
+
+    /// Removes all rows; their memory, to be dropped bit by bit.
+    pub(super) fn take_pages(&mut self) -> Vec<Box<[u8]>> {
+        self.places = Paged::default();
+        self.heap.take_pages()
     }
 }
 
@@ -45,21 +73,69 @@ pub(super) enum Probe<'a> {
     /// A value is NULL: equals nothing.
     Nothing,
     /// The value of a single integer column.
-    Number(i128),
-    /// The values of any other columns.
-    Values(SmallVec<[Value<'a>; 2]>),
+    Number(Number),
+    /// The values of any other columns of a row, and their hash.
+    Row { layout: &'a RowLayout, row: &'a [u8], columns: &'a [usize], hash: u32 },
+    /// Any other values, and their hash.
+    Values { values: Vec<Value<'static>>, hash: u32 },
+}
+
+/// As much of a probe as it takes to add a slot, and to recognise one that is held.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fingerprint {
+    /// The value of a single integer column.
+    Number(Number),
+    /// The hash of any other values.
+    Hash(u32),
+}
+
+/// An integer, which may be looked for in columns of any integer type.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number {
+    /// Of a negative one, its two's complement.
+    bits: u64,
+    unsigned: bool,
+}
+
+impl Number {
+    /// Its code in an index over a column, in the order of the numbers; `None` if such a column
+    /// cannot hold it.
+    #[inline]
+    fn code(self, unsigned: bool) -> Option<u64> {
+        if self.unsigned != unsigned && self.bits >> 63 == 1 {
+            return None;
+        }
+        Some(if unsigned { self.bits } else { self.bits ^ (1 << 63) })
+    }
+
+    fn of_code(code: u64, unsigned: bool) -> Number {
+        Number { bits: if unsigned { code } else { code ^ (1 << 63) }, unsigned }
+    }
 }
 
 impl<'a> Probe<'a> {
     /// The values of some columns of a row.
     #[inline]
-    pub(super) fn of_row(layout: &RowLayout, row: &'a [u8], columns: &[usize]) -> Probe<'a> {
+    pub(super) fn of_row(layout: &'a RowLayout, row: &'a [u8], columns: &'a [usize]) -> Probe<'a> {
         if let [column] = columns
-            && layout.column_type(*column).is_integer()
+            && let Some(unsigned) = unsigned(layout.column_type(*column))
         {
-            return layout.integer(row, *column).map_or(Probe::Nothing, Probe::Number);
+            let number = |bits| Probe::Number(Number { bits, unsigned });
+            return layout.integer(row, *column).map_or(Probe::Nothing, number);
         }
-        Probe::of_values(columns.iter().map(|&column| layout.value(row, column)).collect())
+        Probe::of_columns(layout, row, columns)
+    }
+
+    fn of_columns(layout: &'a RowLayout, row: &'a [u8], columns: &'a [usize]) -> Probe<'a> {
+        let mut hasher = HASHER.build_hasher();
+        for &column in columns {
+            match layout.integer(row, column) {
+                Some(number) => hasher.write_u64(number),
+                None if layout.is_null(row, column) => return Probe::Nothing,
+                None => hash_value(&mut hasher, &layout.value(row, column)),
+            }
+        }
+        Probe::Row { layout, row, columns, hash: finish(&hasher) }
     }
 
     /// The values that a key of these column types has.
@@ -67,33 +143,44 @@ impl<'a> Probe<'a> {
         if let [Type::Int { unsigned, .. }] = types
             && let Some(code) = code_of_key(key)
         {
-            return Probe::Number(number_of_code(code, *unsigned));
+            return Probe::Number(Number::of_code(code, *unsigned));
         }
         match key.values(types) {
-            Some(values) => Probe::of_values(values.into_iter().collect()),
+            Some(values) if values.iter().any(Value::is_null) => Probe::Nothing,
+            Some(values) => match values.as_slice() {
+                [Value::Int(v)] => Probe::Number(Number { bits: *v as u64, unsigned: false }),
+                [Value::UInt(v)] => Probe::Number(Number { bits: *v, unsigned: true }),
+                _ => {
+                    let mut hasher = HASHER.build_hasher();
+                    values.iter().for_each(|value| hash_value(&mut hasher, value));
+                    Probe::Values { hash: finish(&hasher), values }
+                }
+            },
             None => Probe::Nothing,
         }
     }
 
-    fn of_values(values: SmallVec<[Value<'a>; 2]>) -> Probe<'a> {
-        match values.as_slice() {
-            [Value::Int(v)] => Probe::Number(i128::from(*v)),
-            [Value::UInt(v)] => Probe::Number(i128::from(*v)),
-            values if values.iter().any(Value::is_null) => Probe::Nothing,
-            _ => Probe::Values(values),
+    /// `None` if it equals nothing.
+    #[inline]
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        match self {
+            Probe::Nothing => None,
+            Probe::Number(number) => Some(Fingerprint::Number(*number)),
+            Probe::Row { hash, .. } | Probe::Values { hash, .. } => Some(Fingerprint::Hash(*hash)),
         }
     }
+}
 
-    fn hash(&self) -> u32 {
-        let mut hasher = HASHER.build_hasher();
+impl Fingerprint {
+    fn hash(self) -> u32 {
         match self {
-            Probe::Nothing => {}
-            Probe::Number(number) => hasher.write_u64(*number as u64),
-            Probe::Values(values) => {
-                values.iter().for_each(|value| hash_value(&mut hasher, value));
+            Fingerprint::Hash(hash) => hash,
+            Fingerprint::Number(number) => {
+                let mut hasher = HASHER.build_hasher();
+                hasher.write_u64(number.bits);
+                finish(&hasher)
             }
         }
-        (hasher.finish() >> 32) as u32
     }
 }
 
@@ -127,16 +214,12 @@ impl Index {
     /// An index over columns of rows of this layout; `ordered` if [`Index::keys_after`] is needed.
     pub(super) fn new(layout: &RowLayout, columns: &[usize], ordered: bool) -> Index {
         let dense = match columns {
-            [column] => match layout.column_type(*column) {
-                Type::Int { unsigned, .. } => Some((unsigned, Directory::default())),
-                Type::Year | Type::Bit { .. } => Some((true, Directory::default())),
-                _ => None,
-            },
+            [column] => unsigned(layout.column_type(*column)),
             _ => None,
         };
         Index {
             columns: columns.into(),
-            dense,
+            dense: dense.map(|unsigned| (unsigned, Directory::default())),
             hashed: Box::default(),
             hashed_len: 0,
             ordered: ordered.then(BTreeSet::new),
@@ -150,7 +233,7 @@ impl Index {
 
     /// What this index is asked for to find a row like this one.
     #[inline]
-    pub(super) fn probe<'r>(&self, rows: &Rows, row: &'r [u8]) -> Probe<'r> {
+    pub(super) fn probe<'r>(&'r self, rows: &'r Rows, row: &'r [u8]) -> Probe<'r> {
         Probe::of_row(&rows.layout, row, &self.columns)
     }
 
@@ -158,7 +241,7 @@ impl Index {
     #[inline]
     pub(super) fn find(&self, rows: &Rows, probe: &Probe<'_>) -> u32 {
         if let (Some((unsigned, directory)), Probe::Number(number)) = (&self.dense, probe) {
-            match code_of_number(*number, *unsigned).map(|code| directory.get(code)) {
+            match number.code(*unsigned).map(|code| directory.get(code)) {
                 None => return NONE,
                 Some(Some(slot)) => return slot,
                 Some(None) => {}
@@ -168,24 +251,24 @@ impl Index {
     }
 
     /// Adds a slot whose row is in place and whose values the index does not hold.
-    pub(super) fn insert(&mut self, rows: &Rows, probe: &Probe<'_>, slot: u32) {
-        if let Some(code) = self.covered_code(rows, probe)
+    pub(super) fn insert(&mut self, rows: &Rows, fingerprint: Fingerprint, slot: u32) {
+        if let Some(code) = self.covered_code(rows, fingerprint)
             && let Some((_, directory)) = &mut self.dense
         {
             directory.set(code, slot);
             return;
         }
-        self.insert_hashed(rows, probe, slot);
+        self.insert_hashed(rows, fingerprint, slot);
         self.begin_elsewhere(rows);
     }
 
     /// Puts `new` in the place of `old`, which is held and has the same values.
-    pub(super) fn replace(&mut self, probe: &Probe<'_>, old: u32, new: u32) {
-        if let Some((directory, code)) = self.directory_entry(probe) {
+    pub(super) fn replace(&mut self, fingerprint: Fingerprint, old: u32, new: u32) {
+        if let Some((directory, code)) = self.directory_entry(fingerprint) {
             directory.set(code, new);
             return;
         }
-        let hash = probe.hash();
+        let hash = fingerprint.hash();
         let shard = self.hashed.get_mut(shard(hash));
         let entry = shard.and_then(|s| s.find_mut(widened(hash), |entry| entry.slot == old));
         if let Some(entry) = entry {
@@ -194,11 +277,11 @@ impl Index {
     }
 
     /// Removes a slot that is held and whose row is still in place.
-    pub(super) fn remove(&mut self, rows: &Rows, probe: &Probe<'_>, slot: u32) {
-        if let Some((directory, code)) = self.directory_entry(probe) {
+    pub(super) fn remove(&mut self, rows: &Rows, fingerprint: Fingerprint, slot: u32) {
+        if let Some((directory, code)) = self.directory_entry(fingerprint) {
             directory.remove(code);
         } else {
-            self.remove_hashed(rows, probe, slot);
+            self.remove_hashed(rows, fingerprint, slot);
         }
     }
 
@@ -239,19 +322,17 @@ impl Index {
     }
 
     fn find_hashed(&self, rows: &Rows, probe: &Probe<'_>) -> u32 {
-        if self.hashed_len == 0 || matches!(probe, Probe::Nothing) {
-            return NONE;
-        }
-        let hash = probe.hash();
+        let (Some(fingerprint), 1..) = (probe.fingerprint(), self.hashed_len) else { return NONE };
+        let hash = fingerprint.hash();
         let is_it = |entry: &Entry| entry.hash == hash && self.matches(rows, entry.slot, probe);
         self.hashed[shard(hash)].find(widened(hash), is_it).map_or(NONE, |entry| entry.slot)
     }
 
-    fn insert_hashed(&mut self, rows: &Rows, probe: &Probe<'_>, slot: u32) {
+    fn insert_hashed(&mut self, rows: &Rows, fingerprint: Fingerprint, slot: u32) {
         if self.hashed.is_empty() {
             self.hashed = (0..SHARDS).map(|_| HashTable::new()).collect();
         }
-        let hash = probe.hash();
+        let hash = fingerprint.hash();
         self.hashed[shard(hash)].insert_unique(widened(hash), Entry { slot, hash }, Entry::hash);
         self.hashed_len += 1;
         if let (Some(ordered), Some(row)) = (&mut self.ordered, rows.bytes(slot)) {
@@ -259,11 +340,11 @@ impl Index {
         }
     }
 
-    fn remove_hashed(&mut self, rows: &Rows, probe: &Probe<'_>, slot: u32) {
+    fn remove_hashed(&mut self, rows: &Rows, fingerprint: Fingerprint, slot: u32) {
         if self.hashed.is_empty() {
             return;
         }
-        let hash = probe.hash();
+        let hash = fingerprint.hash();
         if let Ok(entry) =
             self.hashed[shard(hash)].find_entry(widened(hash), |entry| entry.slot == slot)
         {
@@ -280,43 +361,47 @@ impl Index {
         let value = |column: &usize| rows.layout.value(row, *column);
         match probe {
             Probe::Nothing => false,
-            Probe::Number(number) => match self.columns.first().map(value) {
-                Some(Value::Int(v)) => i128::from(v) == *number,
-                Some(Value::UInt(v)) => i128::from(v) == *number,
-                _ => false,
-            },
-            Probe::Values(values) => {
+            // A number that the column cannot hold was told from its code.
+            Probe::Number(number) => self
+                .columns
+                .iter()
+                .all(|&column| rows.layout.integer(row, column) == Some(number.bits)),
+            Probe::Row { layout, row, columns, .. } => {
+                let pairs = self.columns.iter().zip(*columns);
+                pairs.into_iter().all(|(a, b)| equal(&value(a), &layout.value(row, *b)))
+            }
+            Probe::Values { values, .. } => {
                 self.columns.iter().zip(values).all(|(column, v)| equal(&value(column), v))
             }
         }
     }
 
-    /// The directory and code of a probe, if a page covers it.
-    fn directory_entry(&mut self, probe: &Probe<'_>) -> Option<(&mut Directory, u64)> {
-        let Probe::Number(number) = probe else { return None };
+    /// The directory and code of a number, if a page covers it.
+    fn directory_entry(&mut self, fingerprint: Fingerprint) -> Option<(&mut Directory, u64)> {
+        let Fingerprint::Number(number) = fingerprint else { return None };
         let (unsigned, directory) = self.dense.as_mut()?;
-        let code = code_of_number(*number, *unsigned)?;
+        let code = number.code(*unsigned)?;
         directory.get(code)?;
         Some((directory, code))
     }
 
-    /// The code of a probe if a page covers it, or can be made to; what the hash tables hold of a
+    /// The code of a number if a page covers it, or can be made to; what the hash tables hold of a
     /// new page moves into it.
-    fn covered_code(&mut self, rows: &Rows, probe: &Probe<'_>) -> Option<u64> {
-        let Probe::Number(number) = probe else { return None };
+    fn covered_code(&mut self, rows: &Rows, fingerprint: Fingerprint) -> Option<u64> {
+        let Fingerprint::Number(number) = fingerprint else { return None };
         let (unsigned, directory) = self.dense.as_mut()?;
         let unsigned = *unsigned;
-        let code = code_of_number(*number, unsigned)?;
+        let code = number.code(unsigned)?;
         if directory.get(code).is_some() {
             return Some(code);
         }
         let page = directory.cover(code, directory.len() + self.hashed_len)?;
         if self.hashed_len > 0 {
             for code in page {
-                let probe = Probe::Number(number_of_code(code, unsigned));
-                let slot = self.find_hashed(rows, &probe);
+                let number = Number::of_code(code, unsigned);
+                let slot = self.find_hashed(rows, &Probe::Number(number));
                 if slot != NONE {
-                    self.remove_hashed(rows, &probe, slot);
+                    self.remove_hashed(rows, Fingerprint::Number(number), slot);
                     if let Some((_, directory)) = &mut self.dense {
                         directory.set(code, slot);
                     }
@@ -337,10 +422,24 @@ impl Index {
         let (unsigned, old) = (*unsigned, std::mem::take(directory));
         let mut next = old.next(0);
         while let Some((code, slot)) = next {
-            self.insert_hashed(rows, &Probe::Number(number_of_code(code, unsigned)), slot);
+            self.insert_hashed(rows, Fingerprint::Number(Number::of_code(code, unsigned)), slot);
             next = code.checked_add(1).and_then(|from| old.next(from));
         }
     }
+}
+
+/// Whether columns of a type are unsigned, if they hold integers.
+#[inline]
+fn unsigned(ty: Type) -> Option<bool> {
+    match ty {
+        Type::Int { unsigned, .. } => Some(unsigned),
+        Type::Year | Type::Bit { .. } => Some(true),
+        _ => None,
+    }
+}
+
+fn finish(hasher: &impl Hasher) -> u32 {
+    (hasher.finish() >> 32) as u32
 }
 
 fn shard(hash: u32) -> usize {
@@ -376,20 +475,6 @@ fn equal(a: &Value<'_>, b: &Value<'_>) -> bool {
         }
         _ => a == b,
     }
-}
-
-/// The order-preserving code of a number in a column; `None` if the column cannot hold it.
-#[inline]
-fn code_of_number(number: i128, unsigned: bool) -> Option<u64> {
-    if unsigned {
-        u64::try_from(number).ok()
-    } else {
-        i64::try_from(number).ok().map(|number| number as u64 ^ (1 << 63))
-    }
-}
-
-fn number_of_code(code: u64, unsigned: bool) -> i128 {
-    if unsigned { i128::from(code) } else { i128::from((code ^ (1 << 63)) as i64) }
 }
 
 /// A key of one integer column is a marker and the code, big-endian.
@@ -484,7 +569,7 @@ mod tests {
             for id in &model {
                 assert_ne!(table.slot_of(&key(*id)), NONE);
                 let siblings = model.range(id >> 3 << 3..=id | 7).count();
-                let probe = Probe::Number(i128::from(id >> 3));
+                let probe = Probe::Number(Number { bits: (id >> 3) as u64, unsigned: false });
                 let mut slot = table.first(Access::Index(0), &probe);
                 let mut listed = 0;
                 while slot != NONE {

@@ -16,6 +16,7 @@ mod document;
 mod dump;
 mod fanout;
 mod frame;
+mod heap;
 mod index;
 mod order;
 mod paged;

@@ -9,21 +9,19 @@ const SEGMENT: usize = 1 << SEGMENT_BITS;
 pub(super) struct Paged<T> {
     /// All but the last hold [`SEGMENT`] elements; the first grows like a vector until it does.
     segments: Vec<Vec<T>>,
+    len: usize,
 }
 
 impl<T> Default for Paged<T> {
     fn default() -> Paged<T> {
-        Paged { segments: Vec::new() }
+        Paged { segments: Vec::new(), len: 0 }
     }
 }
 
 impl<T: Default> Paged<T> {
     /// Slots in use.
     pub(super) fn len(&self) -> usize {
-        match self.segments.split_last() {
-            Some((last, full)) => full.len() * SEGMENT + last.len(),
-            None => 0,
-        }
+        self.len
     }
 
     /// The element in a slot; it exists.
@@ -41,27 +39,20 @@ impl<T: Default> Paged<T> {
     /// The element in a slot, to change; the array grows to it with defaults.
     #[inline]
     pub(super) fn get_or_grow(&mut self, slot: u32) -> &mut T {
-        if slot as usize >= self.len() {
-            self.grow(slot as usize + 1);
+        while slot as usize >= self.len {
+            self.grow();
         }
         self.get_mut(slot)
     }
 
-    /// Takes the segments out, to be dropped one by one.
-    pub(super) fn take_segments(&mut self) -> Vec<Vec<T>> {
-        std::mem::take(&mut self.segments)
-    }
-
-    fn grow(&mut self, len: usize) {
-        while self.len() < len {
-            if self.segments.last().is_none_or(|last| last.len() == SEGMENT) {
-                let capacity = if self.segments.is_empty() { 0 } else { SEGMENT };
-                self.segments.push(Vec::with_capacity(capacity));
-            }
-            let full = (self.segments.len() - 1) * SEGMENT;
-            if let Some(last) = self.segments.last_mut() {
-                last.resize_with((len - full).min(SEGMENT), T::default);
-            }
+    fn grow(&mut self) {
+        if self.len.is_multiple_of(SEGMENT) {
+            let capacity = if self.len == 0 { 0 } else { SEGMENT };
+            self.segments.push(Vec::with_capacity(capacity));
+        }
+        if let Some(last) = self.segments.last_mut() {
+            last.push(T::default());
+            self.len += 1;
         }
     }
 }
@@ -80,7 +71,6 @@ mod tests {
         }
         assert_eq!((*paged.get(5), *paged.get(6)), (6, 0));
         assert_eq!(*paged.get(3 * SEGMENT as u32 + 7), 3 * SEGMENT as u32 + 8);
-        assert_eq!(paged.take_segments().len(), 4);
-        assert_eq!(paged.len(), 0);
+        assert_eq!(paged.segments.len(), 4);
     }
 }

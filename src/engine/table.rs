@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use smallvec::SmallVec;
+
 use super::directory::NONE;
 use super::index::{Index, Probe, Rows};
 use super::order::RowOrder;
@@ -14,6 +16,8 @@ use crate::value::{Key, Row, Type};
 
 /// Keys of an emptied table that are dropped at once.
 const DROPPED_KEYS_MAX: usize = 4096;
+/// Pages of an emptied table that are dropped at once.
+const DROPPED_PAGES_MAX: usize = 256;
 
 /// The rows of a table.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl Default for Links {
 /// What is left of an emptied table: memory to be given back bit by bit.
 #[derive(Debug, Default)]
 struct Retired {
-    segments: Vec<Vec<Option<Row>>>,
+    pages: Vec<Box<[u8]>>,
     keys: BTreeSet<Key>,
 }
 
@@ -76,7 +80,7 @@ impl Table {
             primary: Index::new(&layout, &plan.key, ordered),
             secondary: plan.indexes.iter().zip(leading).map(secondary).collect(),
             promoted: Vec::new(),
-            rows: Rows { layout, slots: Paged::default() },
+            rows: Rows::new(layout),
             retired: Retired::default(),
         }
     }
@@ -88,7 +92,7 @@ impl Table {
 
     /// Slots ever in use at once; all slots are below.
     pub(super) fn slots(&self) -> u32 {
-        self.rows.slots.len() as u32
+        self.rows.slots()
     }
 
     /// The row in a slot.
@@ -166,15 +170,11 @@ impl Table {
 
     /// Adds a row whose key is not held. `None` if its key is NULL, which MySQL cannot store.
     pub(super) fn insert(&mut self, row: Row) -> Option<u32> {
-        if matches!(self.primary.probe(&self.rows, row.as_bytes()), Probe::Nothing) {
-            return None;
-        }
+        let fingerprint = self.primary.probe(&self.rows, row.as_bytes()).fingerprint()?;
         let slot = self.free.pop().unwrap_or(self.slots());
-        *self.rows.slots.get_or_grow(slot) = Some(row);
+        self.rows.put(slot, row.as_bytes());
         self.len += 1;
-        let row = self.rows.bytes(slot)?;
-        let probe = self.primary.probe(&self.rows, row);
-        self.primary.insert(&self.rows, &probe, slot);
+        self.primary.insert(&self.rows, fingerprint, slot);
         for secondary in &mut self.secondary {
             secondary.link(&self.rows, slot);
         }
@@ -189,13 +189,13 @@ impl Table {
                 self.promoted.extend(secondary.unlink(&self.rows, slot));
             }
         }
-        let old = self.rows.slots.get_mut(slot).replace(row);
-        let (Some(old), Some(row)) = (old, self.rows.bytes(slot)) else { return };
+        let old: SmallVec<[u8; 256]> = SmallVec::from_slice(old);
+        self.rows.put(slot, row.as_bytes());
         for secondary in &mut self.secondary {
-            if secondary.moves(&self.rows, old.as_bytes(), row) {
+            if secondary.moves(&self.rows, &old, row.as_bytes()) {
                 secondary.link(&self.rows, slot);
             } else {
-                secondary.lead(&self.rows, slot, old.as_bytes(), &mut self.promoted);
+                secondary.lead(&self.rows, slot, &old, &mut self.promoted);
             }
         }
     }
@@ -206,8 +206,10 @@ impl Table {
         for secondary in &mut self.secondary {
             self.promoted.extend(secondary.unlink(&self.rows, slot));
         }
-        self.primary.remove(&self.rows, &self.primary.probe(&self.rows, row), slot);
-        self.rows.slots.get_mut(slot).take();
+        if let Some(fingerprint) = self.primary.probe(&self.rows, row).fingerprint() {
+            self.primary.remove(&self.rows, fingerprint, slot);
+        }
+        self.rows.remove(slot);
         self.free.push(slot);
         self.len -= 1;
     }
@@ -215,7 +217,7 @@ impl Table {
     /// Removes all rows at once. Their memory goes back with calls of [`Table::drop_retired`].
     pub(super) fn clear(&mut self) {
         let keys: Vec<_> = self.primary.columns().to_vec();
-        self.retired.segments.append(&mut self.rows.slots.take_segments());
+        self.retired.pages.append(&mut self.rows.take_pages());
         self.retired.keys.append(&mut self.primary.take_ordered());
         self.primary = Index::new(&self.rows.layout, &keys, self.ordered);
         for secondary in &mut self.secondary {
@@ -236,7 +238,8 @@ impl Table {
 
     /// Gives back a little of an emptied table's memory.
     pub(super) fn drop_retired(&mut self) {
-        self.retired.segments.pop();
+        let kept = self.retired.pages.len().saturating_sub(DROPPED_PAGES_MAX);
+        self.retired.pages.truncate(kept);
         for _ in 0..DROPPED_KEYS_MAX {
             if self.retired.keys.pop_first().is_none() {
                 break;
@@ -256,14 +259,12 @@ impl Secondary {
         *self.links.get_or_grow(slot) = Links::default();
         let Some(row) = rows.bytes(slot) else { return };
         let probe = self.heads.probe(rows, row);
-        if matches!(probe, Probe::Nothing) {
-            return;
-        }
+        let Some(fingerprint) = probe.fingerprint() else { return };
         let head = self.heads.find(rows, &probe);
         if head == NONE {
-            self.heads.insert(rows, &probe, slot);
+            self.heads.insert(rows, fingerprint, slot);
         } else if self.precedes(rows, slot, head) {
-            self.heads.replace(&probe, head, slot);
+            self.heads.replace(fingerprint, head, slot);
             self.insert_after(slot, head, NONE);
         } else {
             let next = self.links.get(head).next;
@@ -275,16 +276,13 @@ impl Secondary {
     /// Takes a row, still in place, out of its list; the row that heads it now in its stead.
     fn unlink(&mut self, rows: &Rows, slot: u32) -> Option<u32> {
         let row = rows.bytes(slot)?;
-        let probe = self.heads.probe(rows, row);
-        if matches!(probe, Probe::Nothing) {
-            return None;
-        }
+        let fingerprint = self.heads.probe(rows, row).fingerprint()?;
         let Links { previous, next } = self.detach(slot);
         if previous != NONE {
             return None;
         }
         if next == NONE {
-            self.heads.remove(rows, &probe, slot);
+            self.heads.remove(rows, fingerprint, slot);
             return None;
         }
         let first = self.first_from(rows, next);
@@ -292,7 +290,7 @@ impl Secondary {
             self.detach(first);
             self.insert_after(first, next, NONE);
         }
-        self.heads.replace(&probe, slot, first);
+        self.heads.replace(fingerprint, slot, first);
         Some(first)
     }
 

@@ -1,4 +1,4 @@
-//! Rows as one packed allocation each.
+//! Rows packed into bytes.
 //!
 //! Layout: a bitmap of NULLs, then one fixed-width cell per column (for text and bytes: where they
 //! end), then the text and bytes themselves. Any column is found without looking at the others.
@@ -70,7 +70,7 @@ impl RowLayout {
         let ends = self.cells.iter().filter(|cell| is_variable(cell.ty));
         let mut last = 0;
         for cell in ends {
-            let end = read_unsigned(self.cell(bytes, cell)) as usize;
+            let end = self.unsigned(bytes, cell) as usize;
             if end < last {
                 return false;
             }
@@ -103,14 +103,17 @@ impl RowLayout {
     /// Whether a column is the same in two rows of this layout: both NULL, or equal bytes.
     pub fn same(&self, a: &[u8], b: &[u8], column: usize) -> bool {
         let null = self.is_null(a, column);
-        null == self.is_null(b, column) && (null || self.raw(a, column) == self.raw(b, column))
-    }
-
-    /// The bytes that hold a column's value; meaningless where it is NULL.
-    #[inline]
-    fn raw<'r>(&self, row: &'r [u8], column: usize) -> &'r [u8] {
+        if null || self.is_null(b, column) {
+            return null == self.is_null(b, column);
+        }
         let cell = &self.cells[column];
-        if is_variable(cell.ty) { self.variable(row, cell) } else { self.cell(row, cell) }
+        if is_variable(cell.ty) {
+            self.variable(a, cell) == self.variable(b, cell)
+        } else if cell.width <= 8 {
+            self.unsigned(a, cell) == self.unsigned(b, cell)
+        } else {
+            self.cell(a, cell) == self.cell(b, cell)
+        }
     }
 
     /// The value of a column of a row of this layout.
@@ -121,13 +124,13 @@ impl RowLayout {
         }
         let cell = &self.cells[column];
         match cell.ty {
-            Type::Int { unsigned: false, .. } => Value::Int(read_signed(self.cell(row, cell))),
+            Type::Int { unsigned: false, .. } => Value::Int(self.signed(row, cell)),
             Type::Int { unsigned: true, .. } | Type::Year | Type::Bit { .. } => {
-                Value::UInt(read_unsigned(self.cell(row, cell)))
+                Value::UInt(self.unsigned(row, cell))
             }
             Type::Decimal { scale, .. } => {
                 let bytes = self.cell(row, cell);
-                Value::Decimal(match bytes.len() {
+                Value::Decimal(match cell.width {
                     32 => Decimal::new(
                         I256::from_le_bytes(bytes.try_into().unwrap_or([0; 32])),
                         scale,
@@ -136,15 +139,15 @@ impl RowLayout {
                         i128::from_le_bytes(bytes.try_into().unwrap_or([0; 16])),
                         scale,
                     ),
-                    _ => Decimal::new(read_signed(bytes), scale),
+                    _ => Decimal::new(self.signed(row, cell), scale),
                 })
             }
-            Type::Float => Value::Float(f32::from_bits(read_unsigned(self.cell(row, cell)) as u32)),
-            Type::Double => Value::Double(f64::from_bits(read_unsigned(self.cell(row, cell)))),
-            Type::Date => Value::Date(read_signed(self.cell(row, cell)) as i32),
-            Type::Time { .. } => Value::Time(read_signed(self.cell(row, cell))),
-            Type::DateTime { .. } => Value::DateTime(read_signed(self.cell(row, cell))),
-            Type::Timestamp { .. } => Value::Timestamp(read_signed(self.cell(row, cell))),
+            Type::Float => Value::Float(f32::from_bits(self.unsigned(row, cell) as u32)),
+            Type::Double => Value::Double(f64::from_bits(self.unsigned(row, cell))),
+            Type::Date => Value::Date(self.signed(row, cell) as i32),
+            Type::Time { .. } => Value::Time(self.signed(row, cell)),
+            Type::DateTime { .. } => Value::DateTime(self.signed(row, cell)),
+            Type::Timestamp { .. } => Value::Timestamp(self.signed(row, cell)),
             Type::Bytes => Value::Bytes(Cow::Borrowed(self.variable(row, cell))),
             Type::Text(_) => Value::Text(text(self.variable(row, cell))),
             Type::Json => Value::Json(text(self.variable(row, cell))),
@@ -167,14 +170,14 @@ impl RowLayout {
         let cell = &self.cells[column];
         match cell.ty {
             Type::Int { unsigned: false, .. } => {
-                let number = read_signed(self.cell(row, cell));
+                let number = self.signed(row, cell);
                 out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
             }
             Type::Decimal { scale, .. } if cell.width == 8 => {
                 if document {
                     out.push(b'"');
                 }
-                push_scaled(out, read_signed(self.cell(row, cell)), scale);
+                push_scaled(out, self.signed(row, cell), scale);
                 if document {
                     out.push(b'"');
                 }
@@ -197,9 +200,9 @@ impl RowLayout {
         let cell = &self.cells[column];
         Some(match cell.ty {
             Type::Int { unsigned: true, .. } | Type::Year | Type::Bit { .. } => {
-                (read_unsigned(self.cell(row, cell)) ^ (1 << 63)) as i64
+                (self.unsigned(row, cell) ^ (1 << 63)) as i64
             }
-            _ => read_signed(self.cell(row, cell)),
+            _ => self.signed(row, cell),
         })
     }
 
@@ -213,20 +216,44 @@ impl RowLayout {
             Type::Decimal { scale, .. } if cell.width == 8 => scale,
             _ => return None,
         };
-        (!self.is_null(row, column)).then(|| (read_signed(self.cell(row, cell)), scale))
+        (!self.is_null(row, column)).then(|| (self.signed(row, cell), scale))
     }
 
-    /// The number in a column, where [`Type::is_integer`]; `None` for NULL.
+    /// The number in a column, a negative one by its two's complement; `None` for NULL and where
+    /// not [`Type::is_integer`].
     #[inline]
-    pub(crate) fn integer(&self, row: &[u8], column: usize) -> Option<i128> {
-        if self.is_null(row, column) {
-            return None;
-        }
+    pub(crate) fn integer(&self, row: &[u8], column: usize) -> Option<u64> {
         let cell = &self.cells[column];
-        Some(match cell.ty {
-            Type::Int { unsigned: false, .. } => i128::from(read_signed(self.cell(row, cell))),
-            _ => i128::from(read_unsigned(self.cell(row, cell))),
-        })
+        match cell.ty {
+            _ if self.is_null(row, column) => None,
+            Type::Int { unsigned: false, .. } => Some(self.signed(row, cell) as u64),
+            ty => ty.is_integer().then(|| self.unsigned(row, cell)),
+        }
+    }
+
+    /// The number in a cell of at most 8 bytes.
+    #[inline]
+    fn signed(&self, row: &[u8], cell: &Cell) -> i64 {
+        let unused = 64 - 8 * u32::from(cell.width);
+        (self.word(row, cell) << unused) as i64 >> unused
+    }
+
+    /// The number in a cell of at most 8 bytes, of an unsigned type.
+    #[inline]
+    fn unsigned(&self, row: &[u8], cell: &Cell) -> u64 {
+        let unused = 64 - 8 * u32::from(cell.width);
+        self.word(row, cell) << unused >> unused
+    }
+
+    /// A cell of at most 8 bytes and whatever follows it: one read, without a look at the width.
+    #[inline]
+    fn word(&self, row: &[u8], cell: &Cell) -> u64 {
+        if let Some(word) = row[cell.offset as usize..].first_chunk() {
+            return u64::from_le_bytes(*word);
+        }
+        let mut word = [0; 8];
+        word[..usize::from(cell.width)].copy_from_slice(self.cell(row, cell));
+        u64::from_le_bytes(word)
     }
 
     #[inline]
@@ -404,28 +431,6 @@ fn cell_width(ty: Type) -> u8 {
         Type::Float | Type::Date => 4,
         Type::Double | Type::Time { .. } | Type::DateTime { .. } | Type::Timestamp { .. } => 8,
         Type::Text(_) | Type::Bytes | Type::Json => 4,
-    }
-}
-
-#[inline]
-fn read_signed(bytes: &[u8]) -> i64 {
-    match *bytes {
-        [a] => i64::from(a as i8),
-        [a, b] => i64::from(i16::from_le_bytes([a, b])),
-        [a, b, c, d] => i64::from(i32::from_le_bytes([a, b, c, d])),
-        [a, b, c, d, e, f, g, h] => i64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        _ => unreachable!("cells are 1, 2, 4 or 8 bytes wide"),
-    }
-}
-
-#[inline]
-fn read_unsigned(bytes: &[u8]) -> u64 {
-    match *bytes {
-        [a] => u64::from(a),
-        [a, b] => u64::from(u16::from_le_bytes([a, b])),
-        [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
-        [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        _ => unreachable!("cells are 1, 2, 4 or 8 bytes wide"),
     }
 }
 
