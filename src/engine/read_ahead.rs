@@ -43,7 +43,8 @@ pub(super) fn changes(
     let mut above: SmallVec<[(&Watch, u32); 2 * READ_AHEAD]> = SmallVec::new();
     for (table, row) in rows() {
         tables[table].places(row, |slot| neighbours.push((table, slot)));
-        for watch in &watches[table] {
+        let live = |watch: &&Watch| documents[usize::from(watch.view.0)].is_live();
+        for watch in watches[table].iter().filter(live) {
             let view = plan.view(watch.view);
             if let Some(edge) = &view.node(watch.node).edge {
                 let layout = &tables[table].rows.layout;
@@ -55,13 +56,15 @@ pub(super) fn changes(
     }
     for (table, slot) in neighbours {
         tables[table].read(slot);
+        tables[table].read_links(slot);
     }
     for (watch, slot) in above {
         let view = plan.view(watch.view);
-        match &view.node(watch.node).edge {
-            Some(edge) if edge.parent.0 == 0 => documents[usize::from(watch.view.0)].read(slot),
-            Some(edge) => tables[usize::from(view.node(edge.parent).table.0)].read(slot),
-            None => {}
+        if let Some(edge) = &view.node(watch.node).edge {
+            tables[usize::from(view.node(edge.parent).table.0)].read(slot);
+            if edge.parent.0 == 0 {
+                documents[usize::from(watch.view.0)].read(slot);
+            }
         }
     }
 }
@@ -104,14 +107,15 @@ pub(super) fn documents(
 }
 
 impl Table {
-    /// Reads the row in a slot.
+    /// Reads the row in a slot: every cache line that it can lie on.
     #[inline]
     fn read(&self, slot: u32) {
         if slot != NONE
             && let Some(row) = self.row(slot)
         {
-            // Rows are mostly longer than a cache line.
-            black_box((row.first(), row.get(64)));
+            row.iter().step_by(64).chain(row.last()).for_each(|byte| {
+                black_box(*byte);
+            });
         }
     }
 }

@@ -152,6 +152,13 @@ impl Table {
         }
     }
 
+    /// Reads the places of a row in its lists, so that they are at hand.
+    pub(super) fn read_links(&self, slot: u32) {
+        for secondary in self.secondary.iter().filter(|_| slot != NONE) {
+            std::hint::black_box(*secondary.links.get(slot));
+        }
+    }
+
     /// Up to `max` primary keys after the given one, in order.
     pub(super) fn keys_after(&self, after: Option<&Key>, max: usize) -> Vec<Key> {
         self.primary.keys_after(after, max)
