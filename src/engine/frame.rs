@@ -13,7 +13,7 @@ use super::index::Probe;
 use super::order::NodeOrder;
 use super::table::Table;
 use crate::sql::expr::{Bindings, EvalError, Expr};
-use crate::sql::plan::{Join, JoinKind, NodeId, OrderBy, Scope, View};
+use crate::sql::plan::{Access, Join, JoinKind, NodeId, OrderBy, Scope, View};
 use crate::value::{RowLayout, Type, Value, compare};
 
 /// A row to be put in order among others.
@@ -31,9 +31,17 @@ pub(super) struct Frame<'e> {
     /// By node.
     orders: &'e [NodeOrder],
     /// By node.
-    bound: SmallVec<[Cell<Option<Bound<'e>>>; 8]>,
+    bound: Vec<Cell<Option<Bound<'e>>>>,
     /// By number: the conditions that are found out once.
-    once: SmallVec<[Cell<Option<Option<bool>>>; 4]>,
+    once: Vec<Cell<Option<Option<bool>>>>,
+}
+
+/// Rows found by one edge's values.
+pub(super) struct Children<'e> {
+    table: &'e Table,
+    access: Access,
+    /// The row to come.
+    slot: u32,
 }
 
 /// A row and how to read it.
@@ -46,8 +54,8 @@ struct Bound<'e> {
 impl<'e> Frame<'e> {
     /// A frame of a view with no row bound.
     pub(super) fn new(tables: &'e [Table], view: &'e View, orders: &'e [NodeOrder]) -> Frame<'e> {
-        let bound = view.nodes.iter().map(|_| Cell::new(None)).collect();
-        let once = (0..view.conditions).map(|_| Cell::new(None)).collect();
+        let bound = vec![Cell::new(None); view.nodes.len()];
+        let once = vec![Cell::new(None); view.conditions];
         Frame { tables, view, orders, bound, once }
     }
 
@@ -111,22 +119,13 @@ impl<'e> Frame<'e> {
     }
 
     /// The rows that hang on the bound parent of a node.
-    pub(super) fn children(&self, node: NodeId) -> impl Iterator<Item = &'e [u8]> + use<'e> {
+    pub(super) fn children(&self, node: NodeId) -> Children<'e> {
         let table = self.table(node);
-        let edge = self.view.node(node).edge.as_ref();
-        let mut slot = NONE;
-        if let Some(edge) = edge
-            && let Some(Bound { row, layout }) = self.bound(edge.parent)
-        {
-            slot = table.first(edge.down, &Probe::of_row(layout, row, &edge.parent_columns));
-        }
-        std::iter::from_fn(move || {
-            let row = if slot == NONE { None } else { table.row(slot) };
-            if let (Some(_), Some(edge)) = (row, edge) {
-                slot = table.next(edge.down, slot);
-            }
-            row
-        })
+        let none = Children { table, access: Access::Primary, slot: NONE };
+        let Some(edge) = &self.view.node(node).edge else { return none };
+        let Some(Bound { row, layout }) = self.bound(edge.parent) else { return none };
+        let slot = table.first(edge.down, &Probe::of_row(layout, row, &edge.parent_columns));
+        Children { table, access: edge.down, slot }
     }
 
     /// The rows that hang on the bound parent of a node, in the order of the node; `None` if that
@@ -210,6 +209,20 @@ impl<'e> Frame<'e> {
                 JoinKind::Pick { scope, .. } => self.unbind(scope),
             }
         }
+    }
+}
+
+impl<'e> Iterator for Children<'e> {
+    type Item = &'e [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'e [u8]> {
+        if self.slot == NONE {
+            return None;
+        }
+        let row = self.table.row(self.slot);
+        self.slot = self.table.next(self.access, self.slot);
+        row
     }
 }
 

@@ -117,7 +117,7 @@ impl Expr {
     ///
     /// # Errors
     /// Where MySQL raises one; what was appended then means nothing.
-    #[inline]
+    #[inline(always)]
     pub fn append_text<B: Bindings>(
         &self,
         bindings: &B,
@@ -129,17 +129,14 @@ impl Expr {
                 Ok(true)
             }
             // A column holds what its type can hold.
-            ExprKind::Column { node, column } => Ok(match self.ty {
-                Type::Float | Type::Double => {
-                    self.append_value(&bindings.column(*node, *column), out)
-                }
-                ty => bindings.append_column((*node, *column), ty, false, out),
-            }),
+            ExprKind::Column { node, column } if !matches!(self.ty, Type::Float | Type::Double) => {
+                Ok(bindings.append_column((*node, *column), self.ty, false, out))
+            }
             _ => self.append_made_text(bindings, out),
         }
     }
 
-    /// Appends the text of an expression that is more than a column or a constant.
+    /// Appends the text of an expression that is more than a plain column or a constant.
     fn append_made_text<B: Bindings>(
         &self,
         bindings: &B,
