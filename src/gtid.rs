@@ -15,7 +15,7 @@ pub struct Server {
 }
 
 /// `UUID:NUMBER` or `UUID:TAG:NUMBER`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Gtid {
     /// Who numbered it.
     pub server: Server,

@@ -20,7 +20,8 @@ pub struct Limits {
     pub record_bytes_max: u64,
     /// Bytes of records held for one partition; past it the partition is paused.
     pub queue_bytes_max: u64,
-    /// Bytes of one transaction held until it is complete.
+    /// Bytes of one transaction's changes of one table held until it is complete; a larger one is
+    /// applied in parts.
     pub transaction_bytes_max: u64,
     /// Most documents that change in one atomic step.
     pub atomic_documents_max: u64,

@@ -412,6 +412,11 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             warn!(transactions = released.incomplete, "applied without changes that were lost");
             metrics.partial_transactions.inc_by(released.incomplete);
         }
+        if released.parts > 0 {
+            let gtid = self.sequencer.waiting().map(|waiting| waiting.gtid.to_string());
+            warn!(gtid, "a transaction is larger than transaction_bytes_max: applied in parts");
+            metrics.transaction_parts.inc_by(released.parts);
+        }
         let (held, _) = self.sequencer.held();
         if held == 0 {
             metrics.lag_seconds.set(0.0);

@@ -99,6 +99,8 @@ pub struct Metrics {
     pub transactions: Counter,
     /// Transactions applied although some of their changes were unreadable or lost.
     pub partial_transactions: Counter,
+    /// Parts of transactions that were too large to be held until they were complete.
+    pub transaction_parts: Counter,
     /// Transactions begun and not yet complete.
     pub incomplete_transactions: Gauge,
     /// Seconds between now and the commit of the newest change applied; 0 when nothing waits.
@@ -160,6 +162,11 @@ impl Metrics {
                 r,
                 "partial_transactions",
                 "Transactions applied without changes that were lost",
+            ),
+            transaction_parts: add(
+                r,
+                "transaction_parts",
+                "Parts of transactions above transaction_bytes_max, applied before the rest",
             ),
             incomplete_transactions: add(
                 r,

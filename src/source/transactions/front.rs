@@ -1,7 +1,6 @@
 //! The transaction whose turn it is: what of it has arrived, and its release.
 
-use std::collections::BTreeSet;
-
+use super::orders::Orders;
 use super::{Released, SequenceError, Sequencer};
 use crate::gtid::Gtid;
 use crate::source::record::{Content, PartitionId};
@@ -21,22 +20,14 @@ struct Need {
     partition: PartitionId,
     /// Changes that END counts.
     count: u64,
+    /// Those applied or in the queue.
     found: Orders,
     /// Number of the next record of the queue to look at.
     cursor: u64,
     /// Number behind the last record of the queue that belongs to the transaction.
     behind_last: u64,
-    /// No further change of it can come.
+    /// What is missing is not waited for.
     lost: bool,
-}
-
-/// Numbers from 1, each counted once.
-#[derive(Debug, Default)]
-struct Orders {
-    /// All up to here are in.
-    contiguous: u64,
-    /// Those in beyond.
-    beyond: BTreeSet<u64>,
 }
 
 /// What came of an attempt to release the front transaction.
@@ -65,27 +56,6 @@ impl Need {
     }
 }
 
-impl Orders {
-    /// False if the number was in already.
-    fn insert(&mut self, order: u64) -> bool {
-        if order <= self.contiguous {
-            return false;
-        }
-        if order > self.contiguous + 1 {
-            return self.beyond.insert(order);
-        }
-        self.contiguous = order;
-        while self.beyond.remove(&(self.contiguous + 1)) {
-            self.contiguous += 1;
-        }
-        true
-    }
-
-    fn len(&self) -> u64 {
-        self.contiguous + self.beyond.len() as u64
-    }
-}
-
 impl Sequencer {
     /// Releases the transaction whose turn it is, if all of it is there.
     pub(super) fn release_front(&mut self, into: &mut Released) -> Result<Progress, SequenceError> {
@@ -107,28 +77,24 @@ impl Sequencer {
         Ok(Progress::Released)
     }
 
-    /// Makes room where a transaction waits for changes of a paused partition.
-    pub(super) fn make_room(&mut self) -> Result<(), SequenceError> {
-        let Some(front) = &self.front else { return Ok(()) };
-        for (id, missing) in front.missing().collect::<Vec<_>>() {
+    /// Makes room where a transaction waits for changes of a paused partition. Where there is none
+    /// left, what has arrived of it is applied: it is larger than what is held in memory.
+    pub(super) fn make_room(&mut self, into: &mut Released) {
+        let Some(front) = self.front.take() else { return };
+        for (id, _) in front.missing().collect::<Vec<_>>() {
             let queue = &mut self.queues[id.index()];
             if !queue.is_paused() {
                 continue;
             }
             queue.extend();
             if queue.is_full(&self.bounds) {
-                return Err(SequenceError::TooLarge {
-                    gtid: Box::new(front.gtid.clone()),
-                    topic: queue.spec.partition.topic.clone(),
-                    records: queue.records.len(),
-                    bytes: queue.bytes,
-                    missing,
-                });
+                self.take_changes(&front, into);
+                into.parts += 1;
             }
             self.update_flow(id);
-            return Ok(());
+            break;
         }
-        Ok(())
+        self.front = Some(front);
     }
 
     fn find_front(&self, topic: PartitionId) -> Option<Front> {
@@ -142,11 +108,12 @@ impl Sequencer {
             return None;
         }
         let need = |&(partition, count): &(PartitionId, u64)| {
-            let head = self.queues[partition.index()].head_number();
+            let queue = &self.queues[partition.index()];
+            let head = queue.head_number();
             Need {
                 partition,
                 count,
-                found: Orders::default(),
+                found: queue.applied_of(&end.gtid),
                 cursor: head,
                 behind_last: head,
                 lost: false,
@@ -180,9 +147,11 @@ impl Sequencer {
             if let Content::Row { place, .. } = &record.content {
                 if place.gtid == *gtid && need.found.insert(place.table_order) {
                     need.behind_last = need.cursor + 1;
-                } else if place.gtid == *gtid || self.watermarks.covers(&place.gtid) {
+                } else if place.gtid == *gtid || queue.has_applied(place, &self.watermarks) {
                     queue.ignore(need.cursor);
                     into.duplicates += 1;
+                } else if self.watermarks.covers(&place.gtid) {
+                    // What an earlier transaction went without.
                 } else if place.gtid.server == gtid.server && place.gtid.number < gtid.number {
                     return Err(SequenceError::EndMissing {
                         gtid: Box::new(place.gtid.clone()),
@@ -197,31 +166,45 @@ impl Sequencer {
             }
             need.cursor += 1;
         }
+        if need.is_open() && need.lacks() <= queue.holes() {
+            need.lost = true;
+            need.behind_last = need.cursor;
+        }
         self.update_flow(need.partition);
         Ok(())
     }
 
-    /// Takes a transaction's records off all queues, with what lies between them.
-    fn take_transaction(&mut self, topic: PartitionId, front: Front, into: &mut Released) {
+    /// Takes a transaction's changes that are there off all queues, with what lies between them.
+    fn take_changes(&mut self, front: &Front, into: &mut Released) {
         for need in &front.needs {
             let mut order = 0;
             while self.queues[need.partition.index()].head_number() < need.behind_last {
-                if let Some(Content::Row { place, .. }) = self.head(need.partition) {
-                    order = place.total_order;
+                match self.head(need.partition) {
+                    Some(Content::Row { place, .. }) if place.gtid == front.gtid => {
+                        order = place.total_order;
+                    }
+                    _ => {}
                 }
                 self.take_head(need.partition, order, into);
             }
-            self.queues[need.partition.index()].shorten();
-            self.update_flow(need.partition);
-        }
-        while self.queues[topic.index()].head_number() <= front.end {
-            self.take_head(topic, 0, into);
         }
         // Stable, so that what lies between changes stays behind the change it followed.
         if !self.scratch.is_sorted_by_key(|(order, _)| *order) {
             self.scratch.sort_by_key(|(order, _)| *order);
         }
         into.changes.extend(self.scratch.drain(..).map(|(_, change)| change));
+    }
+
+    /// Takes a transaction with its end.
+    fn take_transaction(&mut self, topic: PartitionId, front: Front, into: &mut Released) {
+        self.take_changes(&front, into);
+        for need in &front.needs {
+            self.queues[need.partition.index()].end_transaction(&front.gtid, need.lacks() > 0);
+            self.update_flow(need.partition);
+        }
+        while self.queues[topic.index()].head_number() <= front.end {
+            self.take_head(topic, 0, into);
+        }
         into.transactions += 1;
         into.incomplete += u64::from(front.needs.iter().any(|need| need.lacks() > 0));
         self.watermarks.raise(&front.gtid);

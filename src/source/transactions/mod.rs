@@ -14,9 +14,15 @@
 //! after transactions of other tables that follow it, so it is compared with what its own table
 //! has seen.
 //!
-//! Some tables may never get all changes of a transaction, because a record was lost or has become
-//! a dead letter that does not tell its transaction. That is certain once a change of a later
-//! transaction stands where one is missing: then what is there is applied, and counted.
+//! A transaction with more changes than are held in memory is applied in parts: what has arrived
+//! goes, the watermark rises with its end. What is applied of it is known per table, so what the
+//! connector sends twice in its middle is told, too.
+//!
+//! Some tables may never get all changes of a transaction, because a record was lost or is a dead
+//! letter that does not tell its transaction. The latter is assumed where dead letters stand since
+//! the table's transaction before; the former is certain once a change of a later transaction
+//! stands where one is missing. Then what is there is applied, and counted. Should the change come
+//! after all, it is applied by itself.
 //!
 //! What is released depends on the records alone, never on how the reading of partitions
 //! interleaves. A former run's positions are replayed to exactly: until all of them are reached,
@@ -24,10 +30,9 @@
 //!
 //! What was applied is known from the [`Applied`] of any moment: a sequencer made of it goes on as
 //! if it had read everything before.
-//!
-//! Absent: transactions larger than a queue (refused by [`SequenceError::TooLarge`]).
 
 mod front;
+mod orders;
 mod queue;
 #[cfg(test)]
 mod simulation;
@@ -45,6 +50,7 @@ use super::record::{Content, Notice, PartitionId, PartitionSpec, Record, Role};
 use super::snapshot::Snapshot;
 use crate::gtid::{Gtid, Watermarks};
 use front::{Front, Progress};
+use orders::Latest;
 use queue::Queue;
 
 /// Limits of what is held in memory.
@@ -52,7 +58,8 @@ use queue::Queue;
 pub struct Bounds {
     /// Bytes of records queued for one partition, past which it is paused.
     pub queue_bytes_max: usize,
-    /// Bytes queued for one partition while a transaction that is larger is being completed.
+    /// Bytes queued for one partition while a transaction that is larger is being completed; past
+    /// this it is applied in parts.
     pub transaction_bytes_max: usize,
     /// Records without a transaction that one release takes at most.
     pub run_records_max: usize,
@@ -107,6 +114,10 @@ pub struct AppliedPartition {
     pub end_at_start: i64,
     snapshot: Snapshot,
     seen: Watermarks,
+    #[serde(default)]
+    latest: Latest,
+    #[serde(default)]
+    holes: u64,
 }
 
 /// What may be applied in one step, in this order. Releases add up: the changes of one transaction
@@ -133,8 +144,10 @@ pub struct Released {
     pub duplicates: u64,
     /// Dead letters passed.
     pub holes: u64,
-    /// Transactions applied although changes of them are missing for good.
+    /// Transactions applied although changes of them are missing.
     pub incomplete: u64,
+    /// Parts of transactions that were applied before the rest.
+    pub parts: u64,
 }
 
 impl Released {
@@ -156,24 +169,6 @@ pub enum Flow {
 /// Why the order cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SequenceError {
-    /// A transaction does not fit into a queue.
-    #[error(
-        "transaction {gtid} has more changes in topic `{topic}` than are held in memory \
-         ({records} records, {bytes} bytes so far, {missing} still to come): raise \
-         `transaction_bytes_max` or split the transaction"
-    )]
-    TooLarge {
-        /// The transaction.
-        gtid: Box<Gtid>,
-        /// The topic whose queue is full.
-        topic: String,
-        /// Records in the queue.
-        records: usize,
-        /// Bytes in the queue.
-        bytes: usize,
-        /// Changes that are not there yet.
-        missing: u64,
-    },
     /// The end of a transaction is not in the transaction topic though a later one's is.
     #[error(
         "topic `{topic}` has changes of transaction {gtid} at offset {offset}, but the transaction \
@@ -264,7 +259,7 @@ impl Sequencer {
             }
         }
         if into.records == before && progress == Progress::Blocked {
-            self.make_room()?;
+            self.make_room(into);
         }
         if self.replaying && !self.queues.iter().any(Queue::is_short_of_target) {
             self.replaying = false;
@@ -352,12 +347,20 @@ impl Sequencer {
             return false;
         }
         match &head.content {
+            // A former run applied it in a part.
+            Content::Row { .. } if self.replaying && self.is_past_last_end() => true,
             Content::Row { place, .. } => self.watermarks.covers(&place.gtid),
             Content::End(end) => self.watermarks.covers(&end.gtid),
             // What the set names is applied once the transaction that brought it is.
             Content::Executed { gtid, .. } => self.watermarks.covers(gtid),
             _ => true,
         }
+    }
+
+    /// Whether every transaction that a former run completed is applied.
+    fn is_past_last_end(&self) -> bool {
+        let topic = self.transactions.map(|topic| &self.queues[topic.index()]);
+        topic.is_none_or(|topic| !topic.is_short_of_target())
     }
 
     /// Takes the head off a queue and applies it; `order` is its place among the changes that are
@@ -376,11 +379,12 @@ impl Sequencer {
             self.scratch.push((order, change));
         };
         match record.content {
-            Content::Row { place, .. } if self.watermarks.covers(&place.gtid) => {
+            Content::Row { place, .. } if queue.has_applied(&place, &self.watermarks) => {
                 into.duplicates += 1;
             }
             Content::Row { place, change: row } => {
                 queue.seen.raise(&place.gtid);
+                queue.latest.note(&place);
                 queue.snapshot.change();
                 match row {
                     Some(row) => change(row),
@@ -403,6 +407,7 @@ impl Sequencer {
             Content::Event(event) => change(event),
             Content::Hole => {
                 into.holes += 1;
+                queue.holes += 1;
                 queue.snapshot.hole();
                 self.recheck = true;
             }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use crate::change::Position;
 
+use super::orders::{Latest, Orders};
 use super::{AppliedPartition, Bounds, Flow};
-use crate::gtid::Watermarks;
-use crate::source::record::{Content, PartitionSpec, Record, Role};
+use crate::gtid::{Gtid, Watermarks};
+use crate::source::record::{Content, PartitionSpec, Place, Record, Role};
 use crate::source::snapshot::Snapshot;
 
 #[derive(Debug)]
@@ -20,6 +21,12 @@ pub(super) struct Queue {
     pub(super) snapshot: Snapshot,
     /// Transactions of which the table has seen a change or a TRUNCATE.
     pub(super) seen: Watermarks,
+    pub(super) latest: Latest,
+    /// Dead letters applied since the last transaction with changes of the table ended. How the
+    /// reading interleaved decides it: it matters for when something is applied, not for what.
+    pub(super) holes: u64,
+    /// Dead letters that wait.
+    waiting_holes: u64,
     /// Records that ever left: the number of the head, which does not change as others leave.
     taken: u64,
     /// Paused as far as the reader was told.
@@ -36,6 +43,9 @@ impl Queue {
             position: applied.position,
             snapshot: applied.snapshot,
             seen: applied.seen,
+            latest: applied.latest,
+            holes: applied.holes,
+            waiting_holes: 0,
             taken: 0,
             paused: false,
             extended: false,
@@ -45,6 +55,7 @@ impl Queue {
 
     pub(super) fn push(&mut self, record: Record) {
         self.bytes += record.bytes as usize;
+        self.waiting_holes += u64::from(record.content == Content::Hole);
         self.records.push_back(record);
     }
 
@@ -53,6 +64,7 @@ impl Queue {
         let record = self.records.pop_front()?;
         self.bytes -= record.bytes as usize;
         self.taken += 1;
+        self.waiting_holes -= u64::from(record.content == Content::Hole);
         self.position =
             Position { next_offset: record.offset + 1, fingerprint: record.fingerprint };
         Some(record)
@@ -64,7 +76,22 @@ impl Queue {
             end_at_start: self.spec.end_at_start,
             snapshot: self.snapshot.clone(),
             seen: self.seen.clone(),
+            latest: self.latest.clone(),
+            holes: self.holes,
         }
+    }
+
+    /// Whether a change is applied, given up to where all transactions are.
+    pub(super) fn has_applied(&self, place: &Place, watermarks: &Watermarks) -> bool {
+        match self.latest.orders(&place.gtid) {
+            Some(orders) => orders.contains(place.table_order),
+            None => watermarks.covers(&place.gtid),
+        }
+    }
+
+    /// What is applied of the transaction that is not.
+    pub(super) fn applied_of(&self, gtid: &Gtid) -> Orders {
+        self.latest.orders(gtid).cloned().unwrap_or_default()
     }
 
     /// The first offset that was not pushed.
@@ -129,9 +156,18 @@ impl Queue {
         self.extended = true;
     }
 
-    /// Back to the usual bound.
-    pub(super) fn shorten(&mut self) {
+    /// Dead letters that may be changes of the transaction that is the table's next.
+    pub(super) fn holes(&self) -> u64 {
+        if self.latest.has_room() { self.holes + self.waiting_holes } else { 0 }
+    }
+
+    /// The transaction is applied: back to the usual bound. What it went without may still come.
+    pub(super) fn end_transaction(&mut self, gtid: &Gtid, incomplete: bool) {
         self.extended = false;
+        self.holes = 0;
+        if incomplete {
+            self.latest.miss(gtid);
+        }
     }
 
     /// What has to change in the reading of the partition. It resumes at half the bound, so that

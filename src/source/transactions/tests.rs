@@ -208,7 +208,6 @@ fn a_dead_letter_of_a_known_transaction_counts_as_its_change() {
 fn a_lost_change_is_certain_once_a_later_one_stands_there() {
     let mut world = World::new();
     world.push(ORDERS, row(1, 1, 1, upsert(0, 11)));
-    world.push(ORDERS, Content::Hole);
     world.push(TRANSACTIONS, end(1, &[(ORDERS, 2)]));
     assert!(world.changes().is_empty());
     world.push(ORDERS, row(2, 1, 1, upsert(0, 21)));
@@ -216,6 +215,52 @@ fn a_lost_change_is_certain_once_a_later_one_stands_there() {
     assert_eq!(world.released.incomplete, 1);
     world.push(TRANSACTIONS, end(2, &[(ORDERS, 1)]));
     assert_eq!(world.changes(), [21]);
+}
+
+/// Wherever it stands, and whatever was applied before its transaction ended.
+#[test]
+fn a_dead_letter_counts_for_the_transaction_that_lacks_a_change() {
+    for (at, early) in [(0, true), (0, false), (1, true), (1, false), (2, false)] {
+        let mut world = World::new();
+        let mut records = vec![row(1, 1, 1, upsert(0, 11)), row(1, 3, 3, upsert(0, 13))];
+        records.insert(at, Content::Hole);
+        for record in records {
+            world.push(ORDERS, record);
+            if early {
+                assert!(world.changes().is_empty());
+            }
+        }
+        world.push(TRANSACTIONS, end(1, &[(ORDERS, 3), (ITEMS, 1)]));
+        assert!(world.changes().is_empty(), "nothing is known to be lost of the other table");
+        world.push(ITEMS, row(1, 4, 1, upsert(1, 14)));
+        assert_eq!(world.changes(), [11, 13, 14], "{at} {early}");
+        assert_eq!(world.released.incomplete, 1);
+        assert_eq!(world.sequencer.held(), (0, 0));
+        // It was another's; and it counts once.
+        world.push(ORDERS, row(1, 2, 2, upsert(0, 12)));
+        world.push(ORDERS, row(1, 3, 3, upsert(0, 13)));
+        assert_eq!(world.changes(), [12]);
+        world.push(TRANSACTIONS, end(2, &[(ORDERS, 1)]));
+        assert!(world.changes().is_empty());
+    }
+}
+
+/// Also when nothing of the table was applied, and after a start from there.
+#[test]
+fn what_a_transaction_went_without_is_applied_when_it_comes() {
+    let mut world = World::new();
+    world.push(ORDERS, row(1, 1, 1, upsert(0, 1)));
+    world.push(TRANSACTIONS, end(1, &[(ORDERS, 1)]));
+    world.push(ORDERS, Content::Hole);
+    world.push(TRANSACTIONS, end(2, &[(ORDERS, 1)]));
+    assert_eq!(world.changes(), [1]);
+    assert_eq!(world.sequencer.watermarks().number(&gtid(2).server), 2);
+    let applied = world.sequencer.applied();
+    world.sequencer = Sequencer::new(specs(), &applied, BOUNDS);
+    world.push(ORDERS, row(2, 1, 1, upsert(0, 2)));
+    world.push(ORDERS, row(3, 1, 1, upsert(0, 3)));
+    world.push(TRANSACTIONS, end(3, &[(ORDERS, 1)]));
+    assert_eq!(world.changes(), [2, 3]);
 }
 
 #[test]
@@ -241,12 +286,46 @@ fn queues_pause_and_a_larger_transaction_gets_room_up_to_its_bound() {
     assert_eq!(world.sequencer.take_flow(), [(ORDERS, Flow::Resume)]);
     world.push(ORDERS, row(1, 4, 4, upsert(0, 4)));
     assert_eq!(world.changes(), [1, 2, 3, 4]);
-    for order in 1..=5 {
-        world.push(ORDERS, row(2, order, order, upsert(0, order)));
+}
+
+/// It is larger than what is held: what is there goes, the watermark rises with the end.
+#[test]
+fn a_transaction_beyond_its_bound_is_applied_in_parts() {
+    let bounds = Bounds { queue_bytes_max: 300, transaction_bytes_max: 500, run_records_max: 9 };
+    let mut world = World::with(specs(), bounds);
+    world.push(TRANSACTIONS, end(1, &[(ITEMS, 1), (ORDERS, 8)]));
+    world.push(ITEMS, row(1, 2, 1, upsert(1, 20)));
+    for order in 1..=4 {
+        world.push(ORDERS, row(1, order, order, upsert(0, order)));
+        assert!(world.changes().is_empty());
     }
-    world.push(TRANSACTIONS, end(2, &[(ORDERS, 6)]));
-    let error = world.error().to_string();
-    assert!(error.contains("`transaction_bytes_max`") && error.contains("p.d.orders"), "{error}");
+    world.push(ORDERS, row(1, 5, 5, upsert(0, 5)));
+    assert_eq!(world.changes(), [1, 20, 2, 3, 4, 5]);
+    assert_eq!((world.released.parts, world.released.transactions), (1, 0));
+    assert_eq!(world.sequencer.watermarks(), &Watermarks::default());
+    // The connector dies and sends it again.
+    for order in 1..=6 {
+        world.push(ORDERS, row(1, order, order, upsert(0, order)));
+    }
+    world.push(ITEMS, row(1, 2, 1, upsert(1, 20)));
+    assert!(world.changes().is_empty());
+    let applied = world.sequencer.applied();
+    world.push(ORDERS, row(1, 7, 7, upsert(0, 7))).push(ORDERS, row(1, 8, 8, upsert(0, 8)));
+    assert_eq!(world.changes(), [6, 7, 8]);
+    assert_eq!((world.released.parts, world.released.transactions), (0, 1));
+    assert_eq!(world.sequencer.held(), (0, 0));
+
+    // A start in its middle; what was held is read again.
+    world.sequencer = Sequencer::new(specs(), &applied, bounds);
+    world.next[ORDERS.index()] = 5;
+    world.next[ITEMS.index()] = 1;
+    world.next[TRANSACTIONS.index()] = 0;
+    world.push(TRANSACTIONS, end(1, &[(ITEMS, 1), (ORDERS, 8)]));
+    for order in 1..=8 {
+        world.push(ORDERS, row(1, order, order, upsert(0, order)));
+    }
+    assert_eq!(world.changes(), [6, 7, 8]);
+    assert_eq!(world.sequencer.watermarks().number(&gtid(1).server), 1);
 }
 
 #[test]
