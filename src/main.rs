@@ -223,6 +223,7 @@ fn exit_code(outcome: Result<(), PipelineError>) -> ExitCode {
                 PipelineError::Fenced { .. } => EXIT_FENCED,
                 PipelineError::Dial(_) => EXIT_CONFIGURATION,
                 PipelineError::Redis(_)
+                | PipelineError::Estranged
                 | PipelineError::State(_)
                 | PipelineError::Source(_)
                 | PipelineError::Sequence(_) => EXIT_FAILURE,

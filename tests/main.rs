@@ -21,6 +21,7 @@ mod restarts;
 mod scenarios;
 mod schemas;
 mod snapshots;
+mod standby;
 mod support;
 mod tidy;
 mod topics;

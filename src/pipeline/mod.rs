@@ -1,7 +1,9 @@
 //! The loop: source, engine, sink; the one place that decides what an error means.
 //!
 //! A start claims the pipeline in Redis, loads the tables from a checkpoint, and applies what came
-//! after silently up to the positions that Redis has; from there on every step publishes. A step is
+//! after silently up to the positions that Redis has; from there on every step publishes. Where
+//! another process holds the pipeline, it is followed in the same silence, exactly up to its
+//! positions, until its lease ends. A step is
 //! what some released changes make: documents, positions and watermarks together. It is committed
 //! before the next one is put together, so there is never more than one whose outcome is unknown.
 //!
@@ -31,8 +33,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use crate::change::Positions;
 use crate::config::Config;
 use crate::dial::{DialError, Dialer};
 use crate::gtid::Watermarks;
@@ -48,8 +52,9 @@ use backlog::Backlog;
 use behind::Behind;
 use checkpoints::Checkpoints;
 use publisher::Publisher;
+use start::Course;
 use views::{Stage, Views};
-use writer::{Settled, Writer};
+use writer::{LEASE_LOOK, Settled, Standing, Writer};
 
 /// Changes after which a step is closed: more cost readers freshness and save nothing.
 const STEP_CHANGES: usize = 256;
@@ -72,6 +77,12 @@ pub enum PipelineError {
     /// Redis cannot be used.
     #[error("redis: {0}")]
     Redis(String),
+    /// What this process followed is not what it would go on from.
+    #[error(
+        "redis was told by another configuration, which reads other tables: what this process \
+         has followed is of no use, start it again"
+    )]
+    Estranged,
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -151,6 +162,10 @@ struct Pipeline<R, S, C: CheckpointStorage> {
     behind: Behind,
     /// What Redis held when the pipeline was claimed.
     claimed: Meta,
+    /// While another process holds the pipeline: when to look again whether it still does.
+    look_at: Option<Instant>,
+    /// Where the checkpoint ended that was loaded: before, the state is of no one moment.
+    loaded: Positions,
     writer: Writer<S>,
     checkpoints: Checkpoints<C>,
     /// Redis is to be told every position, not only those that move: it may know others.
@@ -160,15 +175,15 @@ struct Pipeline<R, S, C: CheckpointStorage> {
 
 impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     async fn run(&mut self) -> Result<(), PipelineError> {
+        let mut known = Released::default();
+        self.sequencer.report_completeness(&mut known);
+        self.apply(&mut known);
         if !self.sequencer.is_replaying() {
-            let mut known = Released::default();
-            self.sequencer.report_completeness(&mut known);
-            self.apply(&mut known);
             self.take_over();
-            // Redis may lack something though no record ever comes.
-            while self.step().await? {}
         }
-        while self.take_records().await? {
+        // Redis may lack something though no record ever comes.
+        while self.step().await? {}
+        while self.take_records().await? && self.look_if_due().await? {
             while self.step().await? {}
             for (partition, flow) in self.sequencer.take_flow() {
                 self.reader.set_flow(partition, flow);
@@ -182,11 +197,14 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     async fn take_records(&mut self) -> Result<bool, PipelineError> {
         let replaying = self.sequencer.is_replaying();
         if self.publisher.backlog.is_empty() || replaying {
-            let Pipeline { writer, reader, checkpoints, .. } = self;
+            let Pipeline { writer, reader, checkpoints, look_at, .. } = self;
             let waiting = async {
                 tokio::select! {
                     biased;
                     batch = reader.next() => batch.map(Some),
+                    () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
+                        Ok(None)
+                    }
                     () = checkpoints.idle(), if !replaying => Ok(None),
                 }
             };
@@ -194,6 +212,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
                 Some(Some(batch)) => {
                     batch.into_iter().for_each(|record| self.sequencer.push(record));
                 }
+                Some(None) if self.look_at.is_some() => {}
                 Some(None) => {
                     self.checkpoints.go_on(&self.publisher.engine, &self.sequencer).await;
                     self.writer.renew_if_due().await?;
@@ -207,6 +226,43 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             batch.into_iter().for_each(|record| self.sequencer.push(record));
         }
         Ok(!self.writer.is_ending())
+    }
+
+    /// While another process holds the pipeline, looks now and then how far it has come, and takes
+    /// over where it ended. False when the process is to end.
+    async fn look_if_due(&mut self) -> Result<bool, PipelineError> {
+        if self.look_at.is_none_or(|at| Instant::now() < at) {
+            return Ok(true);
+        }
+        let Some(standing) = self.writer.stand().await? else { return Ok(false) };
+        let is_owner = matches!(standing, Standing::Owner(_));
+        let (Standing::Owner(meta) | Standing::Standby(meta)) = standing;
+        let mut reached = self.sequencer.positions();
+        for (partition, end) in &self.loaded {
+            let at = reached.entry(partition.clone()).or_default();
+            *at = if at.next_offset < end.next_offset { *end } else { *at };
+        }
+        reached.retain(|_, position| position.next_offset > 0);
+        let Some(Course { targets, leads }) = Course::find(&reached, &meta.positions) else {
+            return Err(PipelineError::Estranged);
+        };
+        self.claimed = meta;
+        if !is_owner {
+            self.sequencer.follow(&targets);
+            self.look_at = Some(Instant::now() + LEASE_LOOK);
+            return Ok(true);
+        }
+        info!(epoch = self.claimed.epoch, step = self.claimed.seq, "claimed the pipeline");
+        if leads {
+            warn!("redis is behind what was followed: every view is filled from there");
+            start::distrust(&mut self.claimed);
+        }
+        self.look_at = None;
+        self.sequencer.succeed(&targets);
+        if !self.sequencer.is_replaying() {
+            self.take_over();
+        }
+        Ok(true)
     }
 
     /// Applies what can be applied and publishes it, with a chunk of the backlog. False when there

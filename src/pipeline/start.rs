@@ -1,15 +1,17 @@
 //! The way to a running pipeline: claim, load, find where Redis stands to what was loaded, read.
+//! While another process holds the pipeline, all the same without the claim, which follows.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::behind::Behind;
 use super::checkpoints::Checkpoints;
 use super::publisher::Publisher;
 use super::views::{self, Views};
-use super::writer::Writer;
+use super::writer::{Standing, Writer};
 use super::{Ends, Handles, Pipeline, PipelineError, STEP_CHANGES, Shutdown};
 use crate::change::Positions;
 use crate::config::Config;
@@ -26,14 +28,14 @@ const REGISTRY_WAIT: Duration = Duration::from_secs(5);
 
 /// Up to where changes that former runs applied are replayed.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Course {
-    targets: Positions,
+pub(super) struct Course {
+    pub(super) targets: Positions,
     /// Redis is not as far as that.
-    leads: bool,
+    pub(super) leads: bool,
 }
 
-/// Claims the pipeline, loads the newest checkpoint and begins to read behind it. `None` when the
-/// process is to end.
+/// Claims the pipeline if it is free, loads the newest checkpoint and begins to read behind it.
+/// `None` when the process is to end.
 pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
     ends: Ends<L, S, C>,
     config: &Config,
@@ -45,8 +47,17 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
     let Ends { log, store, mut storage } = ends;
     let mut writer =
         Writer::new(Sink::on(store), Arc::clone(&metrics), readiness.clone(), shutdown);
-    let Some(mut meta) = writer.claim(0).await? else { return Ok(None) };
-    info!(epoch = meta.epoch, step = meta.seq, "claimed the pipeline");
+    let (mut meta, standing_by) = match writer.stand().await? {
+        None => return Ok(None),
+        Some(Standing::Owner(meta)) => {
+            info!(epoch = meta.epoch, step = meta.seq, "claimed the pipeline");
+            (meta, false)
+        }
+        Some(Standing::Standby(meta)) => {
+            info!(epoch = meta.epoch, "another process runs the pipeline; standing by");
+            (meta, true)
+        }
+    };
     let empty = {
         let plan = Arc::clone(&plan);
         let fan_out_max = usize::try_from(config.limits.fan_out_max).unwrap_or(usize::MAX);
@@ -65,11 +76,12 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
             loaded = Loaded::nothing(empty());
             Course { targets: meta.positions.clone(), leads: false }
         });
-        let former = Former { applied: loaded.applied.clone(), targets: course.targets };
+        let Course { targets, leads } = course;
+        let former = Former { applied: loaded.applied.clone(), targets: targets.clone() };
         let (reader, specs) = log.read(former).await?;
-        Ok((course.leads, reader, specs))
+        Ok((targets, leads, reader, specs))
     });
-    let Some((leads, reader, mut specs)) = reading.await? else { return Ok(None) };
+    let Some((targets, leads, reader, mut specs)) = reading.await? else { return Ok(None) };
     if leads {
         info!("redis is behind the checkpoint: every view is filled from there");
         distrust(&mut meta);
@@ -78,10 +90,16 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
     metrics.loaded_rows.set(loaded.rows as i64);
     let (of_plan, counted) = (Arc::clone(&plan), Arc::clone(&metrics));
     let engine = loaded.engine;
+    let mut sequencer = Sequencer::new(specs, &loaded.applied, bounds(config));
+    if standing_by {
+        sequencer.follow(&targets);
+    }
     Ok(Some(Pipeline {
+        look_at: standing_by.then(Instant::now),
+        loaded: loaded.end,
         views: Views::new(&plan, readiness),
         publisher: Publisher::new(engine, Arc::clone(&plan), &config.limits, Arc::clone(&metrics)),
-        sequencer: Sequencer::new(specs, &loaded.applied, bounds(config)),
+        sequencer,
         handles: Handles::new(&plan, &metrics),
         checkpoints: Checkpoints::new(config, storage, of_plan, counted, loaded.bytes),
         behind: Behind::default(),
@@ -127,7 +145,7 @@ impl Course {
     ///
     /// `None` if Redis is further, but lacks partitions: a run without some of the tables came in
     /// between. What those had of its transactions must not count as applied.
-    fn find(end: &Positions, redis: &Positions) -> Option<Course> {
+    pub(super) fn find(end: &Positions, redis: &Positions) -> Option<Course> {
         let mut targets = redis.clone();
         let (mut leads, mut lacks, mut is_further) = (false, false, false);
         for (partition, end) in end {

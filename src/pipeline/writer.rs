@@ -8,14 +8,14 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
 use super::{PipelineError, Shutdown};
-use crate::sink::{Claim, Meta, Sink, SinkError, Step, Store};
+use crate::sink::{Claim, LEASE, Meta, Sink, SinkError, Step, Store};
 use crate::telemetry::{Metrics, Part, Readiness};
 
 /// Longest time without a word to Redis: renews the lease, and notices lost data.
 const RENEW_AFTER: Duration = Duration::from_secs(1);
 
-/// Longest wait between two looks at a lease that another process holds.
-const LEASE_LOOK: Duration = Duration::from_millis(500);
+/// How often a lease that another process holds is looked at.
+pub(super) const LEASE_LOOK: Duration = Duration::from_millis(250);
 
 /// How long Redis may still take to answer when the process is to end.
 const ENDING_WAIT: Duration = Duration::from_secs(2);
@@ -31,14 +31,34 @@ pub(super) enum Settled {
     Ending,
 }
 
+/// Who may write.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// This process, which goes on from this state.
+    Owner(Meta),
+    /// Another, which has come so far.
+    Standby(Meta),
+}
+
 /// The writing end of the pipeline.
 pub(super) struct Writer<S> {
     sink: Sink<S>,
+    owns: bool,
+    lookout: Lookout,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     ending: Ending,
     renew_at: Instant,
     rewound: bool,
+}
+
+/// Watches for the end of another's claim.
+#[derive(Default)]
+struct Lookout {
+    /// The highest epoch seen.
+    epoch: u64,
+    /// Since when Redis does not know it any more.
+    missed: Option<Instant>,
 }
 
 /// The end of the process.
@@ -57,46 +77,79 @@ impl<S: Store> Writer<S> {
     ) -> Writer<S> {
         let renew_at = Instant::now() + RENEW_AFTER;
         let ending = Ending { shutdown, deadline: None };
-        Writer { sink, metrics, readiness, ending, renew_at, rewound: false }
+        Writer {
+            sink,
+            owns: false,
+            lookout: Lookout::default(),
+            metrics,
+            readiness,
+            ending,
+            renew_at,
+            rewound: false,
+        }
     }
 
-    /// Claims the pipeline, however long Redis is away or another process holds it; `None` when
-    /// the process is to end. `former` is the epoch of the claim that this process had, 0 if none.
+    /// Claims the pipeline unless another process holds it, however long Redis is away; `None`
+    /// when the process is to end.
+    pub(super) async fn stand(&mut self) -> Result<Option<Standing>, PipelineError> {
+        loop {
+            let Some(outcome) = self.ending.bound(self.lookout.look(&mut self.sink)).await else {
+                return Ok(None);
+            };
+            let wait = match outcome {
+                Ok(Standing::Owner(meta)) => {
+                    self.own();
+                    return Ok(Some(Standing::Owner(meta)));
+                }
+                Ok(Standing::Standby(meta)) => {
+                    self.readiness.clear(Part::Redis.name());
+                    self.readiness.block("pipeline", "standing by: another process runs it");
+                    self.metrics.standing_by.set(1);
+                    return Ok(Some(Standing::Standby(meta)));
+                }
+                Err(error) => self.judge(error)?.unwrap_or(LEASE_LOOK),
+            };
+            if !self.pause(wait).await {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Claims again what this process had claimed with the epoch `former`, however long Redis is
+    /// away; `None` when the process is to end.
     ///
     /// # Errors
-    /// Besides Redis' own: another process has claimed it since `former`, and may have gone further.
+    /// Besides Redis' own: another process has claimed it since, and may have gone further.
     pub(super) async fn claim(&mut self, former: u64) -> Result<Option<Meta>, PipelineError> {
         loop {
             let Some(outcome) = self.ending.bound(self.sink.claim(former)).await else {
                 return Ok(None);
             };
             let wait = match outcome {
-                Ok(Claim::Owned(meta)) if former > 0 && meta.epoch > former + 1 => {
+                Ok(Claim::Owned(meta)) if meta.epoch > former + 1 => {
                     return Err(PipelineError::Fenced { epoch: meta.epoch - 1 });
                 }
-                Ok(Claim::Held { .. }) if former > 0 => {
+                Ok(Claim::Held { .. }) => {
                     return Err(PipelineError::Fenced { epoch: former + 1 });
                 }
                 Ok(Claim::Owned(meta)) => {
-                    self.readiness.clear(Part::Redis.name());
-                    self.readiness.clear("pipeline");
-                    self.rewound = false;
-                    self.renew_at = Instant::now() + RENEW_AFTER;
+                    self.own();
                     return Ok(Some(meta));
                 }
-                Ok(Claim::Held { lease_left }) => {
-                    self.readiness.block("pipeline", "standing by: another process runs it");
-                    lease_left.min(LEASE_LOOK)
-                }
-                Err(error) => match self.judge(error)? {
-                    Some(wait) => wait,
-                    None => LEASE_LOOK,
-                },
+                Err(error) => self.judge(error)?.unwrap_or(LEASE_LOOK),
             };
             if !self.pause(wait).await {
                 return Ok(None);
             }
         }
+    }
+
+    fn own(&mut self) {
+        self.readiness.clear(Part::Redis.name());
+        self.readiness.clear("pipeline");
+        self.metrics.standing_by.set(0);
+        (self.owns, self.rewound) = (true, false);
+        self.renew_at = Instant::now() + RENEW_AFTER;
     }
 
     /// Commits a step, however long it takes.
@@ -134,7 +187,7 @@ impl<S: Store> Writer<S> {
                 biased;
                 () = self.ending.come() => {}
                 done = &mut work => return done.map(Some).map_err(Into::into),
-                () = sleep_until(self.renew_at) => self.renew().await?,
+                () = sleep_until(self.renew_at), if self.owns => self.renew().await?,
             }
         }
         Ok(None)
@@ -142,7 +195,7 @@ impl<S: Store> Writer<S> {
 
     /// Renews the lease if it is time.
     pub(super) async fn renew_if_due(&mut self) -> Result<(), PipelineError> {
-        if Instant::now() >= self.renew_at { self.renew().await } else { Ok(()) }
+        if self.owns && Instant::now() >= self.renew_at { self.renew().await } else { Ok(()) }
     }
 
     /// Whether the process is to end.
@@ -203,6 +256,25 @@ impl<S: Store> Writer<S> {
             }
         }
         !self.is_ending()
+    }
+}
+
+impl Lookout {
+    /// Who holds the pipeline: we, if nobody did. A Redis that does not know the holder any more has
+    /// lost its data: that one has as long as its lease to claim it again.
+    async fn look<S: Store>(&mut self, sink: &mut Sink<S>) -> Result<Standing, SinkError> {
+        let meta = sink.read_meta().await?;
+        if meta.epoch >= self.epoch {
+            (self.epoch, self.missed) = (meta.epoch, None);
+        } else if self.missed.get_or_insert_with(Instant::now).elapsed() < LEASE {
+            return Ok(Standing::Standby(meta));
+        }
+        if meta.lease_left.is_zero()
+            && let Claim::Owned(meta) = sink.claim(self.epoch).await?
+        {
+            return Ok(Standing::Owner(meta));
+        }
+        Ok(Standing::Standby(meta))
     }
 }
 

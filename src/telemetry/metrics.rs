@@ -91,6 +91,8 @@ pub struct Metrics {
     http_seconds: Histogram,
     /// HTTP connections open.
     pub http_connections: Gauge,
+    /// 1 while another process runs the pipeline and this one follows it.
+    pub standing_by: Gauge,
     /// Records that had been applied before and were dropped.
     pub duplicates: Counter,
     /// Unreadable records passed on the way.
@@ -155,6 +157,7 @@ impl Metrics {
             http_requests: add(r, "http_requests", "HTTP requests answered"),
             http_seconds: http_seconds.clone(),
             http_connections: add(r, "http_connections", "HTTP connections open"),
+            standing_by: add(r, "standing_by", "1 while another process runs the pipeline"),
             duplicates: add(r, "duplicates_dropped", "Records applied before and dropped"),
             holes: add(r, "holes", "Unreadable records passed on the way"),
             transactions: add(r, "transactions_applied", "Transactions applied"),

@@ -29,6 +29,8 @@ pub(crate) struct Deployment {
     /// Further variables.
     settings: Vec<(&'static str, &'static str)>,
     viewtide: Option<Child>,
+    /// The deployment of which this is a further process.
+    is_twin: bool,
 }
 
 impl Deployment {
@@ -51,10 +53,32 @@ impl Deployment {
             api_port: free_port(),
             settings: Vec::new(),
             viewtide: None,
+            is_twin: false,
             name,
         };
         deployment.make_database().await;
         deployment
+    }
+
+    /// A further process of the same pipeline, on a machine of its own: with its own state folder.
+    pub(crate) fn twin(&self) -> Deployment {
+        let mut settings = self.settings.clone();
+        settings.push(("VIEWTIDE_STATE_DIR", ".local/twin"));
+        Deployment {
+            name: self.name.clone(),
+            folder: self.folder.clone(),
+            redis_url: self.redis_url.clone(),
+            api_port: free_port(),
+            settings,
+            viewtide: None,
+            is_twin: true,
+        }
+    }
+
+    /// Sends a signal, as `-STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.viewtide.as_ref().expect("viewtide runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// Registers the connector: from here on changes are captured, those so far by its snapshot.
@@ -246,7 +270,7 @@ impl Deployment {
     }
 
     fn log(&self) -> PathBuf {
-        self.folder.join("viewtide.log")
+        self.folder.join(if self.is_twin { "twin.log" } else { "viewtide.log" })
     }
 
     async fn make_database(&self) {
@@ -271,6 +295,9 @@ impl Drop for Deployment {
         if let Some(mut child) = self.viewtide.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        if self.is_twin {
+            return;
         }
         let arguments = ["infra/connector.sh", "delete", &self.name];
         let port = Stack::shared().port("CONNECT_PORT").to_string();

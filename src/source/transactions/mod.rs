@@ -26,7 +26,8 @@
 //!
 //! What is released depends on the records alone, never on how the reading of partitions
 //! interleaves. A former run's positions are replayed to exactly: until all of them are reached,
-//! nothing behind them is applied.
+//! nothing behind them is applied. The positions of a run that goes on elsewhere are followed in the
+//! same way ([`Sequencer::follow`]).
 //!
 //! What was applied is known from the [`Applied`] of any moment: a sequencer made of it goes on as
 //! if it had read everything before.
@@ -74,8 +75,10 @@ pub struct Sequencer {
     watermarks: Watermarks,
     bounds: Bounds,
     front: Option<Front>,
-    /// Whether a former run's positions are still to be reached.
+    /// Whether what another run applied is still to be reached, or comes as it goes on.
     replaying: bool,
+    /// Whether that run goes on.
+    following: bool,
     /// Completeness of each table as last reported, by table.
     complete: BTreeMap<TableId, bool>,
     /// Something changed that completeness depends on.
@@ -211,6 +214,7 @@ impl Sequencer {
         let queues: Vec<Queue> = specs.into_iter().map(queue).collect();
         Sequencer {
             replaying: queues.iter().any(Queue::is_short_of_target),
+            following: false,
             queues,
             transactions: transactions.map(|at| PartitionId(at as u16)),
             watermarks: applied.watermarks.clone(),
@@ -261,11 +265,41 @@ impl Sequencer {
         if into.records == before && progress == Progress::Blocked {
             self.make_room(into);
         }
-        if self.replaying && !self.queues.iter().any(Queue::is_short_of_target) {
+        if self.replaying && !self.following && self.has_caught_up() {
             self.replaying = false;
             self.front = None;
         }
         Ok(self.report_completeness(into) | (into.records > before))
+    }
+
+    /// From here on, applies exactly what a run elsewhere has applied: up to these positions, and
+    /// nothing where it has none.
+    pub fn follow(&mut self, targets: &Positions) {
+        self.aim(targets);
+        for queue in &mut self.queues {
+            queue.spec.target.get_or_insert_default();
+        }
+        (self.following, self.replaying) = (true, true);
+    }
+
+    /// The run that was followed has ended at these positions: replays up to them and goes on.
+    pub fn succeed(&mut self, targets: &Positions) {
+        self.aim(targets);
+        self.following = false;
+        self.replaying = !self.has_caught_up();
+    }
+
+    /// Whether nothing is left of what was to be replayed or followed so far.
+    pub fn has_caught_up(&self) -> bool {
+        !self.queues.iter().any(Queue::is_short_of_target)
+    }
+
+    fn aim(&mut self, targets: &Positions) {
+        for queue in &mut self.queues {
+            queue.spec.target = targets.get(&queue.spec.partition).copied();
+        }
+        // What was not to be had before the former targets may be there before these.
+        self.front = None;
     }
 
     /// Which partitions to stop or go on reading, since the last call.
