@@ -44,7 +44,7 @@ async fn filled_ledger() -> Deployment {
     ledger.execute(ROWS).await;
     ledger.capture();
     ledger.start();
-    ledger.eventually("/balances/,7", |status, _| status == 200).await;
+    ledger.eventually("/readyz", |status, _| status == 200).await;
     ledger
 }
 
