@@ -149,7 +149,7 @@ async fn one_document() {
 /// A page of 1,000 documents from the middle of views of growing size.
 async fn pages() {
     println!("a page of 1000 documents: CPU ms a page (server, redis)");
-    for count in [2_000, 20_000, 100_000] {
+    for count in [1_000, 10_000, 100_000] {
         let redis = RedisServer::start();
         let plan = one_view();
         fill(&redis, "bench", &plan, count, 1000).await;
@@ -167,8 +167,12 @@ async fn pages() {
     }
 }
 
-/// Address of the page that begins half-way: the cursor is opaque, so it is asked for.
+/// Address of the page that begins half-way, or of the only one: the cursor is opaque, so it is
+/// asked for.
 fn middle_page(address: &str, count: i64) -> String {
+    if count <= 1000 {
+        return "/orders?limit=1000".to_owned();
+    }
     let mut path = format!("/orders?limit={}", (count / 2).min(10_000));
     let mut left = count / 2;
     while left > 0 {
