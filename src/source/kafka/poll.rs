@@ -308,6 +308,8 @@ fn client_config(settings: &Settings) -> ClientConfig {
         // A topic that is back is read at once.
         .set("topic.metadata.propagation.max.ms", "1000")
         .set("reconnect.backoff.max.ms", "2000")
+        // A peer that is gone without a word is given up; a fetch is answered within half a second.
+        .set("socket.timeout.ms", "10000")
         .set("socket.nagle.disable", "true")
         .set("statistics.interval.ms", "1000")
         .set("log_level", "3");
