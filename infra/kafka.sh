@@ -8,7 +8,10 @@ SERVICE=kafka
 PORT=$KAFKA_PORT
 PORT_VARIABLE=KAFKA_PORT
 READY_SECONDS=60
-SETTINGS=$KAFKA_PORT,$KAFKA_CONTROLLER_PORT
+# PORT:ADVERTISED, one listener more: on PORT, but clients are sent to ADVERTISED for every further
+# connection, where a test has a proxy that leads to PORT.
+KAFKA_DETOUR=${KAFKA_DETOUR:-}
+SETTINGS=$KAFKA_PORT,$KAFKA_CONTROLLER_PORT${KAFKA_DETOUR:+,$KAFKA_DETOUR}
 SERVICE_USAGE='|topic NAME PARTITIONS|tool CLASS [argument…]'
 HOME_DIR=$STACK_DIR/kafka
 
@@ -17,9 +20,9 @@ kafka_properties() { # DATA-FOLDER
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$KAFKA_CONTROLLER_PORT
-listeners=CLIENTS://127.0.0.1:$KAFKA_PORT,CONTROLLER://127.0.0.1:$KAFKA_CONTROLLER_PORT
-advertised.listeners=CLIENTS://127.0.0.1:$KAFKA_PORT
-listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENTS://127.0.0.1:$KAFKA_PORT,CONTROLLER://127.0.0.1:$KAFKA_CONTROLLER_PORT${KAFKA_DETOUR:+,DETOUR://127.0.0.1:${KAFKA_DETOUR%:*}}
+advertised.listeners=CLIENTS://127.0.0.1:$KAFKA_PORT${KAFKA_DETOUR:+,DETOUR://127.0.0.1:${KAFKA_DETOUR#*:}}
+listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT,DETOUR:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=CLIENTS
 log.dirs=$1

@@ -26,3 +26,20 @@ mod support;
 mod tidy;
 mod topics;
 mod verifying;
+
+use support::stack::Place;
+
+/// The services that tests share.
+const PLACE: Place = Place {
+    variable: "VIEWTIDE_TEST_STACK_DIR",
+    folder: ".local/test",
+    settings: &[
+        ("MYSQL_PORT", "13306"),
+        ("KAFKA_PORT", "19092"),
+        ("KAFKA_CONTROLLER_PORT", "19093"),
+        ("CONNECT_PORT", "18083"),
+        ("REGISTRY_PORT", "18081"),
+        ("REDIS_PORT", "16379"),
+    ],
+    services: &[],
+};

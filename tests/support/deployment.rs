@@ -27,7 +27,7 @@ pub(crate) struct Deployment {
     redis_url: String,
     api_port: u16,
     /// Further variables.
-    settings: Vec<(&'static str, &'static str)>,
+    settings: Vec<(&'static str, String)>,
     viewtide: Option<Child>,
     /// The deployment of which this is a further process.
     is_twin: bool,
@@ -63,7 +63,7 @@ impl Deployment {
     /// A further process of the same pipeline, on a machine of its own: with its own state folder.
     pub(crate) fn twin(&self) -> Deployment {
         let mut settings = self.settings.clone();
-        settings.push(("VIEWTIDE_STATE_DIR", ".local/twin"));
+        settings.push(("VIEWTIDE_STATE_DIR", ".local/twin".to_owned()));
         Deployment {
             name: self.name.clone(),
             folder: self.folder.clone(),
@@ -83,18 +83,21 @@ impl Deployment {
 
     /// Registers the connector: from here on changes are captured, those so far by its snapshot.
     pub(crate) fn capture(&self) {
-        let server_id = format!("database.server.id={}", 200_000 + fastrand(1_000_000));
-        Stack::shared().run(
-            "infra/connector.sh",
-            &[
-                "apply",
-                "connectors/orders-connector.json",
-                &format!("name={}", self.name),
-                &format!("topic.prefix={}", self.name),
-                &format!("database.include.list={}", self.name),
-                &server_id,
-            ],
-        );
+        self.capture_with(&[]);
+    }
+
+    /// The same with further `key=value` of the connector.
+    pub(crate) fn capture_with(&self, settings: &[&str]) {
+        let own = [
+            format!("name={}", self.name),
+            format!("topic.prefix={}", self.name),
+            format!("database.include.list={}", self.name),
+            format!("database.server.id={}", 200_000 + fastrand(1_000_000)),
+        ];
+        let mut arguments = vec!["apply", "connectors/orders-connector.json"];
+        arguments.extend(own.iter().map(String::as_str));
+        arguments.extend(settings);
+        Stack::shared().run("infra/connector.sh", &arguments);
     }
 
     /// The topic that takes this deployment's place of `order_updates`.
@@ -123,8 +126,8 @@ impl Deployment {
     }
 
     /// Sets a variable of the environment for viewtide from its next start on.
-    pub(crate) fn set(&mut self, variable: &'static str, value: &'static str) {
-        self.settings.push((variable, value));
+    pub(crate) fn set(&mut self, variable: &'static str, value: impl Into<String>) {
+        self.settings.push((variable, value.into()));
     }
 
     /// Where its checkpoints are.
@@ -134,10 +137,27 @@ impl Deployment {
 
     /// Starts `viewtide run`; its output goes to a file named in failures.
     pub(crate) fn start(&mut self) {
+        self.start_by(&[]);
+    }
+
+    /// The same by a program with arguments that becomes viewtide, as `["nice"]`.
+    pub(crate) fn start_by(&mut self, launcher: &[&str]) {
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = self.command(&["run"]);
+        if let [program, arguments @ ..] = launcher {
+            let mut launched = Command::new(program);
+            launched.args(arguments).arg(command.get_program()).args(command.get_args());
+            launched.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            launched.stdin(Stdio::null());
+            command = launched;
+        }
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.viewtide = Some(command.spawn().unwrap());
+    }
+
+    /// The running viewtide.
+    pub(crate) fn process(&mut self) -> &mut Child {
+        self.viewtide.as_mut().expect("viewtide runs")
     }
 
     /// `kill -9`.
@@ -184,7 +204,7 @@ impl Deployment {
             .env("VIEWTIDE_MYSQL_PASSWORD", "debezium")
             .env("VIEWTIDE_MYSQL_DATABASE", &self.name)
             .env("VIEWTIDE_API_LISTEN", self.address())
-            .envs(self.settings.iter().copied())
+            .envs(self.settings.iter().map(|(variable, value)| (*variable, value)))
             .stdin(Stdio::null());
         command
     }
@@ -269,7 +289,8 @@ impl Deployment {
         }
     }
 
-    fn log(&self) -> PathBuf {
+    /// What viewtide writes.
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder.join(if self.is_twin { "twin.log" } else { "viewtide.log" })
     }
 

@@ -1,5 +1,7 @@
 //! What tests start and build.
 
+#![allow(dead_code, reason = "each of the test binaries uses its part")]
+
 pub(crate) mod deployment;
 pub(crate) mod events;
 pub(crate) mod http;

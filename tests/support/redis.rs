@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -68,6 +68,11 @@ impl RedisServer {
     /// Runs one command given as the client library builds it.
     pub(crate) fn query<T: ::redis::FromRedisValue>(&self, command: &::redis::Cmd) -> T {
         command.query(&mut self.client().get_connection().unwrap()).unwrap()
+    }
+
+    /// Where it keeps its files.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Ends the process at once, as `kill -9` does.

@@ -1,4 +1,5 @@
-//! The native services, started once for the whole test binary by `infra/stack.sh` and shared.
+//! The native services, started once for the whole test binary by `infra/stack.sh` and shared by
+//! its tests. Each binary says where (`PLACE` of its main file).
 //!
 //! They are left running, so that the next run starts at once; `./start.sh test` ends its own, and
 //! `STACK_DIR=.local/test infra/stack.sh down` does by hand.
@@ -7,21 +8,25 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::PLACE;
+
 /// Where the shared services listen, all on 127.0.0.1.
 #[derive(Debug)]
 pub(crate) struct Stack {
     environment: Vec<(&'static str, String)>,
 }
 
-/// The services that tests share, with the ports they have when nothing else is said.
-const PORTS: [(&str, &str); 6] = [
-    ("MYSQL_PORT", "13306"),
-    ("KAFKA_PORT", "19092"),
-    ("KAFKA_CONTROLLER_PORT", "19093"),
-    ("CONNECT_PORT", "18083"),
-    ("REGISTRY_PORT", "18081"),
-    ("REDIS_PORT", "16379"),
-];
+/// Where a test binary has its services.
+pub(crate) struct Place {
+    /// Names another folder if it is set; then the environment's other settings count as well.
+    pub(crate) variable: &'static str,
+    /// In the checkout.
+    pub(crate) folder: &'static str,
+    /// Ports and other settings of the scripts, when nothing else is said.
+    pub(crate) settings: &'static [(&'static str, &'static str)],
+    /// The services to start; none: all.
+    pub(crate) services: &'static [&'static str],
+}
 
 impl Stack {
     /// The running services; starts them on the first call.
@@ -32,7 +37,7 @@ impl Stack {
         static STACK: OnceLock<Stack> = OnceLock::new();
         STACK.get_or_init(|| {
             let stack = Stack { environment: environment() };
-            stack.run("infra/stack.sh", &["up"]);
+            stack.run("infra/stack.sh", &[&["up"], PLACE.services].concat());
             stack
         })
     }
@@ -52,8 +57,14 @@ impl Stack {
 
     /// A service's port, by the name of its variable.
     pub(crate) fn port(&self, variable: &str) -> u16 {
-        let (_, port) = self.environment.iter().find(|(name, _)| *name == variable).unwrap();
+        let port = self.setting(variable);
         port.parse().unwrap_or_else(|_| panic!("{variable}={port} is no port"))
+    }
+
+    /// A variable of the scripts, as it is set.
+    pub(crate) fn setting(&self, variable: &str) -> &str {
+        let (_, value) = self.environment.iter().find(|(name, _)| *name == variable).unwrap();
+        value
     }
 
     /// Kafka's bootstrap servers.
@@ -91,15 +102,15 @@ pub(crate) fn repository() -> PathBuf {
 
 /// The environment decides where it speaks of a test stack; the demo's own is never touched.
 fn environment() -> Vec<(&'static str, String)> {
-    let given = std::env::var("VIEWTIDE_TEST_STACK_DIR").ok();
+    let given = std::env::var(PLACE.variable).ok();
     let folder = given
         .clone()
-        .unwrap_or_else(|| repository().join(".local/test").to_string_lossy().into_owned());
+        .unwrap_or_else(|| repository().join(PLACE.folder).to_string_lossy().into_owned());
     let value = |name: &str, default: &str| match given {
         Some(_) => std::env::var(name).unwrap_or_else(|_| default.to_owned()),
         None => default.to_owned(),
     };
     let mut environment = vec![("STACK_DIR", folder)];
-    environment.extend(PORTS.map(|(name, default)| (name, value(name, default))));
+    environment.extend(PLACE.settings.iter().map(|&(name, default)| (name, value(name, default))));
     environment
 }
