@@ -61,8 +61,9 @@ start() {
   "start_tools_$MODE"
   step "starting the services ($MODE)"
   "start_services_$MODE"
-  step "making the topic order_updates"
+  step "making the topics order_updates and viewtide.commands"
   "make_topic_$MODE" order_updates 3
+  "make_topic_$MODE" viewtide.commands 1
   step "making the tables"
   "sql_$MODE" <sql/schema.sql
   step "registering the connector"

@@ -85,7 +85,7 @@ fn origin() -> Origin {
     Origin { pipeline: "p".into(), topic_prefix: "mysql".into(), database: "shop".into() }
 }
 
-fn sequencer(plan: &Plan) -> Sequencer {
+fn sequencer(plan: &Arc<Plan>) -> Sequencer {
     let spec = |(number, role): (i32, Role)| PartitionSpec {
         partition: Partition { topic: "topic".into(), number },
         role,
@@ -95,7 +95,12 @@ fn sequencer(plan: &Plan) -> Sequencer {
     };
     let roles = plan.tables_with_ids().map(|(id, _)| Role::Table(id));
     let bounds = Bounds { queue_bytes_max: 1, transaction_bytes_max: 1, run_records_max: 1 };
-    Sequencer::new((0..).zip(roles).map(spec).collect(), &Applied::default(), bounds)
+    Sequencer::new(
+        Arc::clone(plan),
+        (0..).zip(roles).map(spec).collect(),
+        &Applied::default(),
+        bounds,
+    )
 }
 
 fn cpu_time() -> Duration {

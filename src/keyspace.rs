@@ -71,6 +71,12 @@ pub mod meta {
     /// Prefix of what a view contains for certain while documents of it are due: `behind:NAME`,
     /// value as of [`APPLIED`].
     pub const BEHIND: &str = "behind:";
+    /// Prefix of a row whose last change could not be read, by where that change lies:
+    /// `stale:TOPIC:PARTITION:OFFSET`, value a [`super::StaleRow`] in JSON.
+    pub const STALE: &str = "stale:";
+    /// Prefix of how many more there are that are not followed one by one:
+    /// `unfollowed:TOPIC:PARTITION`, value `FROM:COUNT`.
+    pub const UNFOLLOWED: &str = "unfollowed:";
     /// Prefix of a view's state: `view:NAME`, value `filling FINGERPRINT` or `complete FINGERPRINT`.
     pub const VIEW: &str = "view:";
 }
@@ -138,6 +144,27 @@ impl ViewState {
         };
         Some(ViewState { complete, fingerprint: fingerprint.to_owned() })
     }
+}
+
+/// A row whose documents keep an older state than the last change of it, which is a dead letter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaleRow {
+    /// Its table.
+    pub table: String,
+    /// Its primary key, a text for each column; `None` where it could not be read either.
+    pub key: Option<Vec<String>>,
+    /// Why a replay was not applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// Stale rows of a partition beyond those that are followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfollowed {
+    /// Offset of the first of their dead letters.
+    pub from: i64,
+    /// How many.
+    pub count: u64,
 }
 
 /// What stands in a document's place when MySQL itself would raise an error for its row.

@@ -32,6 +32,7 @@ pub mod api;
 
 pub mod check;
 mod mysql;
+pub mod operate;
 pub mod verify;
 
 pub mod config;

@@ -20,6 +20,7 @@ use viewtide::check;
 use viewtide::config::{Config, DEFAULT_FILE};
 use viewtide::dial::Dialer;
 use viewtide::keyspace::Keyspace;
+use viewtide::operate::{self, Choice, Coordinates, Filter, OperateError, Since};
 use viewtide::pipeline::{self, PipelineError};
 use viewtide::sql;
 use viewtide::sql::plan::Plan;
@@ -75,6 +76,77 @@ enum Command {
               value_parser = clap::value_parser!(u64).range(1..=86_400))]
         wait: u64,
     },
+    /// Look at records that could not be read, and settle them
+    #[command(subcommand)]
+    Dlq(Dlq),
+}
+
+#[derive(Subcommand)]
+enum Dlq {
+    /// List dead letters, newest first, and which rows they leave stale
+    List {
+        /// Of this topic alone
+        #[arg(long, value_name = "TOPIC")]
+        topic: Option<String>,
+        /// Put aside since then: 90s, 15m, 2h, 3d before now, or 2026-11-21T10:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<Since>,
+        /// Only those whose rows are stale
+        #[arg(long)]
+        open: bool,
+        /// In the order in which they were put aside
+        #[arg(long)]
+        oldest_first: bool,
+        /// So many at most
+        #[arg(long, value_name = "NUMBER", default_value_t = 50,
+              value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        limit: u16,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one dead letter: reason, headers, key and value
+    Show {
+        /// TOPIC:PARTITION:OFFSET
+        record: Coordinates,
+        /// All bytes, not the first 4096
+        #[arg(long)]
+        all: bool,
+        /// As JSON, bytes in base64
+        #[arg(long)]
+        json: bool,
+    },
+    /// Decode dead letters again and apply them in their places
+    Replay(Settle),
+    /// Give dead letters up: their rows are no longer listed as stale
+    Drop(Settle),
+}
+
+#[derive(clap::Args)]
+struct Settle {
+    /// TOPIC:PARTITION:OFFSET
+    #[arg(required_unless_present = "open", conflicts_with = "open")]
+    records: Vec<Coordinates>,
+    /// All whose rows are stale
+    #[arg(long)]
+    open: bool,
+    /// With --open: of this topic alone
+    #[arg(long, value_name = "TOPIC", requires = "open")]
+    topic: Option<String>,
+    /// Seconds that the pipeline may take to obey
+    #[arg(long, value_name = "SECONDS", default_value_t = 30,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    wait: u64,
+}
+
+impl Settle {
+    fn choice(self) -> (Choice, Duration) {
+        let choice = match self.open {
+            true => Choice::Open { topic: self.topic },
+            false => Choice::These(self.records),
+        };
+        (choice, Duration::from_secs(self.wait))
+    }
 }
 
 /// Differences, a failed check, or a failure at work.
@@ -123,6 +195,7 @@ async fn obey(command: Command, config: &Config) -> ExitCode {
             let patience = Duration::from_secs(wait);
             verify(config, &plan, &verify::Options { view, all, patience }).await
         }
+        Command::Dlq(command) => told(dlq(config, &plan, command).await),
     }
 }
 
@@ -147,6 +220,41 @@ async fn verify(config: &Config, plan: &Arc<Plan>, options: &verify::Options) ->
         Ok(reports) if reports.iter().all(ViewReport::is_right) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(EXIT_FAILURE),
         Err(error @ VerifyError::UnknownView { .. }) => refuse(&error),
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+async fn dlq(config: &Config, plan: &Plan, command: Dlq) -> Result<bool, OperateError> {
+    let out = &mut io::stdout();
+    match command {
+        Dlq::List { topic, since, open, oldest_first, limit, json } => {
+            let limit = usize::from(limit);
+            let filter = Filter { topic, since, open, oldest_first, limit };
+            operate::list(config, plan, &filter, json, out).await.map(|()| true)
+        }
+        Dlq::Show { record, all, json } => {
+            operate::show(config, plan, &record, all, json, out).await.map(|()| true)
+        }
+        Dlq::Replay(settle) => {
+            let (choice, patience) = settle.choice();
+            operate::replay(config, plan, &choice, patience, out).await
+        }
+        Dlq::Drop(settle) => {
+            let (choice, patience) = settle.choice();
+            operate::drop(config, plan, &choice, patience, out).await
+        }
+    }
+}
+
+/// The exit code of what was done: whether all is well, or why it could not be.
+fn told(outcome: Result<bool, OperateError>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_FAILURE),
+        // Whoever read the output has seen enough.
+        Err(OperateError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(error) => fail(&error.to_string()),
     }
 }

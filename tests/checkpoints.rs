@@ -89,7 +89,7 @@ fn topics(random: &mut StdRng, plan: &Plan) -> Topics {
                     counts[table] += 1;
                     let place =
                         Place { gtid: gtid(number), total_order, table_order: counts[table] };
-                    let change = Some(random_change(random, plan, table));
+                    let change = random_change(random, plan, table);
                     topics[table].push(Content::Row { place, change });
                 }
                 let counts = counts.iter().enumerate().filter(|(_, count)| **count > 0);
@@ -175,7 +175,7 @@ impl<'t> Process<'t> {
             topics,
             next: specs.iter().map(|spec| spec.start.next_offset as usize).collect(),
             paused: vec![false; PARTITIONS],
-            sequencer: Sequencer::new(specs, applied, BOUNDS),
+            sequencer: Sequencer::new(Arc::clone(plan), specs, applied, BOUNDS),
             engine,
             patience: 20_000,
         }

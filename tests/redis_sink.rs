@@ -41,7 +41,7 @@ async fn claimed(address: &str) -> Sink {
 
 async fn own(sink: &mut Sink) -> Meta {
     match sink.claim(0).await.unwrap() {
-        Claim::Owned(meta) => meta,
+        Claim::Owned(meta) => *meta,
         Claim::Held { lease_left } => panic!("held for {lease_left:?}"),
     }
 }

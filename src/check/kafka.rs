@@ -30,6 +30,8 @@ enum Role {
     Captured,
     /// Events: the record itself, any number of partitions.
     Events,
+    /// What operators ask of the pipeline: one partition.
+    Commands,
 }
 
 /// What the brokers say of a topic.
@@ -111,6 +113,7 @@ fn topics(config: &Config, plan: &Plan) -> Vec<Topic> {
         topics.push(topic(config.kafka.transaction_topic()));
         topics.push(topic(config.kafka.notification_topic()));
     }
+    topics.push(Topic { name: config.kafka.command_topic.clone(), role: Role::Commands });
     topics
 }
 
@@ -186,12 +189,13 @@ fn judge(topic: &Topic, found: Option<&Found>, record_bytes_max: u64) -> Vec<Fin
                 "check that the connector runs, captures this table, and that topic.prefix, provide.transaction.metadata and notification.sink.topic.name are set"
             }
             Role::Events => "create it",
+            Role::Commands => "create it with one partition and retention.ms=-1",
         };
         return vec![Finding::fail(PART, format!("topic {name} does not exist: {mend}"))];
     };
     let mut findings = Vec::new();
     let partitions = found.begins.len();
-    if topic.role == Role::Captured && partitions != 1 {
+    if topic.role != Role::Events && partitions != 1 {
         let text = format!(
             "topic {name} has {partitions} partitions, and the order of its changes is lost: re-create it with one and take a new snapshot"
         );
@@ -230,6 +234,7 @@ fn judge_settings(
         let why = match topic.role {
             Role::Captured => "a restart reads it from the beginning",
             Role::Events => "events exist nowhere else",
+            Role::Commands => "a restart without state repeats all commands",
         };
         let text = format!("topic {name} forgets ({key}={value}), and {why}: set {key}=-1");
         findings.push(Finding::warn(PART, text));
@@ -271,6 +276,8 @@ mod tests {
         assert_eq!(levels(Role::Events, Some(&found(&[0, 0, 0], &good))), [Level::Ok]);
         assert_eq!(levels(Role::Captured, Some(&found(&[0, 0], &good))), [Level::Fail]);
         assert_eq!(levels(Role::Captured, None), [Level::Fail]);
+        assert_eq!(levels(Role::Commands, Some(&found(&[0, 0], &good))), [Level::Fail]);
+        assert_eq!(levels(Role::Commands, None), [Level::Fail]);
         assert_eq!(levels(Role::Events, Some(&found(&[3], &good))), [Level::Warn]);
         for (setting, want) in [
             (("cleanup.policy", "compact,delete"), Level::Fail),

@@ -20,6 +20,7 @@ use figment::providers::{Format, Toml};
 use serde::Deserialize;
 
 use crate::dial::Dialer;
+use crate::source::avro::HEARTBEAT_TABLE;
 use crate::sql::Definitions;
 use environment::Environment;
 pub use error::ConfigError;
@@ -87,6 +88,9 @@ pub struct Kafka {
     /// Where unreadable records go.
     #[serde(default = "default_dead_letter_topic")]
     pub dead_letter_topic: String,
+    /// Where commands come from.
+    #[serde(default = "default_command_topic")]
+    pub command_topic: String,
 }
 
 /// `[registry]`
@@ -215,6 +219,8 @@ impl Config {
         require(is_topic(&kafka.topic_prefix), "kafka.topic_prefix", &kafka.topic_prefix, topic)?;
         let dead = &kafka.dead_letter_topic;
         require(is_topic(dead), "kafka.dead_letter_topic", dead, topic)?;
+        let commands = &kafka.command_topic;
+        require(is_topic(commands), "kafka.command_topic", commands, topic)?;
         let url = "`http://host[:port][/path]` without a slash at the end";
         require(is_http_url(&registry.url), "registry.url", &registry.url, url)?;
         let url = "`redis://[user:password@]host[:port][/database]`";
@@ -249,6 +255,11 @@ impl Kafka {
     /// The topic of transaction boundaries.
     pub fn transaction_topic(&self) -> String {
         format!("{}.transaction", self.topic_prefix)
+    }
+
+    /// The topic of the rows that tell what the server has executed.
+    pub fn heartbeat_topic(&self, database: &str) -> String {
+        self.table_topic(database, HEARTBEAT_TABLE)
     }
 
     /// The topic of Debezium's notifications, which say when a snapshot is complete.
@@ -319,6 +330,10 @@ fn default_topic_prefix() -> String {
 
 fn default_dead_letter_topic() -> String {
     "viewtide.dead-letters".to_owned()
+}
+
+fn default_command_topic() -> String {
+    "viewtide.commands".to_owned()
 }
 
 fn default_mysql_host() -> String {

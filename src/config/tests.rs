@@ -120,7 +120,7 @@ fn wrong_files_are_explained() {
     for (toml, want) in [
         (
             at("[kafka]", "[kafka]\nbroker = 1"),
-            "viewtide.toml:3: unknown key `kafka.broker`; allowed: brokers, dead_letter_topic, topic_prefix",
+            "viewtide.toml:3: unknown key `kafka.broker`; allowed: brokers, command_topic, dead_letter_topic, topic_prefix",
         ),
         (
             format!("{GOOD}[kafak]\n"),
@@ -198,7 +198,7 @@ fn wrong_variables_are_explained() {
     for (variables, want) in [
         (
             &[("VIEWTIDE_KAFKA_BROKER", "x")][..],
-            "environment variable VIEWTIDE_KAFKA_BROKER: unknown key `kafka.broker`; allowed: brokers, dead_letter_topic, topic_prefix",
+            "environment variable VIEWTIDE_KAFKA_BROKER: unknown key `kafka.broker`; allowed: brokers, command_topic, dead_letter_topic, topic_prefix",
         ),
         (
             &[("VIEWTIDE_BROKERS", "x")],

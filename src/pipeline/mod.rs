@@ -23,6 +23,7 @@ mod backlog;
 mod behind;
 mod checkpoints;
 mod publisher;
+mod stale;
 mod start;
 mod views;
 mod writer;
@@ -306,6 +307,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         for (&partition, &position) in &released.positions {
             step.position(self.sequencer.partition(partition), position);
         }
+        stale::tell(&self.plan, &self.sequencer, &released, &mut step);
         if released.watermarks != Watermarks::default() {
             step.applied(self.sequencer.watermarks());
         }
@@ -377,7 +379,11 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     /// documents are of another definition, or were never published, are filled by the next step.
     fn take_over(&mut self) {
         let due: Vec<ViewId> = self.views.due();
+        let mended = stale::mended(&self.plan, &self.sequencer, &self.claimed);
         let current = |view: ViewId| {
+            if mended.contains(&view) {
+                return None;
+            }
             let stored = self.claimed.views.get(&self.plan.view(view).name);
             stored.filter(|stored| self.views.is_current(view, stored))
         };
@@ -403,6 +409,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let applied = self.claimed.applied.to_string();
         self.behind = Behind::of_former_run(&self.plan, &self.claimed.behind, applied);
         self.tell_all = true;
+        stale::count(&self.metrics, &self.sequencer);
         let (rows, positions) = (self.rows(), self.sequencer.positions().len());
         info!(rows, positions, "the state is where redis is; publishing from here on");
     }
@@ -455,6 +462,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
                 Some(_) => {}
             }
         }
+        stale::tell_all(&self.plan, &self.sequencer, &self.claimed, step);
         step.applied(self.sequencer.watermarks());
     }
 
@@ -463,6 +471,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         metrics.transactions.inc_by(released.transactions);
         metrics.duplicates.inc_by(released.duplicates);
         metrics.holes.inc_by(released.holes);
+        stale::observe(metrics, &self.sequencer, released, &self.plan);
         self.observe_state();
         if released.incomplete > 0 {
             warn!(transactions = released.incomplete, "applied without changes that were lost");

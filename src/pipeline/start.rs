@@ -90,7 +90,7 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
     metrics.loaded_rows.set(loaded.rows as i64);
     let (of_plan, counted) = (Arc::clone(&plan), Arc::clone(&metrics));
     let engine = loaded.engine;
-    let mut sequencer = Sequencer::new(specs, &loaded.applied, bounds(config));
+    let mut sequencer = Sequencer::new(Arc::clone(&plan), specs, &loaded.applied, bounds(config));
     if standing_by {
         sequencer.follow(&targets);
     }
@@ -171,6 +171,8 @@ pub(super) fn settings(config: &Config) -> Settings {
         database: config.mysql.database.clone(),
         registry_url: config.registry.url.clone(),
         registry_timeout: REGISTRY_WAIT,
+        pipeline: config.pipeline.name.clone(),
+        command_topic: config.kafka.command_topic.clone(),
         dead_letter_topic: config.kafka.dead_letter_topic.clone(),
         unreadable_in_a_row_max: u32::try_from(limits.unreadable_in_a_row_max).unwrap_or(u32::MAX),
         record_bytes_max: size(limits.record_bytes_max),

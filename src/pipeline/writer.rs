@@ -134,7 +134,7 @@ impl<S: Store> Writer<S> {
                 }
                 Ok(Claim::Owned(meta)) => {
                     self.own();
-                    return Ok(Some(meta));
+                    return Ok(Some(*meta));
                 }
                 Err(error) => self.judge(error)?.unwrap_or(LEASE_LOOK),
             };
@@ -272,7 +272,7 @@ impl Lookout {
         if meta.lease_left.is_zero()
             && let Claim::Owned(meta) = sink.claim(self.epoch).await?
         {
-            return Ok(Standing::Owner(meta));
+            return Ok(Standing::Owner(*meta));
         }
         Ok(Standing::Standby(meta))
     }

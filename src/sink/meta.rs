@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::change::{Partition, Position, Positions};
 use crate::gtid::Watermarks;
-use crate::keyspace::{ViewState, meta};
+use crate::keyspace::{StaleRow, Unfollowed, ViewState, meta};
 
 /// The whole of `meta`; empty in an empty Redis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub struct Meta {
     pub backlog: Option<String>,
     /// State of each view, by name.
     pub views: BTreeMap<String, ViewState>,
+    /// Rows whose last change could not be read, by where that lies.
+    pub stale_rows: BTreeMap<(Partition, i64), StaleRow>,
+    /// How many more there are that are not followed one by one.
+    pub unfollowed: BTreeMap<Partition, Unfollowed>,
 }
 
 /// A field of `meta` that we did not write so.
@@ -69,10 +73,15 @@ impl Meta {
             meta::BACKLOG => self.backlog = Some(value.to_owned()),
             _ => {
                 if let Some(place) = field.strip_prefix(meta::POSITION) {
-                    let (topic, number) = place.rsplit_once(':')?;
-                    let partition =
-                        Partition { topic: topic.to_owned(), number: number.parse().ok()? };
-                    self.positions.insert(partition, parse_position(value)?);
+                    self.positions.insert(parse_partition(place)?, parse_position(value)?);
+                } else if let Some(place) = field.strip_prefix(meta::STALE) {
+                    let (partition, offset) = place.rsplit_once(':')?;
+                    let place = (parse_partition(partition)?, offset.parse().ok()?);
+                    self.stale_rows.insert(place, serde_json::from_str(value).ok()?);
+                } else if let Some(place) = field.strip_prefix(meta::UNFOLLOWED) {
+                    let (from, count) = value.split_once(':')?;
+                    let (from, count) = (from.parse().ok()?, count.parse().ok()?);
+                    self.unfollowed.insert(parse_partition(place)?, Unfollowed { from, count });
                 } else if let Some(view) = field.strip_prefix(meta::BEHIND) {
                     self.behind.insert(view.to_owned(), value.to_owned());
                 } else if let Some(view) = field.strip_prefix(meta::VIEW) {
@@ -82,6 +91,11 @@ impl Meta {
         }
         Some(())
     }
+}
+
+fn parse_partition(place: &str) -> Option<Partition> {
+    let (topic, number) = place.rsplit_once(':')?;
+    Some(Partition { topic: topic.to_owned(), number: number.parse().ok()? })
 }
 
 fn parse_position(value: &str) -> Option<Position> {
@@ -110,6 +124,8 @@ mod tests {
             ("applied", "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:1-9"),
             ("behind:v", ""),
             ("view:a:b", "complete f1"),
+            ("stale:mysql.shop.orders:0:16", r#"{"table":"orders","key":["7"]}"#),
+            ("unfollowed:events:2", "40:3"),
             ("of later versions", "?"),
         ])
         .unwrap();
@@ -119,6 +135,10 @@ mod tests {
         assert_eq!(meta.applied.to_string(), "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:1-9");
         assert_eq!(meta.behind["v"], "");
         assert!(meta.views["a:b"].complete);
+        let row = &meta.stale_rows[&(partition, 16)];
+        assert_eq!((row.table.as_str(), &row.key), ("orders", &Some(vec!["7".to_owned()])));
+        let events = Partition { topic: "events".into(), number: 2 };
+        assert_eq!(meta.unfollowed[&events], Unfollowed { from: 40, count: 3 });
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub struct Sink<S = Redis> {
 #[derive(Debug)]
 pub enum Claim {
     /// The pipeline is ours from this state on.
-    Owned(Meta),
+    Owned(Box<Meta>),
     /// Another process holds it.
     Held {
         /// How long its lease lasts unless it is renewed.
@@ -113,7 +113,7 @@ impl<S: Store> Sink<S> {
         self.owner = Some(Owner { epoch, token, seq });
         self.claiming = None;
         self.unsettled = None;
-        Ok(Claim::Owned(meta))
+        Ok(Claim::Owned(Box::new(meta)))
     }
 
     /// Reads all of `meta` in one instant, with or without a claim.

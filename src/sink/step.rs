@@ -8,7 +8,7 @@ use redis::Cmd;
 use crate::change::{Partition, Position};
 use crate::engine::Document;
 use crate::gtid::Watermarks;
-use crate::keyspace::{ErrorDocument, ViewState, index_prefix, meta};
+use crate::keyspace::{ErrorDocument, StaleRow, Unfollowed, ViewState, index_prefix, meta};
 use crate::sql::plan::{View, ViewId};
 use crate::value::Key;
 
@@ -159,6 +159,22 @@ impl Step {
     pub fn forget_position(&mut self, partition: &Partition) {
         let field = format!("{}{}:{}", meta::POSITION, partition.topic, partition.number);
         self.fields.insert(field, None);
+    }
+
+    /// The record at this offset could not be read, and this row is stale since; `None` when it is
+    /// no more.
+    pub fn stale_row(&mut self, partition: &Partition, offset: i64, row: Option<StaleRow>) {
+        let Partition { topic, number } = partition;
+        let field = format!("{}{topic}:{number}:{offset}", meta::STALE);
+        let value = row.map(|row| serde_json::to_string(&row).unwrap_or_default());
+        self.fields.insert(field, value);
+    }
+
+    /// So many more rows are stale; `None` when none is.
+    pub fn unfollowed(&mut self, partition: &Partition, more: Option<Unfollowed>) {
+        let Partition { topic, number } = partition;
+        let value = more.map(|more| format!("{}:{}", more.from, more.count));
+        self.fields.insert(format!("{}{topic}:{number}", meta::UNFOLLOWED), value);
     }
 
     /// These transactions have been applied, and no others.

@@ -10,10 +10,15 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Message as _, OwnedHeaders};
+use rdkafka::message::{
+    BorrowedHeaders, BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders,
+};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use super::Settings;
+use super::command::LetterPlace;
+use super::kafka::fingerprint_of;
+use crate::change::Partition;
 
 /// How long the broker may take to acknowledge one dead letter, before it is tried again.
 const ACKNOWLEDGE_WAIT: Duration = Duration::from_secs(30);
@@ -23,6 +28,62 @@ const CREATE_WAIT: Duration = Duration::from_secs(10);
 
 /// Bytes of a record that its dead letter has for coordinates and reason on top.
 const HEADER_BYTES: usize = 64 * 1024;
+
+const TOPIC: &str = "viewtide.topic";
+const PARTITION: &str = "viewtide.partition";
+const OFFSET: &str = "viewtide.offset";
+const TIMESTAMP: &str = "viewtide.timestamp";
+const REASON: &str = "viewtide.reason";
+/// Headers of ours, behind those of the record.
+const HEADERS: usize = 5;
+
+/// A dead letter, read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Where the record lies that could not be read, and which it is.
+    pub place: LetterPlace,
+    /// When it was written, in milliseconds since 1970; `None` if it does not say.
+    pub written_ms: Option<i64>,
+    /// When it was put aside, likewise.
+    pub put_aside_ms: Option<i64>,
+    /// Why it could not be read.
+    pub reason: String,
+    /// Its own headers.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+}
+
+impl DeadLetter {
+    /// Reads a record of the dead-letter topic; `None` if it is none of ours.
+    pub fn of(record: &BorrowedMessage<'_>) -> Option<DeadLetter> {
+        let headers = record.headers()?;
+        let own = headers.count().checked_sub(HEADERS)?;
+        let text = |at: usize, name: &str| {
+            let header = headers.try_get(own + at).filter(|header| header.key == name)?;
+            Some(header.value.map(String::from_utf8_lossy))
+        };
+        let number = |at, name| text(at, name)??.parse::<i64>().ok();
+        let topic = text(0, TOPIC)??.into_owned();
+        let partition = Partition { topic, number: i32::try_from(number(1, PARTITION)?).ok()? };
+        let written_ms = text(3, TIMESTAMP)?.and_then(|ms| ms.parse().ok());
+        let reason = text(4, REASON)??.into_owned();
+        let fingerprint = fingerprint_of(record.key(), written_ms);
+        let header =
+            |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
+        Some(DeadLetter {
+            place: LetterPlace { partition, offset: number(2, OFFSET)?, fingerprint },
+            written_ms,
+            put_aside_ms: record.timestamp().to_millis(),
+            reason,
+            headers: headers.iter().take(own).map(header).collect(),
+            key: record.key().map(<[u8]>::to_vec),
+            value: record.payload().map(<[u8]>::to_vec),
+        })
+    }
+}
 
 /// The writing end of the dead-letter topic.
 pub(super) struct DeadLetters {
@@ -98,11 +159,11 @@ fn headers(record: &BorrowedMessage<'_>, reason: &str) -> OwnedHeaders {
     let number = |n: i64| n.to_string();
     let timestamp = record.timestamp().to_millis().map(number);
     let fields = [
-        ("viewtide.topic", Some(record.topic().to_owned())),
-        ("viewtide.partition", Some(number(record.partition().into()))),
-        ("viewtide.offset", Some(number(record.offset()))),
-        ("viewtide.timestamp", timestamp),
-        ("viewtide.reason", Some(reason.to_owned())),
+        (TOPIC, Some(record.topic().to_owned())),
+        (PARTITION, Some(number(record.partition().into()))),
+        (OFFSET, Some(number(record.offset()))),
+        (TIMESTAMP, timestamp),
+        (REASON, Some(reason.to_owned())),
     ];
     let own = record.headers().map_or_else(OwnedHeaders::new, BorrowedHeaders::detach);
     fields

@@ -30,12 +30,25 @@ pub enum SourceError {
         /// The schema's id.
         id: u32,
     },
+    /// A command of a later version.
+    #[error(
+        "topic `{topic}`: the command at offset {offset} is of version {version}, this program knows {}: start the version of viewtide that wrote it",
+        super::command::VERSION
+    )]
+    NewerCommand {
+        /// The topic.
+        topic: String,
+        /// Offset of the command.
+        offset: i64,
+        /// Its version.
+        version: u32,
+    },
     /// A writer schema that does not fit what the views read.
     #[error(transparent)]
     Unfit(#[from] Unfit),
     /// Too many records in a row that cannot be read: a wrong format rather than bad records.
     #[error(
-        "topic `{topic}`: {count} records in a row are unreadable, the last at offset {offset}: {reason}; that is a wrong format, not bad records: check the connector's converters and the declared columns"
+        "topic `{topic}`: {count} records in a row are unreadable, the last at offset {offset}: {reason}; that is a wrong format, not bad records: correct the connector's converters or the declared columns and start again, which goes on at this record; those before it are dead letters: `viewtide dlq list --topic {topic}`, then `viewtide dlq replay --open --topic {topic}`"
     )]
     WrongFormat {
         /// The topic.

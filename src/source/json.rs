@@ -17,7 +17,7 @@ use super::record::Content;
 use crate::change::{Change, Op};
 use crate::sql::plan::{Table, TableId, TimestampUnit};
 use crate::value::{
-    Decimal, MICROS_PER_SECOND, RowWriter, Type, Value, normalize_json, parse_text,
+    Decimal, Key, MICROS_PER_SECOND, RowWriter, Type, Value, normalize_json, parse_text,
 };
 
 /// Values nested deeper than this are refused.
@@ -111,6 +111,31 @@ impl EventDecoder {
         }
         let change = Change { table: self.id, op: Op::Upsert(row) };
         Ok(Decoded { content: Content::Event(change), committed_us: 0 })
+    }
+
+    /// The row that an event is, though it cannot be read; `None` if that much cannot either.
+    pub fn row_key(&mut self, value: Option<&[u8]>, partition: i32, offset: i64) -> Option<Key> {
+        self.row.clear();
+        let text = value.and_then(|value| std::str::from_utf8(value).ok());
+        let object: Option<Object<'_>> = text.and_then(|text| serde_json::from_str(text).ok());
+        for &column in &self.table.key {
+            let declared = &self.table.columns[column];
+            if self.partition == Some(column) {
+                self.row.set_number(column, i64::from(partition));
+            } else if self.offset == Some(column) {
+                self.row.set_number(column, offset);
+            } else {
+                let members = &object.as_ref()?.0;
+                let (_, raw) = members.iter().find(|(name, _)| *name == declared.name)?;
+                let raw = raw.get();
+                if raw == "null" || depth(raw) > DEPTH_MAX {
+                    return None;
+                }
+                set(&mut self.row, column, declared.ty, raw, self.timestamps)?;
+            }
+        }
+        let row = self.row.finish();
+        Some(Key::of_row(&self.table.layout, row.as_bytes(), &self.table.key))
     }
 
     fn read(&mut self, value: &[u8]) -> Result<(), EventError> {

@@ -6,11 +6,13 @@
 //! Kafka.
 
 pub mod avro;
-mod dead_letters;
+pub mod command;
+pub mod dead_letters;
 mod decode;
 mod error;
 pub mod json;
 mod kafka;
+pub mod letters;
 pub mod record;
 mod registry;
 mod snapshot;
@@ -79,8 +81,12 @@ pub struct Settings {
     pub registry_url: String,
     /// How long one answer of the registry may take.
     pub registry_timeout: Duration,
+    /// The pipeline's name, by which commands are for it.
+    pub pipeline: String,
     /// Where unreadable records go.
     pub dead_letter_topic: String,
+    /// Where commands come from.
+    pub command_topic: String,
     /// Unreadable records in a row on one partition after which reading stops.
     pub unreadable_in_a_row_max: u32,
     /// Largest record, in bytes.

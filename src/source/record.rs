@@ -3,6 +3,7 @@
 use crate::change::{Change, Partition, Position};
 use crate::gtid::Gtid;
 use crate::sql::plan::TableId;
+use crate::value::Key;
 
 /// Place of a partition among those that the pipeline reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +46,18 @@ pub enum Role {
     Notifications,
     /// What the server had executed, told by a row that the connector writes every second.
     Heartbeats,
+    /// What operators ask of the pipeline.
+    Commands,
+}
+
+impl Role {
+    /// The table whose rows the records are of.
+    pub fn table(self) -> Option<TableId> {
+        match self {
+            Role::Table(table) | Role::Stream(table) => Some(table),
+            Role::Transactions | Role::Notifications | Role::Heartbeats | Role::Commands => None,
+        }
+    }
 }
 
 /// One decoded record.
@@ -67,13 +80,12 @@ pub struct Record {
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// A change of a transaction; `None` where the record was unreadable beyond its transaction
-    /// and has become a dead letter.
+    /// A change of a transaction.
     Row {
         /// Its place in the transaction.
         place: Place,
         /// The change.
-        change: Option<Change>,
+        change: Change,
     },
     /// A row that a snapshot read.
     Snapshot {
@@ -103,9 +115,85 @@ pub enum Content {
         set: Box<str>,
     },
     /// An unreadable record that has become a dead letter.
-    Hole,
+    Hole(Box<Hole>),
+    /// What an operator asks for.
+    Command(Box<Command>),
     /// Nothing to apply: a tombstone, a BEGIN, or what we do not follow.
     Ignored,
+}
+
+impl Content {
+    /// Where in its transaction the record stands, if it is a change of one, readable or not.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Content::Row { place, .. } => Some(place),
+            Content::Hole(hole) => hole.place.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether it is unreadable to the point that it may be a change of any transaction.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Content::Hole(hole) if hole.place.is_none())
+    }
+}
+
+/// What can be told of an unreadable record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hole {
+    /// Where in its transaction it stands.
+    pub place: Option<Place>,
+    /// The row that it is about.
+    pub key: Option<Key>,
+}
+
+/// What an operator asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A dead letter is to be applied in its place.
+    Replay {
+        /// The dead letter.
+        letter: LetterId,
+        /// What it says, or why it still cannot be applied.
+        change: Result<Change, Box<str>>,
+    },
+    /// A dead letter is not waited for any more.
+    Drop {
+        /// The dead letter.
+        letter: LetterId,
+    },
+    /// A table is being read again: what its topic holds from here on says all that is true of it.
+    Resync {
+        /// The table.
+        table: TableId,
+        /// The partition that its changes come by.
+        partition: PartitionId,
+        /// The first offset that counts.
+        from: i64,
+    },
+}
+
+impl Command {
+    /// The record that must have been applied before.
+    pub fn follows(&self) -> Option<(PartitionId, i64)> {
+        match self {
+            Command::Replay { letter, .. } | Command::Drop { letter } => {
+                Some((letter.partition, letter.offset))
+            }
+            Command::Resync { .. } => None,
+        }
+    }
+}
+
+/// Which dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterId {
+    /// The partition that the unreadable record lies in.
+    pub partition: PartitionId,
+    /// Its offset there.
+    pub offset: i64,
+    /// [`Record::fingerprint`] of it.
+    pub fingerprint: u64,
 }
 
 /// Where in its transaction a change stands.

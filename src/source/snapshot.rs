@@ -72,6 +72,7 @@ impl Snapshot {
 
     /// Counts a row that is unreadable: it may have been a snapshot's.
     pub(super) fn hole(&mut self) {
+        self.touched = true;
         if !self.closed {
             self.rows += 1;
         }

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{Partition, Position, Positions};
 use crate::gtid::Watermarks;
-use crate::source::record::Role;
 use crate::source::transactions::{Applied, AppliedPartition, Sequencer};
 use crate::sql::plan::{self, Plan, TableId, TableSource};
 use crate::value::{Row, RowLayout, RowWriter, Type};
@@ -107,10 +106,7 @@ impl Header {
         let Applied { watermarks, mut partitions } = sequencer.applied();
         let partitions = sequencer.specs().filter_map(|spec| {
             let (partition, applied) = partitions.remove_entry(&spec.partition)?;
-            let table = match spec.role {
-                Role::Table(table) | Role::Stream(table) => Some(usize::from(table.0)),
-                Role::Transactions | Role::Heartbeats | Role::Notifications => None,
-            };
+            let table = spec.role.table().map(|table| usize::from(table.0));
             Some(StoredPartition { partition, table, applied })
         });
         let partitions = partitions.collect();

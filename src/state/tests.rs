@@ -44,7 +44,7 @@ fn partition(number: i32) -> Partition {
     Partition { topic: "topic".into(), number }
 }
 
-fn sequencer(plan: &Plan) -> Sequencer {
+fn sequencer(plan: &Arc<Plan>) -> Sequencer {
     let roles = plan.tables_with_ids().map(|(id, _)| Role::Table(id));
     let spec = |(number, role)| PartitionSpec {
         partition: partition(number),
@@ -54,7 +54,7 @@ fn sequencer(plan: &Plan) -> Sequencer {
         end_at_start: i64::from(number),
     };
     let specs = (0..).zip(roles.chain([Role::Transactions])).map(spec).collect();
-    Sequencer::new(specs, &Applied::default(), BOUNDS)
+    Sequencer::new(Arc::clone(plan), specs, &Applied::default(), BOUNDS)
 }
 
 fn upsert(plan: &Plan, table: u16, values: &[Value<'_>]) -> Change {

@@ -64,6 +64,12 @@ struct PartLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CommandLabel {
+    command: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StatusLabel {
     status: u16,
 }
@@ -79,6 +85,8 @@ pub struct Metrics {
     consumed: PerTopic<Counter>,
     applied: PerTopic<Counter>,
     dead_letters: PerTopic<Counter>,
+    stale_rows: PerTopic<Gauge>,
+    commands: Family<CommandLabel, Counter>,
     lag_records: Family<PartitionLabel, Gauge>,
     published: PerView<Counter>,
     deleted: PerView<Counter>,
@@ -146,6 +154,8 @@ impl Metrics {
             consumed: add(r, "records_consumed", "Records read from Kafka"),
             applied: add(r, "records_applied", "Records applied to tables"),
             dead_letters: add(r, "dead_letters", "Unreadable records put aside"),
+            stale_rows: add(r, "stale_rows", "Rows whose last change could not be read"),
+            commands: add(r, "commands", "Commands obeyed, by what came of them"),
             lag_records: add(r, "lag_records", "Records in a partition not yet applied"),
             published: add(r, "documents_published", "Documents written to Redis"),
             deleted: add(r, "documents_deleted", "Documents deleted from Redis"),
@@ -215,6 +225,16 @@ impl Metrics {
     /// Unreadable records of a topic.
     pub fn dead_letters(&self, topic: &str) -> Counter {
         self.dead_letters.get_or_create_owned(&TopicLabel { topic: topic.to_owned() })
+    }
+
+    /// Rows of a topic whose last change could not be read, and that nothing has made certain since.
+    pub fn stale_rows(&self, topic: &str) -> Gauge {
+        self.stale_rows.get_or_create_owned(&TopicLabel { topic: topic.to_owned() })
+    }
+
+    /// Commands with this outcome.
+    pub fn commands(&self, command: &'static str, outcome: &'static str) -> Counter {
+        self.commands.get_or_create_owned(&CommandLabel { command, outcome })
     }
 
     /// Records of a partition not yet applied.

@@ -105,6 +105,16 @@ impl Deployment {
         format!("{}.order_updates", self.name)
     }
 
+    /// The topic of its commands.
+    pub(crate) fn command_topic(&self) -> String {
+        format!("{}.commands", self.name)
+    }
+
+    /// The topic of a captured table.
+    pub(crate) fn table_topic(&self, table: &str) -> String {
+        format!("{0}.{0}.{table}", self.name)
+    }
+
     /// The database, as programs take it.
     pub(crate) fn mysql_url(&self) -> String {
         let port = Stack::shared().port("MYSQL_PORT");
@@ -186,6 +196,13 @@ impl Deployment {
         );
     }
 
+    /// Runs a command of the product to its end: its exit code, and what it printed.
+    pub(crate) fn told(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.command(arguments).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    }
+
     /// A command of the product with this deployment's configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let stack = Stack::shared();
@@ -197,6 +214,7 @@ impl Deployment {
             .env("VIEWTIDE_PIPELINE_NAME", &self.name)
             .env("VIEWTIDE_KAFKA_BROKERS", stack.brokers())
             .env("VIEWTIDE_KAFKA_TOPIC_PREFIX", &self.name)
+            .env("VIEWTIDE_KAFKA_COMMAND_TOPIC", self.command_topic())
             .env("VIEWTIDE_REGISTRY_URL", stack.registry_url())
             .env("VIEWTIDE_REDIS_URL", &self.redis_url)
             .env("VIEWTIDE_MYSQL_PORT", stack.port("MYSQL_PORT").to_string())

@@ -37,7 +37,7 @@ pub struct TableDecoder {
     table: Table,
     database: String,
     values: Vec<(u32, Envelope)>,
-    keys: Vec<(u32, Program)>,
+    keys: Vec<(u32, KeySchema)>,
     row: RowWriter,
     /// Whether the last record did not become a row.
     half_written: bool,
@@ -54,6 +54,15 @@ struct Envelope {
     whole: Program,
     /// The key's columns of `before`.
     before: Program,
+}
+
+/// What one schema of keys is read by.
+#[derive(Debug)]
+struct KeySchema {
+    /// Where the columns' values lie.
+    spans: Program,
+    /// The columns themselves; none if they are not as they are declared.
+    columns: Option<Program>,
 }
 
 impl TableDecoder {
@@ -123,6 +132,27 @@ impl TableDecoder {
         }
     }
 
+    /// The row that a record is about, by its key alone; `None` if that cannot be read.
+    ///
+    /// # Errors
+    /// A schema that was not added yet.
+    pub fn row_key(&mut self, key: Option<&[u8]>) -> Result<Option<Key>, Failure> {
+        let Some(Ok((id, body))) = key.map(|key| split(key, Side::Key)) else { return Ok(None) };
+        let Some((_, schema)) = self.keys.iter().rfind(|(known, _)| *known == id) else {
+            return Err(Failure::Schema(Side::Key, id));
+        };
+        let Some(program) = &schema.columns else { return Ok(None) };
+        self.half_written = true;
+        self.row.clear();
+        let mut cursor = Cursor::new(body);
+        let walked = program.run(&mut cursor, &mut self.key_found, &mut self.row);
+        if walked != Ok(None) || cursor.finish().is_err() {
+            return Ok(None);
+        }
+        let row = self.row.finish();
+        Ok(Some(Key::of_row(&self.table.layout, row.as_bytes(), &self.table.key)))
+    }
+
     /// What the record that was walked says.
     fn content(
         &mut self,
@@ -167,7 +197,7 @@ impl TableDecoder {
             _ => Op::Upsert(row),
         };
         let place = place.ok_or(Reason::NoTransaction)?;
-        Ok(Content::Row { place, change: Some(Change { table, op }) })
+        Ok(Content::Row { place, change: Change { table, op } })
     }
 
     fn check_table(&self, cursor: &Cursor<'_>) -> Result<(), Reason> {
@@ -205,14 +235,14 @@ impl TableDecoder {
     /// bytes are equal.
     fn check_key(&mut self, cursor: &Cursor<'_>, key: Option<&[u8]>) -> Result<(), Failure> {
         let (id, body) = split(key.ok_or(Reason::NullKey)?, Side::Key)?;
-        let Some((_, program)) = self.keys.iter().rfind(|(known, _)| *known == id) else {
+        let Some((_, schema)) = self.keys.iter().rfind(|(known, _)| *known == id) else {
             return Err(Failure::Schema(Side::Key, id));
         };
         let malformed = |error| Reason::Malformed(Side::Key, id, error);
         self.key_found.fill(Found::Nothing);
         let mut key = Cursor::new(body);
-        // The program of a key reads no column.
-        program.run(&mut key, &mut self.key_found, &mut self.row).map_err(malformed)?;
+        // This program reads no column.
+        schema.spans.run(&mut key, &mut self.key_found, &mut self.row).map_err(malformed)?;
         key.finish().map_err(malformed)?;
         let of_row = self.found[KEY..].iter().map(|found| found.bytes(cursor));
         match self.key_found.iter().map(|found| found.bytes(&key)).eq(of_row) {
@@ -362,7 +392,7 @@ impl TableDecoder {
         }
     }
 
-    fn compile_key(&self, id: u32, schema: Arc<Schema>) -> Result<Program, Unfit> {
+    fn compile_key(&self, id: u32, schema: Arc<Schema>) -> Result<KeySchema, Unfit> {
         let fields = schema.fields(schema.root()).ok_or(Unfit::Field { id, field: "key" })?;
         let mut builder = Builder::new(Arc::clone(&schema));
         let mut slots = vec![None; fields.len()];
@@ -375,13 +405,30 @@ impl TableDecoder {
             })?;
             slots[at] = Some(slot);
         }
+        let mut columns = Some(Builder::new(Arc::clone(&schema)));
         for (field, slot) in fields.iter().zip(slots) {
             match slot {
                 Some(slot) => builder.span(field.node, slot),
                 None => builder.skip(field.node),
             }
+            columns = columns.and_then(|mut builder| {
+                let Some(slot) = slot else {
+                    builder.skip(field.node);
+                    return Some(builder);
+                };
+                let column = self.table.key[slot];
+                let node = schema.optional(field.node).map_or(field.node, |(inner, _)| inner);
+                let read = Read::plan(&schema, node, self.table.columns[column].ty)?;
+                let ty = self.table.columns[column].ty;
+                // A key that may be null is a null key where it is.
+                if node != field.node {
+                    return None;
+                }
+                builder.column(column, read, node, ty, None);
+                Some(builder)
+            });
         }
-        Ok(builder.finish())
+        Ok(KeySchema { spans: builder.finish(), columns: columns.map(Builder::finish) })
     }
 }
 

@@ -59,7 +59,7 @@ impl HeartbeatDecoder {
     pub fn decode(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Decoded, Failure> {
         let Decoded { content, committed_us } = self.rows.decode(key, value)?;
         let content = match content {
-            Content::Row { place, change: Some(change) } => match change.op {
+            Content::Row { place, change } => match change.op {
                 Op::Upsert(row) => match self.layout.value(row.as_bytes(), EXECUTED) {
                     Value::Text(set) if set.len() <= SET_BYTES_MAX => {
                         Content::Executed { gtid: place.gtid, set: set.as_ref().into() }

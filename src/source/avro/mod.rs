@@ -56,6 +56,8 @@ pub enum Failure {
     Schema(Side, u32),
     /// It cannot be read.
     Unreadable(Box<Unreadable>),
+    /// It is a command of this later version, which nobody here knows.
+    Newer(u32),
 }
 
 /// A record that cannot be read.
@@ -118,6 +120,16 @@ pub enum Reason {
     /// JSON that is no event of its stream.
     #[error(transparent)]
     Event(#[from] super::json::EventError),
+    /// Text that is no command.
+    #[error(transparent)]
+    Command(#[from] super::command::CommandError),
+}
+
+impl Reason {
+    /// Whether the record's key may be another row's.
+    pub(super) fn doubts_key(&self) -> bool {
+        matches!(self, Reason::NullKey | Reason::OtherKey | Reason::OtherTable(_))
+    }
 }
 
 /// A writer schema that does not fit what the views read.

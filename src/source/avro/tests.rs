@@ -135,7 +135,7 @@ fn shown(table: &Table, row: &Row) -> String {
 fn row_of(decoded: &Decoded) -> &Row {
     match &decoded.content {
         Content::Snapshot { change: Change { op: Op::Upsert(row), .. }, .. }
-        | Content::Row { change: Some(Change { op: Op::Upsert(row), .. }), .. } => row,
+        | Content::Row { change: Change { op: Op::Upsert(row), .. }, .. } => row,
         other => panic!("{other:?}"),
     }
 }
@@ -179,7 +179,7 @@ fn changes_carry_their_transaction_and_snapshot_rows_their_mark() {
     let mut key = Key::new();
     key.push(&Value::Int(1));
     let delete = Change { table: ID, op: Op::Delete(key) };
-    let want = Content::Row { place: place(1), change: Some(delete) };
+    let want = Content::Row { place: place(1), change: delete };
     assert_eq!(contents[1], Decoded { content: want, committed_us: 1_795_253_894_338_755 });
     assert_eq!(contents[2].content, Content::Ignored, "the tombstone");
     let Content::Row { place: second, .. } = &contents[3].content else { panic!() };
@@ -199,7 +199,7 @@ fn truncate_and_a_new_column_order_go_on() {
                 assert!(gtid.to_string().ends_with(":79"));
                 None
             }
-            Content::Row { change: Some(Change { op: Op::Upsert(row), .. }), .. } => {
+            Content::Row { change: Change { op: Op::Upsert(row), .. }, .. } => {
                 match RowLayout::new(&[INT]).value(row.as_bytes(), 0) {
                     Value::Int(id) => Some(id),
                     other => panic!("{other:?}"),

@@ -9,12 +9,13 @@ use super::patience::{Ending, FIRST_WAIT, Patience};
 use super::topics;
 use super::watch::LastRead;
 use crate::source::SourceError;
-use crate::source::avro::{Decoded, Failure, Side};
+use crate::source::avro::{Decoded, Failure};
 use crate::source::dead_letters::DeadLetters;
 use crate::source::decode::Decoder;
-use crate::source::record::{Content, PartitionId, PartitionSpec, Record};
+use crate::source::record::{Content, Hole, PartitionId, PartitionSpec, Record};
 use crate::source::registry::{Registry, RegistryError};
 use crate::telemetry::Part;
+use crate::value::Key;
 
 /// How often a registry that answers is asked for a schema that it does not know: the connector
 /// may have written the record a moment before.
@@ -79,45 +80,69 @@ impl Incoming<'_> {
                     return Ok(Ok(decoded));
                 }
                 Err(Failure::Schema(side, id)) => {
-                    if let Err(Ending) = self.fetch_schema(side, id, polled)? {
-                        return Ok(Err(Ending));
+                    let Ok(schema) = self.fetch_schema(id) else { return Ok(Err(Ending)) };
+                    match schema {
+                        Some(text) => self.reading.decoder.add_schema(side, id, &text)?,
+                        None if self.reading.decoder.does_without(side, id) => {}
+                        None => {
+                            let (topic, offset) = (polled.topic().to_owned(), polled.offset());
+                            return Err(SourceError::UnknownSchema { topic, offset, id });
+                        }
                     }
                 }
                 Err(Failure::Unreadable(unreadable)) => {
                     if let Err(Ending) = self.put_aside(polled, &unreadable.reason.to_string())? {
                         return Ok(Err(Ending));
                     }
-                    let content = match unreadable.place {
-                        Some(place) => Content::Row { place, change: None },
-                        None => Content::Hole,
+                    let key = match unreadable.reason.doubts_key() {
+                        true => Ok(None),
+                        false => self.row_key(polled),
                     };
+                    let Ok(key) = key else { return Ok(Err(Ending)) };
+                    let content = Content::Hole(Box::new(Hole { place: unreadable.place, key }));
                     return Ok(Ok(Decoded { content, committed_us: 0 }));
+                }
+                Err(Failure::Newer(version)) => {
+                    let (topic, offset) = (polled.topic().to_owned(), polled.offset());
+                    return Err(SourceError::NewerCommand { topic, offset, version });
                 }
             }
         }
     }
 
-    fn fetch_schema(
-        &mut self,
-        side: Side,
-        id: u32,
-        polled: &BorrowedMessage<'_>,
-    ) -> Result<Result<(), Ending>, SourceError> {
+    /// The row that an unreadable record is about, if its key can be read.
+    fn row_key(&mut self, polled: &BorrowedMessage<'_>) -> Result<Option<Key>, Ending> {
+        loop {
+            let (key, value) = (polled.key(), polled.payload());
+            let decoder = &mut self.reading.decoder;
+            match decoder.row_key(polled.partition(), polled.offset(), key, value) {
+                Ok(key) => return Ok(key),
+                Err(Failure::Schema(side, id)) => {
+                    // What cannot be read must not stop the pipeline by its schema either.
+                    let Some(text) = self.fetch_schema(id)? else { return Ok(None) };
+                    if self.reading.decoder.add_schema(side, id, &text).is_err() {
+                        return Ok(None);
+                    }
+                }
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// The text of a schema, however long the registry is away; `None` if it answers, again and
+    /// again, that it has none.
+    fn fetch_schema(&mut self, id: u32) -> Result<Option<String>, Ending> {
         let mut wait = FIRST_WAIT;
         let mut unknown = 0;
         loop {
             let reason = match self.patience.runtime.block_on(self.registry.schema(id)) {
                 Ok(schema) => {
                     self.patience.readiness.clear(Part::Registry.name());
-                    self.reading.decoder.add_schema(side, id, &schema)?;
-                    return Ok(Ok(()));
+                    return Ok(Some(schema));
                 }
                 Err(RegistryError::Unknown) if unknown >= UNKNOWN_SCHEMA_TRIES => {
-                    return Err(SourceError::UnknownSchema {
-                        topic: polled.topic().to_owned(),
-                        offset: polled.offset(),
-                        id,
-                    });
+                    self.patience.readiness.clear(Part::Registry.name());
+                    return Ok(None);
                 }
                 Err(RegistryError::Unknown) => {
                     unknown += 1;
@@ -128,9 +153,7 @@ impl Incoming<'_> {
                     reason
                 }
             };
-            if self.patience.wait_for(Part::Registry, reason, &mut wait).is_err() {
-                return Ok(Err(Ending));
-            }
+            self.patience.wait_for(Part::Registry, reason, &mut wait)?;
         }
     }
 
@@ -190,6 +213,10 @@ impl Incoming<'_> {
 
 /// Recognises a record by its timestamp and key; never 0.
 pub(super) fn fingerprint(polled: &BorrowedMessage<'_>) -> u64 {
-    let timestamp = polled.timestamp().to_millis().unwrap_or(0);
-    xxh3_64_with_seed(polled.key().unwrap_or_default(), timestamp as u64).max(1)
+    fingerprint_of(polled.key(), polled.timestamp().to_millis())
+}
+
+/// The same of a record with this key, written so many milliseconds after 1970.
+pub(crate) fn fingerprint_of(key: Option<&[u8]>, written_ms: Option<i64>) -> u64 {
+    xxh3_64_with_seed(key.unwrap_or_default(), written_ms.unwrap_or(0) as u64).max(1)
 }

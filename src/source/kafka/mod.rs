@@ -28,6 +28,7 @@ use super::transactions::Flow;
 use super::{Former, Log, Records, Settings, SourceError};
 use crate::sql::plan::Plan;
 use crate::telemetry::{Metrics, Readiness};
+pub(crate) use incoming::fingerprint_of;
 use lag::Lag;
 use poll::Thread;
 

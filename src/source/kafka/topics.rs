@@ -95,6 +95,7 @@ fn topics(settings: &Settings, plan: &Plan) -> Vec<(String, Role)> {
     topics.push((format!("{}.notifications", settings.topic_prefix), Role::Notifications));
     let Settings { topic_prefix, database, .. } = settings;
     topics.push((format!("{topic_prefix}.{database}.{HEARTBEAT_TABLE}"), Role::Heartbeats));
+    topics.push((settings.command_topic.clone(), Role::Commands));
     topics
 }
 
@@ -180,7 +181,7 @@ pub(super) fn too_many_partitions(topic: String, count: usize) -> SourceError {
     SourceError::Topic {
         topic,
         problem: format!("it has {count} partitions, which loses the order of changes"),
-        remedy: "make Debezium's topics with one partition (topic.creation.default.partitions=1)",
+        remedy: "make it with one (Debezium's by topic.creation.default.partitions=1)",
     }
 }
 

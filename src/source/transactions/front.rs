@@ -144,7 +144,7 @@ impl Sequencer {
                 break;
             }
             let Some(record) = record else { break };
-            if let Content::Row { place, .. } = &record.content {
+            if let Some(place) = record.content.place() {
                 if place.gtid == *gtid && need.found.insert(place.table_order) {
                     need.behind_last = need.cursor + 1;
                 } else if place.gtid == *gtid || queue.has_applied(place, &self.watermarks) {
@@ -179,10 +179,8 @@ impl Sequencer {
         for need in &front.needs {
             let mut order = 0;
             while self.queues[need.partition.index()].head_number() < need.behind_last {
-                match self.head(need.partition) {
-                    Some(Content::Row { place, .. }) if place.gtid == front.gtid => {
-                        order = place.total_order;
-                    }
+                match self.head(need.partition).and_then(Content::place) {
+                    Some(place) if place.gtid == front.gtid => order = place.total_order,
                     _ => {}
                 }
                 self.take_head(need.partition, order, into);

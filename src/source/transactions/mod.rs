@@ -29,6 +29,9 @@
 //! nothing behind them is applied. The positions of a run that goes on elsewhere are followed in the
 //! same way ([`Sequencer::follow`]).
 //!
+//! A command is a record like any other, but one about a dead letter waits until that letter's own
+//! place is passed; then it does not matter how the topics interleave (see [`super::letters`]).
+//!
 //! What was applied is known from the [`Applied`] of any moment: a sequencer made of it goes on as
 //! if it had read everything before.
 
@@ -36,18 +39,23 @@ mod front;
 mod orders;
 mod queue;
 #[cfg(test)]
+mod replays;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::change::{Change, Op, Partition, Position, Positions};
-use crate::sql::plan::TableId;
+use crate::sql::plan::{Plan, TableId};
+use crate::value::Key;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Content, Notice, PartitionId, PartitionSpec, Record, Role};
+use super::letters::{Letter, Letters};
+use super::record::{Command, Content, LetterId, Notice, PartitionId, PartitionSpec, Record, Role};
 use super::snapshot::Snapshot;
 use crate::gtid::{Gtid, Watermarks};
 use front::{Front, Progress};
@@ -69,6 +77,7 @@ pub struct Bounds {
 /// Puts records in order; see the module.
 #[derive(Debug)]
 pub struct Sequencer {
+    plan: Arc<Plan>,
     queues: Vec<Queue>,
     /// The partition of each table that has transactions.
     transactions: Option<PartitionId>,
@@ -121,6 +130,8 @@ pub struct AppliedPartition {
     latest: Latest,
     #[serde(default)]
     holes: u64,
+    #[serde(default)]
+    letters: Letters,
 }
 
 /// What may be applied in one step, in this order. Releases add up: the changes of one transaction
@@ -151,6 +162,28 @@ pub struct Released {
     pub incomplete: u64,
     /// Parts of transactions that were applied before the rest.
     pub parts: u64,
+    /// Dead letters that opened, were refused a replay, or closed (`None`), by partition and
+    /// offset.
+    pub letters: BTreeMap<(PartitionId, i64), Option<Letter>>,
+    /// Partitions of which another number of dead letters is not followed.
+    pub beyond: Vec<PartitionId>,
+    /// Commands applied, with what came of each.
+    pub commands: Vec<Obeyed>,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obeyed {
+    /// A dead letter was applied in its place.
+    Replayed(LetterId),
+    /// A dead letter still cannot be applied.
+    Refused(LetterId, Box<str>),
+    /// Nothing is waited for any more.
+    Dropped(LetterId),
+    /// There was nothing to do: the row is certain since.
+    Settled(LetterId),
+    /// The table is read again, from this offset on.
+    Resync(TableId, i64),
 }
 
 impl Released {
@@ -202,10 +235,15 @@ pub struct Waiting {
 impl Sequencer {
     /// A sequencer of these partitions ([`PartitionId`] is the place in the list), with what was
     /// applied up to their start. A partition of which nothing is known starts at its first record.
-    pub fn new(specs: Vec<PartitionSpec>, applied: &Applied, bounds: Bounds) -> Sequencer {
+    pub fn new(
+        plan: Arc<Plan>,
+        specs: Vec<PartitionSpec>,
+        applied: &Applied,
+        bounds: Bounds,
+    ) -> Sequencer {
         let is_transactions = |spec: &PartitionSpec| spec.role == Role::Transactions;
         let transactions = specs.iter().position(is_transactions);
-        let tables = specs.iter().filter_map(|spec| table_of(spec.role));
+        let tables = specs.iter().filter_map(|spec| spec.role.table());
         let complete = tables.map(|table| (table, false)).collect();
         let queue = |spec: PartitionSpec| {
             let known = applied.partitions.get(&spec.partition).cloned().unwrap_or_default();
@@ -213,6 +251,7 @@ impl Sequencer {
         };
         let queues: Vec<Queue> = specs.into_iter().map(queue).collect();
         Sequencer {
+            plan,
             replaying: queues.iter().any(Queue::is_short_of_target),
             following: false,
             queues,
@@ -349,6 +388,11 @@ impl Sequencer {
         }
     }
 
+    /// The dead letters that stand open, by partition.
+    pub fn letters(&self) -> impl Iterator<Item = (PartitionId, &Letters)> {
+        (0..).map(PartitionId).zip(self.queues.iter().map(|queue| &queue.letters))
+    }
+
     /// The servers' watermarks.
     pub fn watermarks(&self) -> &Watermarks {
         &self.watermarks
@@ -380,10 +424,15 @@ impl Sequencer {
         if self.replaying && queue.is_beyond_target(head.offset) {
             return false;
         }
+        if let Some(place) = head.content.place() {
+            // A former run may have applied it in a part.
+            let in_part = self.replaying && self.is_past_last_end();
+            return in_part || self.watermarks.covers(&place.gtid);
+        }
         match &head.content {
-            // A former run applied it in a part.
-            Content::Row { .. } if self.replaying && self.is_past_last_end() => true,
-            Content::Row { place, .. } => self.watermarks.covers(&place.gtid),
+            Content::Command(command) => command
+                .follows()
+                .is_none_or(|(of, offset)| self.queues[of.index()].position.next_offset > offset),
             Content::End(end) => self.watermarks.covers(&end.gtid),
             // What the set names is applied once the transaction that brought it is.
             Content::Executed { gtid, .. } => self.watermarks.covers(gtid),
@@ -408,49 +457,139 @@ impl Sequencer {
         if let Role::Stream(_) = queue.spec.role {
             self.recheck |= queue.position.next_offset >= queue.spec.end_at_start;
         }
-        let mut change = |change| {
-            into.committed_us = into.committed_us.max(record.committed_us);
-            self.scratch.push((order, change));
-        };
+        let is_applied = |place| queue.has_applied(place, &self.watermarks);
+        if record.content.place().is_some_and(is_applied) {
+            into.duplicates += 1;
+            return;
+        }
+        let (offset, committed_us) = (record.offset, record.committed_us);
         match record.content {
-            Content::Row { place, .. } if queue.has_applied(&place, &self.watermarks) => {
-                into.duplicates += 1;
-            }
-            Content::Row { place, change: row } => {
+            Content::Row { place, change } => {
                 queue.seen.raise(&place.gtid);
                 queue.latest.note(&place);
                 queue.snapshot.change();
-                match row {
-                    Some(row) => change(row),
-                    None => into.holes += 1,
-                }
+                self.change(id, offset, order, change, into);
+                into.committed_us = into.committed_us.max(committed_us);
             }
-            Content::Snapshot { change: row, mark } => {
+            Content::Snapshot { change, mark } => {
                 if queue.snapshot.row(mark) {
-                    change(Change { table: row.table, op: Op::Truncate });
+                    self.truncate(id, order, change.table, into);
                 }
-                change(row);
+                self.change(id, offset, order, change, into);
+                into.committed_us = into.committed_us.max(committed_us);
                 self.recheck = true;
             }
             Content::Truncate { gtid, .. } if queue.seen.covers(&gtid) => into.duplicates += 1,
             Content::Truncate { table, gtid } => {
                 queue.seen.raise(&gtid);
                 queue.snapshot.change();
-                change(Change { table, op: Op::Truncate });
+                self.truncate(id, order, table, into);
+                into.committed_us = into.committed_us.max(committed_us);
             }
-            Content::Event(event) => change(event),
-            Content::Hole => {
+            Content::Event(event) => self.change(id, offset, order, event, into),
+            Content::Hole(hole) => {
                 into.holes += 1;
-                queue.holes += 1;
-                queue.snapshot.hole();
-                self.recheck = true;
+                match hole.place {
+                    Some(place) => {
+                        queue.seen.raise(&place.gtid);
+                        queue.latest.note(&place);
+                        queue.snapshot.change();
+                    }
+                    None => {
+                        queue.holes += 1;
+                        queue.snapshot.hole();
+                        self.recheck = true;
+                    }
+                }
+                let letter =
+                    Letter { fingerprint: record.fingerprint, key: hole.key, refused: None };
+                self.open_letter(id, offset, letter, into);
             }
+            Content::Command(command) => self.obey(*command, order, into),
             Content::Notice(notice) => self.note(notice),
             Content::Executed { set, .. } => {
                 into.executed = Some(set);
-                into.committed_us = into.committed_us.max(record.committed_us);
+                into.committed_us = into.committed_us.max(committed_us);
             }
             Content::End(_) | Content::Ignored => {}
+        }
+    }
+
+    /// Releases a change of a partition, from this offset.
+    fn change(
+        &mut self,
+        id: PartitionId,
+        offset: i64,
+        order: u64,
+        change: Change,
+        into: &mut Released,
+    ) {
+        let letters = &mut self.queues[id.index()].letters;
+        if !letters.open().is_empty()
+            && let Some(key) = key_of(&self.plan, &change)
+        {
+            let closed = letters.supersede(&key, offset);
+            into.letters.extend(closed.into_iter().map(|at| ((id, at), None)));
+        }
+        self.scratch.push((order, change));
+    }
+
+    /// Releases that all rows of a partition's table are gone.
+    fn truncate(&mut self, id: PartitionId, order: u64, table: TableId, into: &mut Released) {
+        let letters = &mut self.queues[id.index()].letters;
+        if letters.beyond().is_some() {
+            into.beyond.push(id);
+        }
+        into.letters.extend(letters.clear().into_iter().map(|at| ((id, at), None)));
+        self.scratch.push((order, Change { table, op: Op::Truncate }));
+    }
+
+    fn open_letter(&mut self, id: PartitionId, offset: i64, letter: Letter, into: &mut Released) {
+        let queue = &mut self.queues[id.index()];
+        if queue.spec.role.table().is_none() {
+            return;
+        }
+        if queue.letters.put(offset, letter.clone()) {
+            into.letters.insert((id, offset), Some(letter));
+        } else {
+            into.beyond.push(id);
+        }
+    }
+
+    /// Does what a command says.
+    fn obey(&mut self, command: Command, order: u64, into: &mut Released) {
+        let (letter, change) = match command {
+            Command::Resync { table, from, .. } => {
+                return into.commands.push(Obeyed::Resync(table, from));
+            }
+            Command::Drop { letter } => (letter, None),
+            Command::Replay { letter, change } => (letter, Some(change)),
+        };
+        let LetterId { partition: id, offset, fingerprint } = letter;
+        let letters = &mut self.queues[id.index()].letters;
+        let Some(open) = letters.get_mut(offset, fingerprint) else {
+            return into.commands.push(Obeyed::Settled(letter));
+        };
+        let Some(change) = change else {
+            letters.close(offset);
+            into.letters.insert((id, offset), None);
+            return into.commands.push(Obeyed::Dropped(letter));
+        };
+        let fitting = change.and_then(|change| match &open.key {
+            None => Err("nobody knows which row it is about, nor what that has seen since".into()),
+            key if *key != key_of(&self.plan, &change) => Err("it is of another row now".into()),
+            Some(_) => Ok(change),
+        });
+        match fitting {
+            Ok(change) => {
+                self.change(id, offset, order, change, into);
+                into.commands.push(Obeyed::Replayed(letter));
+            }
+            Err(reason) => {
+                open.refused = Some(reason.clone());
+                into.letters.insert((id, offset), Some(open.clone()));
+                into.commands.push(Obeyed::Refused(letter, reason));
+            }
         }
     }
 
@@ -482,8 +621,7 @@ impl Sequencer {
         }
         let before = into.completeness.len();
         for (&table, complete) in &mut self.complete {
-            let mut partitions =
-                self.queues.iter().filter(|q| table_of(q.spec.role) == Some(table));
+            let mut partitions = self.queues.iter().filter(|q| q.spec.role.table() == Some(table));
             let now = partitions.all(Queue::is_complete);
             if now != *complete {
                 *complete = now;
@@ -494,9 +632,14 @@ impl Sequencer {
     }
 }
 
-fn table_of(role: Role) -> Option<TableId> {
-    match role {
-        Role::Table(table) | Role::Stream(table) => Some(table),
-        Role::Transactions | Role::Notifications | Role::Heartbeats => None,
+/// The row that a change is about.
+fn key_of(plan: &Plan, change: &Change) -> Option<Key> {
+    match &change.op {
+        Op::Upsert(row) => {
+            let table = plan.tables.get(usize::from(change.table.0))?;
+            Some(Key::of_row(&table.layout, row.as_bytes(), &table.key))
+        }
+        Op::Delete(key) => Some(key.clone()),
+        Op::Truncate => None,
     }
 }

@@ -7,6 +7,7 @@ use crate::change::Position;
 use super::orders::{Latest, Orders};
 use super::{AppliedPartition, Bounds, Flow};
 use crate::gtid::{Gtid, Watermarks};
+use crate::source::letters::Letters;
 use crate::source::record::{Content, PartitionSpec, Place, Record, Role};
 use crate::source::snapshot::Snapshot;
 
@@ -27,6 +28,8 @@ pub(super) struct Queue {
     pub(super) holes: u64,
     /// Dead letters that wait.
     waiting_holes: u64,
+    /// Dead letters that stand open.
+    pub(super) letters: Letters,
     /// Records that ever left: the number of the head, which does not change as others leave.
     taken: u64,
     /// Paused as far as the reader was told.
@@ -46,6 +49,7 @@ impl Queue {
             latest: applied.latest,
             holes: applied.holes,
             waiting_holes: 0,
+            letters: applied.letters,
             taken: 0,
             paused: false,
             extended: false,
@@ -55,7 +59,7 @@ impl Queue {
 
     pub(super) fn push(&mut self, record: Record) {
         self.bytes += record.bytes as usize;
-        self.waiting_holes += u64::from(record.content == Content::Hole);
+        self.waiting_holes += u64::from(record.content.is_lost());
         self.records.push_back(record);
     }
 
@@ -64,7 +68,7 @@ impl Queue {
         let record = self.records.pop_front()?;
         self.bytes -= record.bytes as usize;
         self.taken += 1;
-        self.waiting_holes -= u64::from(record.content == Content::Hole);
+        self.waiting_holes -= u64::from(record.content.is_lost());
         self.position =
             Position { next_offset: record.offset + 1, fingerprint: record.fingerprint };
         Some(record)
@@ -78,6 +82,7 @@ impl Queue {
             seen: self.seen.clone(),
             latest: self.latest.clone(),
             holes: self.holes,
+            letters: self.letters.clone(),
         }
     }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::tests::{BOUNDS, end, gtid, number_of, record, row, upsert};
+use super::tests::{BOUNDS, end, gtid, hole, number_of, record, row, upsert};
 use super::*;
 use crate::source::record::SnapshotMark;
 
@@ -106,7 +106,7 @@ fn produce(random: &mut StdRng, writes: &[Write], junk: bool) -> Topics {
             let is_snapshot = |content: &Content| matches!(content, Content::Snapshot { .. });
             let from = topic.iter().take_while(|content| is_snapshot(content)).count();
             for _ in 0..random.random_range(0..3) {
-                topic.insert(random.random_range(from..=topic.len()), Content::Hole);
+                topic.insert(random.random_range(from..=topic.len()), hole(None));
             }
         }
     }
@@ -133,7 +133,7 @@ fn sequencer(from: &Applied, targets: Option<&Positions>, bounds: Bounds) -> Seq
             end_at_start: 0,
         }
     };
-    Sequencer::new((0..PARTITIONS).map(spec).collect(), from, bounds)
+    Sequencer::new(Arc::default(), (0..PARTITIONS).map(spec).collect(), from, bounds)
 }
 
 /// What was applied at some moment of a run.

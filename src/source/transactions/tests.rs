@@ -1,7 +1,7 @@
 //! Single rules of the order, each on a few records.
 
 use super::*;
-use crate::source::record::{Place, SnapshotMark, TransactionEnd};
+use crate::source::record::{Hole, Place, SnapshotMark, TransactionEnd};
 use crate::value::{Key, Row, Value};
 
 const ORDERS: PartitionId = PartitionId(0);
@@ -45,7 +45,7 @@ impl World {
 
     fn with(specs: Vec<PartitionSpec>, bounds: Bounds) -> World {
         World {
-            sequencer: Sequencer::new(specs, &Applied::default(), bounds),
+            sequencer: Sequencer::new(Arc::default(), specs, &Applied::default(), bounds),
             next: [0; 5],
             released: Released::default(),
         }
@@ -102,7 +102,11 @@ pub(super) fn number_of(change: &Change) -> u64 {
 
 pub(super) fn row(transaction: u64, total: u64, order: u64, change: Change) -> Content {
     let place = Place { gtid: gtid(transaction), total_order: total, table_order: order };
-    Content::Row { place, change: Some(change) }
+    Content::Row { place, change }
+}
+
+pub(super) fn hole(place: Option<Place>) -> Content {
+    Content::Hole(Box::new(Hole { place, key: None }))
 }
 
 pub(super) fn end(transaction: u64, counts: &[(PartitionId, u64)]) -> Content {
@@ -196,8 +200,8 @@ fn a_truncate_is_no_duplicate_because_other_tables_are_further() {
 fn a_dead_letter_of_a_known_transaction_counts_as_its_change() {
     let mut world = World::new();
     let place = Place { gtid: gtid(1), total_order: 1, table_order: 1 };
-    world.push(ORDERS, Content::Hole);
-    world.push(ORDERS, Content::Row { place, change: None });
+    world.push(ORDERS, hole(None));
+    world.push(ORDERS, hole(Some(place)));
     world.push(ORDERS, row(1, 2, 2, upsert(0, 12)));
     world.push(TRANSACTIONS, end(1, &[(ORDERS, 2)]));
     assert_eq!(world.changes(), [12]);
@@ -223,7 +227,7 @@ fn a_dead_letter_counts_for_the_transaction_that_lacks_a_change() {
     for (at, early) in [(0, true), (0, false), (1, true), (1, false), (2, false)] {
         let mut world = World::new();
         let mut records = vec![row(1, 1, 1, upsert(0, 11)), row(1, 3, 3, upsert(0, 13))];
-        records.insert(at, Content::Hole);
+        records.insert(at, hole(None));
         for record in records {
             world.push(ORDERS, record);
             if early {
@@ -251,12 +255,12 @@ fn what_a_transaction_went_without_is_applied_when_it_comes() {
     let mut world = World::new();
     world.push(ORDERS, row(1, 1, 1, upsert(0, 1)));
     world.push(TRANSACTIONS, end(1, &[(ORDERS, 1)]));
-    world.push(ORDERS, Content::Hole);
+    world.push(ORDERS, hole(None));
     world.push(TRANSACTIONS, end(2, &[(ORDERS, 1)]));
     assert_eq!(world.changes(), [1]);
     assert_eq!(world.sequencer.watermarks().number(&gtid(2).server), 2);
     let applied = world.sequencer.applied();
-    world.sequencer = Sequencer::new(specs(), &applied, BOUNDS);
+    world.sequencer = Sequencer::new(Arc::default(), specs(), &applied, BOUNDS);
     world.push(ORDERS, row(2, 1, 1, upsert(0, 2)));
     world.push(ORDERS, row(3, 1, 1, upsert(0, 3)));
     world.push(TRANSACTIONS, end(3, &[(ORDERS, 1)]));
@@ -316,7 +320,7 @@ fn a_transaction_beyond_its_bound_is_applied_in_parts() {
     assert_eq!(world.sequencer.held(), (0, 0));
 
     // A start in its middle; what was held is read again.
-    world.sequencer = Sequencer::new(specs(), &applied, bounds);
+    world.sequencer = Sequencer::new(Arc::default(), specs(), &applied, bounds);
     world.next[ORDERS.index()] = 5;
     world.next[ITEMS.index()] = 1;
     world.next[TRANSACTIONS.index()] = 0;
