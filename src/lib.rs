@@ -8,7 +8,8 @@
 //!
 //! Modules in reading order: [`value`], [`change`] and [`gtid`] are the vocabulary; [`sql`] plans a
 //! view; [`engine`] maintains it; [`source`] and [`sink`] are its two ends, [`state`] keeps its
-//! tables over restarts, and [`pipeline`] is the loop between them; [`api`] serves; [`verify`] asks
+//! tables over restarts, and [`pipeline`] is the loop between them; [`supervisor`] keeps the
+//! connector running; [`api`] serves; [`verify`] asks
 //! MySQL whether all that was right.
 
 pub mod value;
@@ -27,6 +28,8 @@ pub mod source;
 pub mod state;
 
 pub mod pipeline;
+
+pub mod supervisor;
 
 pub mod api;
 

@@ -24,6 +24,7 @@ use viewtide::operate::{self, Choice, Coordinates, Filter, OperateError, Since};
 use viewtide::pipeline::{self, PipelineError};
 use viewtide::sql;
 use viewtide::sql::plan::Plan;
+use viewtide::supervisor::supervise;
 use viewtide::telemetry::{self, Metrics, Readiness};
 use viewtide::verify::{self, VerifyError, ViewReport};
 
@@ -73,6 +74,16 @@ enum Command {
         all: bool,
         /// Seconds that the pipeline may take to catch up
         #[arg(long, value_name = "SECONDS", default_value_t = verify::PATIENCE.as_secs(),
+              value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        wait: u64,
+    },
+    /// Have Debezium read tables again while everything runs
+    Resnapshot {
+        /// Tables that views read
+        #[arg(required = true, value_name = "TABLE")]
+        tables: Vec<String>,
+        /// Seconds that all of it may take
+        #[arg(long, value_name = "SECONDS", default_value_t = 600,
               value_parser = clap::value_parser!(u64).range(1..=86_400))]
         wait: u64,
     },
@@ -195,6 +206,10 @@ async fn obey(command: Command, config: &Config) -> ExitCode {
             let patience = Duration::from_secs(wait);
             verify(config, &plan, &verify::Options { view, all, patience }).await
         }
+        Command::Resnapshot { tables, wait } => {
+            let (patience, out) = (Duration::from_secs(wait), &mut io::stdout());
+            told(operate::resnapshot(config, &plan, &tables, patience, out).await)
+        }
         Command::Dlq(command) => told(dlq(config, &plan, command).await),
     }
 }
@@ -255,6 +270,7 @@ fn told(outcome: Result<bool, OperateError>) -> ExitCode {
         Err(OperateError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
+        Err(error @ OperateError::NoTable { .. }) => refuse(&error),
         Err(error) => fail(&error.to_string()),
     }
 }
@@ -274,6 +290,11 @@ async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> Ex
     };
     let signalled = tokio::spawn(wait_for_signal());
     let code = if process {
+        if let Some(connect) = config.connect.clone() {
+            let (metrics, readiness) = (Arc::clone(&metrics), readiness.clone());
+            // Ends with the runtime.
+            tokio::spawn(async move { supervise(&connect, metrics, readiness).await });
+        }
         let shutdown = Box::pin(ended(ending.clone()));
         let processing = pipeline::run(config, plan, metrics, readiness, shutdown);
         tokio::pin!(processing);

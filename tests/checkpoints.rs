@@ -116,7 +116,11 @@ fn snapshot(random: &mut StdRng, plan: &Plan, table: usize, topics: &mut Topics)
         let change = upsert(plan, table, row, parent, n);
         topics[table].push(Content::Snapshot { change, mark });
     }
-    topics[NOTIFICATIONS].push(Content::Notice(Notice::Scanned { table: id, rows: rows as u64 }));
+    topics[NOTIFICATIONS].push(Content::Notice(Notice::Scanned {
+        table: id,
+        rows: rows as u64,
+        incremental: false,
+    }));
 }
 
 fn random_change(random: &mut StdRng, plan: &Plan, table: usize) -> Change {

@@ -91,7 +91,7 @@ fn client() -> ClientConfig {
 }
 
 /// The key and value of a table's newest record of a key.
-type Bytes = (Vec<u8>, Vec<u8>);
+pub(crate) type Bytes = (Vec<u8>, Vec<u8>);
 
 /// Until it is certain again, the documents keep the last state of the row that could be read.
 #[tokio::test(flavor = "multi_thread")]
@@ -232,7 +232,7 @@ fn outcome(command: &str, outcome: &str) -> String {
 }
 
 /// Writes a record and returns its coordinates.
-async fn push(topic: &str, key: &[u8], value: &[u8]) -> String {
+pub(crate) async fn push(topic: &str, key: &[u8], value: &[u8]) -> String {
     let producer: FutureProducer = client().create().unwrap();
     let record: FutureRecord<'_, [u8], [u8]> =
         FutureRecord::to(topic).partition(0).key(key).payload(value).timestamp(WRITTEN_AT);
@@ -274,7 +274,7 @@ fn end_of(topic: &str) -> i64 {
 }
 
 /// The newest record of a topic.
-fn newest(topic: &str) -> Bytes {
+pub(crate) fn newest(topic: &str) -> Bytes {
     let consumer: BaseConsumer = client().set("group.id", "viewtide-tests").create().unwrap();
     let mut partition = TopicPartitionList::new();
     partition.add_partition_offset(topic, 0, Offset::Offset(end_of(topic) - 1)).unwrap();

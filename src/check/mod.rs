@@ -4,6 +4,7 @@
 //! Each finding is one line. No probe waits longer than [`PROBE_WAIT`], all go side by side, and
 //! nothing is changed anywhere.
 
+mod connect;
 mod kafka;
 mod mysql;
 mod redis;
@@ -78,13 +79,14 @@ pub async fn check(config: &Config, out: &mut (impl Write + Send)) -> io::Result
     let (catalog, plan, mut findings) = views(config);
     let empty = (Catalog::default(), Plan::default());
     let (catalog, plan) = (catalog.as_ref().unwrap_or(&empty.0), plan.as_ref().unwrap_or(&empty.1));
-    let (redis, kafka, registry, mysql) = tokio::join!(
+    let (redis, kafka, registry, mysql, connect) = tokio::join!(
         redis::probe(config),
         kafka::probe(config, plan),
         registry::probe(config),
         mysql::probe(config, catalog, plan),
+        connect::probe(config),
     );
-    findings.extend([redis, kafka, registry, mysql].into_iter().flatten());
+    findings.extend([redis, kafka, registry, mysql, connect].into_iter().flatten());
     for finding in &findings {
         writeln!(out, "{finding}")?;
     }

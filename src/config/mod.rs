@@ -47,6 +47,9 @@ pub struct Config {
     pub redis: Redis,
     /// The database that the changes come from; only `check` and `verify` connect to it.
     pub mysql: Mysql,
+    /// The connector to keep running; none is watched unless it is given.
+    #[serde(default)]
+    pub connect: Option<Connect>,
     /// Where the tables are kept between runs.
     #[serde(default)]
     pub state: State,
@@ -126,6 +129,16 @@ pub struct Mysql {
     pub password: Secret,
     /// The database that the tables are in.
     pub database: String,
+}
+
+/// `[connect]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connect {
+    /// Address of Kafka Connect's REST API, without a slash at the end.
+    pub url: String,
+    /// Name of the connector.
+    pub connector: String,
 }
 
 /// `[state]`: a checkpoint is begun when as many records were applied since the last one, or when
@@ -230,6 +243,12 @@ impl Config {
         require(mysql.port != 0, "mysql.port", "0", "1 to 65535")?;
         require(!mysql.user.is_empty(), "mysql.user", "", "a user's name")?;
         require(!mysql.database.is_empty(), "mysql.database", "", "a database's name")?;
+        if let Some(Connect { url, connector }) = &self.connect {
+            let allowed = "http://host:port without a slash at the end";
+            let is_plain = is_http_url(url) && url.starts_with("http://");
+            require(is_plain, "connect.url", url, allowed)?;
+            require(!connector.is_empty(), "connect.connector", "", "a connector's name")?;
+        }
         require(!state.dir.as_os_str().is_empty(), "state.dir", "", "a folder")?;
         let (records, seconds) = (state.checkpoint_records, state.checkpoint_interval_seconds);
         within("state.checkpoint_records", records, 1..=1_000_000_000, "records")?;
@@ -255,6 +274,11 @@ impl Kafka {
     /// The topic of transaction boundaries.
     pub fn transaction_topic(&self) -> String {
         format!("{}.transaction", self.topic_prefix)
+    }
+
+    /// The topic by which Debezium takes signals.
+    pub fn signal_topic(&self) -> String {
+        format!("{}.signals", self.topic_prefix)
     }
 
     /// The topic of the rows that tell what the server has executed.

@@ -8,6 +8,7 @@ mod commands;
 mod dlq;
 mod letters;
 mod print;
+mod resnapshot;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use crate::sql::plan::Plan;
 
 pub use dlq::{Choice, Filter, Since, drop, list, replay, show};
 pub use letters::Coordinates;
+pub use resnapshot::resnapshot;
 
 /// How long one answer of a broker may take.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
@@ -53,6 +55,17 @@ pub enum OperateError {
         topic: String,
         /// What is wrong, and how to mend it.
         problem: String,
+    },
+    /// The registry cannot be asked.
+    #[error("registry: {0}")]
+    Registry(String),
+    /// There is no such table.
+    #[error("no view reads a table `{table}`; allowed: {tables}")]
+    NoTable {
+        /// As given.
+        table: String,
+        /// Those there are.
+        tables: String,
     },
     /// There is no such dead letter.
     #[error(

@@ -21,6 +21,7 @@ pub mod transactions;
 use std::time::Duration;
 
 pub use error::SourceError;
+pub(crate) use kafka::readable_end;
 pub use kafka::{Kafka, Reader};
 use record::{PartitionId, PartitionSpec, Record};
 use transactions::{Applied, Flow};

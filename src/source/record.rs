@@ -243,5 +243,7 @@ pub enum Notice {
         table: TableId,
         /// Rows read.
         rows: u64,
+        /// By an incremental snapshot.
+        incremental: bool,
     },
 }

@@ -10,6 +10,9 @@
 //! died in the middle, or lost its offsets) counts from its first row again, and the table is
 //! filling until that is complete.
 //!
+//! An incremental snapshot, which a signal asks for while changes go on, empties nothing: a table
+//! that was complete stays so. It completes one that never was.
+//!
 //! Absent: proof that an incremental snapshot is complete to the row, since Debezium leaves out
 //! rows that changed while it read them; the changes of the table are counted in their place. And
 //! what an empty table had before a new attempt: no row tells when that was.
@@ -27,11 +30,20 @@ pub(super) struct Snapshot {
     begun: u64,
     /// The attempt's last row was seen.
     closed: bool,
-    /// The latest rows came of an incremental snapshot.
-    incremental: bool,
+    /// What an incremental snapshot read since.
+    incremental: Incremental,
     /// The table's rows changed before, so an attempt from nothing must clear them.
     touched: bool,
     notices: Notices,
+}
+
+/// What is known of incremental snapshots since the latest attempt from nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Incremental {
+    /// Rows applied, and changes of the table in between.
+    rows: u64,
+    /// Rows that Debezium says it read.
+    scanned: Option<u64>,
 }
 
 /// What the notifications say.
@@ -50,22 +62,25 @@ impl Snapshot {
     /// from nothing while the table has rows of before: those must go first, or a row deleted in
     /// between would stay forever.
     pub(super) fn row(&mut self, mark: SnapshotMark) -> bool {
-        let incremental = mark == SnapshotMark::Incremental;
+        if mark == SnapshotMark::Incremental {
+            self.incremental.rows += 1;
+            self.touched = true;
+            return false;
+        }
         let begins = match mark {
             SnapshotMark::First => true,
-            SnapshotMark::Inner | SnapshotMark::Last => self.closed || self.incremental,
-            SnapshotMark::Incremental => !self.incremental,
+            _ => self.closed || self.incremental.rows > 0,
         };
         if begins {
             self.rows = 0;
+            self.incremental = Incremental::default();
         }
-        if !incremental && (begins || self.begun == 0) {
+        if begins || self.begun == 0 {
             self.begun += 1;
         }
-        self.incremental = incremental;
         self.closed = mark == SnapshotMark::Last;
         self.rows += 1;
-        let clear = begins && !incremental && self.touched;
+        let clear = begins && self.touched;
         self.touched = true;
         clear
     }
@@ -76,13 +91,19 @@ impl Snapshot {
         if !self.closed {
             self.rows += 1;
         }
+        self.count_beside();
     }
 
     /// Notes a change of the table outside of any snapshot.
     pub(super) fn change(&mut self) {
         self.touched = true;
-        if self.incremental {
-            self.rows += 1;
+        self.count_beside();
+    }
+
+    /// Debezium leaves rows out of an incremental snapshot that change meanwhile.
+    fn count_beside(&mut self) {
+        if self.incremental.rows > 0 {
+            self.incremental.rows += 1;
         }
     }
 
@@ -94,7 +115,11 @@ impl Snapshot {
     }
 
     /// The table was read to its end.
-    pub(super) fn scanned(&mut self, rows: u64) {
+    pub(super) fn scanned(&mut self, rows: u64, incremental: bool) {
+        if incremental {
+            self.incremental.scanned = Some(rows);
+            return;
+        }
         if std::mem::take(&mut self.notices.reading) && rows == 0 {
             self.notices.started -= 1;
         }
@@ -106,10 +131,12 @@ impl Snapshot {
         if self.closed {
             return true;
         }
-        let Some(scanned) = self.notices.scanned else { return false };
-        if self.incremental {
-            return self.rows >= scanned;
+        // The notice alone may be older than the latest attempt from nothing.
+        let Incremental { rows, scanned } = self.incremental;
+        if (rows > 0 || self.begun == 0) && scanned.is_some_and(|scanned| rows >= scanned) {
+            return true;
         }
+        let Some(scanned) = self.notices.scanned else { return false };
         // Rows of an attempt that broke off are no empty table.
         let same_attempt = self.begun == 0 || (scanned > 0 && self.notices.started >= self.begun);
         same_attempt && self.rows >= scanned
@@ -118,7 +145,7 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use super::SnapshotMark::{First, Incremental, Inner, Last};
+    use super::SnapshotMark::{First, Inner, Last};
     use super::*;
 
     fn rows(snapshot: &mut Snapshot, marks: &[SnapshotMark]) -> usize {
@@ -131,13 +158,13 @@ mod tests {
             let mut table = Snapshot::default();
             table.started();
             if notice_first {
-                table.scanned(3);
+                table.scanned(3, false);
                 assert!(!table.is_complete());
             }
             assert_eq!(rows(&mut table, &[First, Inner]), 0);
             assert!(!table.is_complete());
             assert_eq!(rows(&mut table, &[Last]), 0);
-            table.scanned(3);
+            table.scanned(3, false);
             assert!(table.is_complete());
         }
     }
@@ -175,7 +202,7 @@ mod tests {
             Row(mark) => drop(state.row(mark)),
             Hole => state.hole(),
             Started => state.started(),
-            Scanned(rows) => state.scanned(rows),
+            Scanned(rows) => state.scanned(rows, false),
         }
         state
     }
@@ -223,7 +250,7 @@ mod tests {
         let mut table = Snapshot::default();
         table.started();
         assert!(!table.is_complete());
-        table.scanned(0);
+        table.scanned(0, false);
         assert!(table.is_complete());
     }
 
@@ -243,7 +270,7 @@ mod tests {
         assert_eq!(rows(&mut table, &[First, Inner]), 0);
         table.started();
         assert_eq!(rows(&mut table, &[First]), 1, "the rows of the first attempt must go");
-        table.scanned(3);
+        table.scanned(3, false);
         assert!(!table.is_complete());
         assert_eq!(rows(&mut table, &[Inner, Last]), 0);
         assert!(table.is_complete());
@@ -259,7 +286,7 @@ mod tests {
         assert_eq!(rows(&mut table, &[Last]), 0);
         table.change();
         assert_eq!(rows(&mut table, &[Last]), 1);
-        table.scanned(1);
+        table.scanned(1, false);
         assert!(table.is_complete());
     }
 
@@ -269,12 +296,34 @@ mod tests {
         table.started();
         rows(&mut table, &[First]);
         table.hole();
-        table.scanned(2);
+        table.scanned(2, false);
         assert!(table.is_complete());
-        table.scanned(3);
-        assert_eq!(rows(&mut table, &[Incremental, Incremental]), 0);
+        table.scanned(3, false);
+        assert!(!table.is_complete());
+        assert_eq!(rows(&mut table, &[SnapshotMark::Incremental; 2]), 0);
+        table.scanned(3, true);
         assert!(!table.is_complete());
         table.change();
         assert!(table.is_complete());
+    }
+
+    #[test]
+    fn a_complete_table_stays_so_while_it_is_read_again() {
+        let mut by_mark = Snapshot::default();
+        rows(&mut by_mark, &[First, Last]);
+        let mut by_notice = Snapshot::default();
+        by_notice.started();
+        by_notice.scanned(0, false);
+        for mut table in [by_mark, by_notice] {
+            for _ in 0..5 {
+                table.change();
+                rows(&mut table, &[SnapshotMark::Incremental]);
+                assert!(table.is_complete());
+            }
+            table.scanned(1000, true);
+            assert!(table.is_complete());
+            rows(&mut table, &[First]);
+            assert!(!table.is_complete(), "it is read from nothing");
+        }
     }
 }

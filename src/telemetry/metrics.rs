@@ -29,6 +29,8 @@ pub enum Part {
     Registry,
     /// Redis.
     Redis,
+    /// Kafka Connect.
+    Connect,
 }
 
 impl Part {
@@ -38,6 +40,7 @@ impl Part {
             Part::Kafka => "kafka",
             Part::Registry => "registry",
             Part::Redis => "redis",
+            Part::Connect => "connect",
         }
     }
 }
@@ -97,6 +100,10 @@ pub struct Metrics {
     wait_seconds: PerPart<Counter<f64, AtomicU64>>,
     http_requests: Family<StatusLabel, Counter>,
     http_seconds: Histogram,
+    /// 1 while the watched connector and all its tasks are running.
+    pub connector_running: Gauge,
+    /// Times that something failed of the connector was started again.
+    pub connector_restarts: Counter,
     /// HTTP connections open.
     pub http_connections: Gauge,
     /// 1 while another process runs the pipeline and this one follows it.
@@ -166,6 +173,8 @@ impl Metrics {
             wait_seconds: add(r, "wait_seconds", "Seconds spent waiting for a part"),
             http_requests: add(r, "http_requests", "HTTP requests answered"),
             http_seconds: http_seconds.clone(),
+            connector_running: add(r, "connector_running", "1 while the connector is running"),
+            connector_restarts: add(r, "connector_restarts", "Restarts of failed connector tasks"),
             http_connections: add(r, "http_connections", "HTTP connections open"),
             standing_by: add(r, "standing_by", "1 while another process runs the pipeline"),
             duplicates: add(r, "duplicates_dropped", "Records applied before and dropped"),

@@ -140,6 +140,13 @@ impl Deployment {
         self.settings.push((variable, value.into()));
     }
 
+    /// Has viewtide watch the connector from its next start on.
+    pub(crate) fn supervise(&mut self) {
+        let url = format!("http://127.0.0.1:{}", Stack::shared().port("CONNECT_PORT"));
+        self.set("VIEWTIDE_CONNECT_URL", url);
+        self.set("VIEWTIDE_CONNECT_CONNECTOR", self.name.clone());
+    }
+
     /// Where its checkpoints are.
     pub(crate) fn state_folder(&self) -> PathBuf {
         self.folder.join(".local/state").join(&self.name)
@@ -320,6 +327,9 @@ impl Deployment {
         let has_streams = self.folder.join("sql/streams").exists();
         // Unset, the setting takes the folder if there is one; the shop's file names it.
         let kept = settings.lines().filter(|line| has_streams || !line.starts_with("streams ="));
+        // No connector is watched unless a test says so.
+        let watch = ["[connect]", "url = \"http://127.0.0.1:8083\"", "connector ="];
+        let kept = kept.filter(|line| !watch.iter().any(|of_watch| line.starts_with(of_watch)));
         let kept: Vec<_> = kept.collect();
         fs::write(self.folder.join("viewtide.toml"), kept.join("\n")).unwrap();
         if has_streams {

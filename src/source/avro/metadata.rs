@@ -27,7 +27,20 @@ pub struct NotificationDecoder {
     schemas: Vec<(u32, Metadata)>,
 }
 
-/// A flat record with two texts and one list or map.
+/// What a notification says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// What it is about: of an incremental snapshot, the id of the signal that asked for it.
+    pub id: String,
+    /// `Initial Snapshot`, `Incremental Snapshot`, …
+    pub about: String,
+    /// `STARTED`, `IN_PROGRESS`, `TABLE_SCAN_COMPLETED`, `COMPLETED`, …
+    pub kind: String,
+    /// Details by name.
+    pub data: HashMap<String, String>,
+}
+
+/// A flat record with some texts and one list or map.
 #[derive(Debug)]
 struct Metadata {
     schema: Arc<Schema>,
@@ -41,7 +54,8 @@ struct Metadata {
 const FIRST: Slot = 0;
 const SECOND: Slot = 1;
 const INNER: Slot = 2;
-const SLOTS: usize = 3;
+const THIRD: Slot = 3;
+const SLOTS: usize = 4;
 
 impl TransactionDecoder {
     /// A decoder that counts the changes of these tables, each `DATABASE.TABLE`.
@@ -55,7 +69,7 @@ impl TransactionDecoder {
     /// A schema that is not of transaction metadata.
     pub fn add_schema(&mut self, id: u32, text: &str) -> Result<(), Unfit> {
         let item = ["data_collection", "event_count"];
-        let metadata = Metadata::compile(id, text, ["status", "id"], "data_collections", item)?;
+        let metadata = Metadata::compile(id, text, &["status", "id"], "data_collections", item)?;
         self.schemas.push((id, metadata));
         Ok(())
     }
@@ -97,8 +111,8 @@ impl NotificationDecoder {
     /// # Errors
     /// A schema that is not of notifications.
     pub fn add_schema(&mut self, id: u32, text: &str) -> Result<(), Unfit> {
-        let notes = ["type", "aggregate_type"];
-        let metadata = Metadata::compile(id, text, notes, "additional_data", ["", ""])?;
+        let notes = ["type", "aggregate_type", "id"];
+        let metadata = Metadata::compile(id, text, &notes, "additional_data", ["", ""])?;
         self.schemas.push((id, metadata));
         Ok(())
     }
@@ -108,36 +122,57 @@ impl NotificationDecoder {
     /// # Errors
     /// A schema that was not added yet, or a record that cannot be read.
     pub fn decode(&self, value: Option<&[u8]>) -> Result<Decoded, Failure> {
-        let Some((id, metadata, cursor, found)) = walk(&self.schemas, value)? else {
-            return Ok(ignored());
-        };
-        let malformed = |error| Reason::Malformed(Side::Value, id, error);
-        let data = metadata.map(&cursor, found[INNER]).map_err(malformed)?;
-        let data = |name: &str| data.get(name).map(|value| &**value);
+        let Some(news) = self.news(value)? else { return Ok(ignored()) };
+        let data = |name: &str| news.data.get(name).map(String::as_str);
         let table = |name| data(name).and_then(|name| self.tables.get(name)).copied();
-        let initial = text(found[SECOND], &cursor) == "Initial Snapshot";
-        let notice = match &*text(found[FIRST], &cursor) {
-            "IN_PROGRESS" if initial => {
+        let notice = match news.kind.as_str() {
+            "IN_PROGRESS" if news.about == INITIAL => {
                 table("current_collection_in_progress").map(|table| Notice::Started { table })
             }
             "TABLE_SCAN_COMPLETED" if matches!(data("status"), Some("SUCCEEDED" | "EMPTY")) => {
                 let rows = data("total_rows_scanned").and_then(|rows| rows.parse().ok());
-                table("scanned_collection")
-                    .zip(rows)
-                    .map(|(table, rows)| Notice::Scanned { table, rows })
+                let incremental = news.about == INCREMENTAL;
+                table("scanned_collection").zip(rows).map(|(table, rows)| Notice::Scanned {
+                    table,
+                    rows,
+                    incremental,
+                })
             }
             _ => None,
         };
         let content = notice.map_or(Content::Ignored, Content::Notice);
         Ok(Decoded { content, committed_us: 0 })
     }
+
+    /// What a record says, whatever it is about; `None` for a tombstone.
+    ///
+    /// # Errors
+    /// A schema that was not added yet, or a record that cannot be read.
+    pub fn news(&self, value: Option<&[u8]>) -> Result<Option<News>, Failure> {
+        let Some((id, metadata, cursor, found)) = walk(&self.schemas, value)? else {
+            return Ok(None);
+        };
+        let malformed = |error| Reason::Malformed(Side::Value, id, error);
+        let data = metadata.map(&cursor, found[INNER]).map_err(malformed)?;
+        Ok(Some(News {
+            id: text(found[THIRD], &cursor).into_owned(),
+            about: text(found[SECOND], &cursor).into_owned(),
+            kind: text(found[FIRST], &cursor).into_owned(),
+            data: data.into_iter().map(|(n, v)| (n.into_owned(), v.into_owned())).collect(),
+        }))
+    }
 }
+
+/// [`News::about`] a snapshot from nothing.
+const INITIAL: &str = "Initial Snapshot";
+/// [`News::about`] a snapshot that a signal asked for.
+pub const INCREMENTAL: &str = "Incremental Snapshot";
 
 impl Metadata {
     fn compile(
         id: u32,
         text: &str,
-        notes: [&'static str; 2],
+        notes: &[&'static str],
         inner: &'static str,
         item: [&str; 2],
     ) -> Result<Metadata, Unfit> {
@@ -149,12 +184,15 @@ impl Metadata {
             field.map(|field| field.node).ok_or(Unfit::Field { id, field: name })
         };
         let mut builder = Builder::new(Arc::clone(&schema));
-        let (first, second, inner) = (node_of(notes[0])?, node_of(notes[1])?, node_of(inner)?);
+        let slots = [FIRST, SECOND, THIRD];
+        let noted = notes.iter().zip(slots).map(|(name, slot)| Ok((node_of(name)?, slot)));
+        let noted = noted.collect::<Result<Vec<(NodeId, Slot)>, Unfit>>()?;
+        let inner = node_of(inner)?;
         for field in fields {
-            match field.node {
-                node if node == first => drop(builder.note(node, FIRST)),
-                node if node == second => drop(builder.note(node, SECOND)),
-                node => {
+            match noted.iter().find(|(node, _)| *node == field.node) {
+                Some((node, slot)) => drop(builder.note(*node, *slot)),
+                None => {
+                    let node = field.node;
                     if node == inner {
                         builder.mark(INNER);
                     }

@@ -23,7 +23,7 @@ pub use column::Misfit;
 pub use cursor::Malformed;
 pub use envelope::TableDecoder;
 pub use heartbeat::{HEARTBEAT_TABLE, HeartbeatDecoder};
-pub use metadata::{NotificationDecoder, TransactionDecoder};
+pub use metadata::{INCREMENTAL, News, NotificationDecoder, TransactionDecoder};
 pub use schema::SchemaError;
 
 use std::fmt;

@@ -256,9 +256,9 @@ fn notices_tell_what_was_scanned() {
     let (users, empty) = (TableId(0), TableId(1));
     let want = [
         Notice::Started { table: empty },
-        Notice::Scanned { table: empty, rows: 0 },
+        Notice::Scanned { table: empty, rows: 0, incremental: false },
         Notice::Started { table: users },
-        Notice::Scanned { table: users, rows: 20 },
+        Notice::Scanned { table: users, rows: 20, incremental: false },
     ];
     assert_eq!(contents, want.map(Content::Notice));
 }

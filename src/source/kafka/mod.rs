@@ -31,6 +31,7 @@ use crate::telemetry::{Metrics, Readiness};
 pub(crate) use incoming::fingerprint_of;
 use lag::Lag;
 use poll::Thread;
+pub(crate) use topics::end_of as readable_end;
 
 /// Batches that wait to be taken; then the thread waits.
 const BATCHES_WAITING_MAX: usize = 8;

@@ -196,6 +196,22 @@ fn partition_count(consumer: &BaseConsumer, topic: &str) -> Result<usize, NotYet
     Ok(found.map_or(0, |found| found.partitions().len()))
 }
 
+/// The offset behind the last record of a partition that can be read, 0 where there is no topic;
+/// else why that cannot be told. The consumer is one to ask with.
+pub(crate) fn end_of(consumer: &BaseConsumer, partition: &Partition) -> Result<i64, String> {
+    let end = || {
+        if partition_count(consumer, &partition.topic)? == 0 {
+            return Ok(0);
+        }
+        let (low, high) = watermarks(consumer, partition)?;
+        readable_end(consumer, partition, low, high)
+    };
+    end().map_err(|not_yet| match not_yet {
+        NotYet::Wait(reason) => reason,
+        NotYet::Gone(error) | NotYet::Stop(error) => error.to_string(),
+    })
+}
+
 fn watermarks(consumer: &BaseConsumer, partition: &Partition) -> Result<(i64, i64), NotYet> {
     consumer.fetch_watermarks(&partition.topic, partition.number, ANSWER_WAIT).map_err(wait)
 }

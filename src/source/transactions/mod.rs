@@ -605,8 +605,10 @@ impl Sequencer {
                 Notice::Started { table } if queue.spec.role == Role::Table(table) => {
                     queue.snapshot.started();
                 }
-                Notice::Scanned { table, rows } if queue.spec.role == Role::Table(table) => {
-                    queue.snapshot.scanned(rows);
+                Notice::Scanned { table, rows, incremental }
+                    if queue.spec.role == Role::Table(table) =>
+                {
+                    queue.snapshot.scanned(rows, incremental);
                 }
                 Notice::Started { .. } | Notice::Scanned { .. } => {}
             }

@@ -339,8 +339,14 @@ fn completeness_is_reported_once_it_changes() {
     let mut world = World::with(streams, BOUNDS);
     world.push(NOTICES, Content::Notice(Notice::Started { table: TableId(0) }));
     world.push(ORDERS, snapshot(1, SnapshotMark::First)).push(EVENTS, event(1));
-    world.push(NOTICES, Content::Notice(Notice::Scanned { table: TableId(0), rows: 2 }));
-    world.push(NOTICES, Content::Notice(Notice::Scanned { table: TableId(1), rows: 0 }));
+    world.push(
+        NOTICES,
+        Content::Notice(Notice::Scanned { table: TableId(0), rows: 2, incremental: false }),
+    );
+    world.push(
+        NOTICES,
+        Content::Notice(Notice::Scanned { table: TableId(1), rows: 0, incremental: false }),
+    );
     world.changes();
     assert_eq!(world.released.completeness, [(TableId(1), true)]);
     world.push(EVENTS, event(2)).push(ORDERS, snapshot(2, SnapshotMark::Last));

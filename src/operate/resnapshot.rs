@@ -1,0 +1,334 @@
+//! `viewtide resnapshot`: has Debezium read tables again while everything runs.
+//!
+//! The signal goes through a Kafka topic, so that nobody needs to write to MySQL, and the snapshot
+//! is an incremental one: Debezium reads in chunks beside the binlog, and a row that changes
+//! meanwhile is told by its change. Documents stay readable all the while.
+//!
+//! Debezium reads the first chunk on the thread that took the signal, beside the one that follows
+//! the binlog: changes that it sees between reading that chunk and keeping it are lost on it, and
+//! older rows then come behind newer ones. So the first table asked for is the one with the
+//! heartbeat, of which snapshot rows mean nothing; all later chunks are read where the binlog is.
+//!
+//! Before it a `resync` command marks where the tables' topics ended: what comes from there on
+//! says all that is true of them. Rows that were deleted unnoticed are in no snapshot; sweeping
+//! them out can begin from that mark.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::iter;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{Offset, TopicPartitionList};
+use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_schema_by_id};
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use super::commands::Commands;
+use super::{ANSWER_WAIT, OperateError, Progress, client, kafka};
+use crate::change::Partition;
+use crate::config::Config;
+use crate::source::avro::{Failure, HEARTBEAT_TABLE, INCREMENTAL, News, NotificationDecoder};
+use crate::source::command::Order;
+use crate::source::readable_end;
+use crate::sql::plan::{Plan, TableSource};
+
+/// How long Debezium may take to say that it has begun, before it is told what may be wrong.
+const BEGIN_WAIT: Duration = Duration::from_secs(30);
+
+/// How long one wait for a notification lasts before the time is looked at.
+const POLL_WAIT: Duration = Duration::from_millis(200);
+
+/// Has tables read again and waits until documents contain what was read; whether it came to that.
+///
+/// # Errors
+/// A table that no view reads; Kafka, the registry or Redis that cannot be asked.
+pub async fn resnapshot(
+    config: &Config,
+    plan: &Plan,
+    tables: &[String],
+    patience: Duration,
+    out: &mut impl Write,
+) -> Result<bool, OperateError> {
+    let deadline = Instant::now() + patience;
+    let tables = known(plan, tables)?;
+    let mut news = NewsReader::at_the_end(config)?;
+    let mut commands = Commands::open(config).await?;
+    for table in &tables {
+        let partition = Partition { topic: topic_of(config, table), number: 0 };
+        let from = news.end_of(&partition)?;
+        commands.write(&Order::Resync { table: table.clone(), from }).await?;
+    }
+    let id = format!("viewtide-{:032x}", rand::random::<u128>());
+    signal(config, &tables, &id).await?;
+    writeln!(out, "asked debezium to read {} again", list(&tables))?;
+    out.flush()?;
+    let outcome = tokio::task::block_in_place(|| follow(&mut news, &id, deadline, out))?;
+    if outcome == Outcome::Broken {
+        return Ok(false);
+    }
+    let mut ends: BTreeMap<Partition, i64> = BTreeMap::new();
+    for table in &tables {
+        let partition = Partition { topic: topic_of(config, table), number: 0 };
+        let end = news.end_of(&partition)?;
+        ends.insert(partition, end);
+    }
+    let is_past = |meta: &crate::sink::Meta| {
+        ends.iter().all(|(partition, end)| {
+            *end == 0 || meta.positions.get(partition).is_some_and(|at| at.next_offset >= *end)
+        })
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if Progress::new(config, plan)?.wait_for(left, is_past).await?.is_none() {
+        writeln!(out, "the pipeline has not applied it within {} s", patience.as_secs())?;
+        return Ok(false);
+    }
+    writeln!(out, "done: the documents contain what was read")?;
+    Ok(true)
+}
+
+/// What came of the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Complete,
+    Broken,
+}
+
+/// What a snapshot has told so far.
+#[derive(Debug, Default)]
+struct Reading {
+    begun: bool,
+    failed: BTreeSet<String>,
+}
+
+impl Reading {
+    /// Takes a notification; a line to show, and the outcome once that is certain.
+    fn take(&mut self, news: &News) -> (Option<String>, Option<Outcome>) {
+        self.begun = true;
+        let data = |name: &str| news.data.get(name).map_or("", String::as_str);
+        match news.kind.as_str() {
+            "IN_PROGRESS" => {
+                let table = data("current_collection_in_progress");
+                let (last, max) = (data("last_processed_key"), data("maximum_key"));
+                (Some(format!("{table}: read up to {last} of {max}")), None)
+            }
+            "TABLE_SCAN_COMPLETED" => {
+                let (table, rows) = (data("scanned_collection"), data("total_rows_scanned"));
+                match data("status") {
+                    "SUCCEEDED" | "EMPTY" => {
+                        (Some(format!("{table}: all {rows} rows are read")), None)
+                    }
+                    status => {
+                        self.failed.insert(table.to_owned());
+                        (Some(format!("{table}: debezium cannot read it: {status}")), None)
+                    }
+                }
+            }
+            "COMPLETED" if self.failed.is_empty() => (None, Some(Outcome::Complete)),
+            "COMPLETED" => (None, Some(Outcome::Broken)),
+            "ABORTED" => (Some("debezium gave it up".to_owned()), Some(Outcome::Broken)),
+            _ => (None, None),
+        }
+    }
+}
+
+/// Shows what Debezium tells until it has come to an end.
+fn follow(
+    news: &mut NewsReader<'_>,
+    id: &str,
+    deadline: Instant,
+    out: &mut impl Write,
+) -> Result<Outcome, OperateError> {
+    let mut reading = Reading::default();
+    let (asked, mut warned, mut shown) = (Instant::now(), false, String::new());
+    while Instant::now() < deadline {
+        if let Some(news) = news.next()?.filter(|n| n.id == id && n.about == INCREMENTAL) {
+            let (line, outcome) = reading.take(&news);
+            if let Some(line) = line.filter(|line| *line != shown) {
+                writeln!(out, "{line}")?;
+                out.flush()?;
+                shown = line;
+            }
+            if let Some(outcome) = outcome {
+                return Ok(outcome);
+            }
+        }
+        if !reading.begun && !warned && asked.elapsed() > BEGIN_WAIT {
+            writeln!(
+                out,
+                "debezium has not begun: is the connector running, does it read signals from this topic (signal.enabled.channels=kafka, read.only=true), and does it write heartbeats?"
+            )?;
+            out.flush()?;
+            warned = true;
+        }
+    }
+    writeln!(out, "debezium has not come to an end in time; it goes on, and so does the pipeline")?;
+    Ok(Outcome::Broken)
+}
+
+/// The tables by their declared names.
+fn known(plan: &Plan, tables: &[String]) -> Result<BTreeSet<String>, OperateError> {
+    let captured = || plan.tables.iter().filter(|table| table.source == TableSource::Captured);
+    let find = |wanted: &String| {
+        captured().find(|table| table.name == *wanted).map(|table| table.name.clone()).ok_or_else(
+            || OperateError::NoTable {
+                table: wanted.clone(),
+                tables: list(&captured().map(|table| table.name.clone()).collect()),
+            },
+        )
+    };
+    tables.iter().map(find).collect()
+}
+
+/// Writes the signal.
+async fn signal(config: &Config, tables: &BTreeSet<String>, id: &str) -> Result<(), OperateError> {
+    let database = &config.mysql.database;
+    let tables = iter::once(HEARTBEAT_TABLE).chain(tables.iter().map(String::as_str));
+    let collections: Vec<String> =
+        tables.map(|table| format!("{}.{}", literal(database), literal(table))).collect();
+    let body = json!({
+        "id": id,
+        "type": "execute-snapshot",
+        "data": {"data-collections": collections, "type": "INCREMENTAL"},
+    });
+    let failed = kafka(config);
+    let producer: FutureProducer =
+        client(config).set("enable.idempotence", "true").create().map_err(&failed)?;
+    let (topic, body) = (config.kafka.signal_topic(), body.to_string());
+    let record =
+        FutureRecord::to(&topic).partition(0).key(&config.kafka.topic_prefix).payload(&body);
+    match producer.send(record, ANSWER_WAIT).await {
+        Ok(_) => Ok(()),
+        Err((error, _)) => Err(failed(error)),
+    }
+}
+
+/// Debezium takes names as regular expressions.
+fn literal(name: &str) -> String {
+    let escape = |c: char| match c.is_ascii_alphanumeric() || c == '_' {
+        true => c.to_string(),
+        false => format!("\\{c}"),
+    };
+    name.chars().map(escape).collect()
+}
+
+fn topic_of(config: &Config, table: &str) -> String {
+    config.kafka.table_topic(&config.mysql.database, table)
+}
+
+fn list(tables: &BTreeSet<String>) -> String {
+    tables.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads Debezium's notifications.
+struct NewsReader<'c> {
+    config: &'c Config,
+    consumer: BaseConsumer,
+    /// Asks for the ends of other topics.
+    asking: BaseConsumer,
+    decoder: NotificationDecoder,
+    registry: SrSettings,
+}
+
+impl NewsReader<'_> {
+    /// From the end of the topic on.
+    fn at_the_end(config: &Config) -> Result<NewsReader<'_>, OperateError> {
+        let failed = kafka(config);
+        let topic = config.kafka.notification_topic();
+        let mut client = client(config);
+        client
+            .set("group.id", "viewtide-operator")
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .set("allow.auto.create.topics", "false");
+        let consumer: BaseConsumer = client.create().map_err(&failed)?;
+        let (_, end) = consumer.fetch_watermarks(&topic, 0, ANSWER_WAIT).map_err(&failed)?;
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(&topic, 0, Offset::Offset(end)).map_err(&failed)?;
+        consumer.assign(&from).map_err(&failed)?;
+        let asking = client.set("enable.partition.eof", "true").create().map_err(&failed)?;
+        Ok(NewsReader {
+            config,
+            consumer,
+            asking,
+            decoder: NotificationDecoder::new(Default::default()),
+            registry: SrSettings::new(config.registry.url.clone()),
+        })
+    }
+
+    /// The offset behind the last record of a partition; 0 where there is no topic.
+    fn end_of(&self, partition: &Partition) -> Result<i64, OperateError> {
+        readable_end(&self.asking, partition)
+            .map_err(|problem| OperateError::Topic { topic: partition.topic.clone(), problem })
+    }
+
+    /// The next notification, if one comes soon.
+    fn next(&mut self) -> Result<Option<News>, OperateError> {
+        let record = match self.consumer.poll(POLL_WAIT) {
+            None => return Ok(None),
+            Some(Ok(record)) => record,
+            // A broker that is away for a while is waited out.
+            Some(Err(error @ KafkaError::NoMessageReceived)) => {
+                return Err(kafka(self.config)(error));
+            }
+            Some(Err(_)) => return Ok(None),
+        };
+        loop {
+            let unreadable = |why: String| OperateError::Topic {
+                topic: record.topic().to_owned(),
+                problem: format!("has a notification that cannot be read: {why}"),
+            };
+            match self.decoder.news(record.payload()) {
+                Ok(news) => return Ok(news),
+                Err(Failure::Schema(_, id)) => {
+                    let asked = get_schema_by_id(id, &self.registry);
+                    let asked = Handle::current().block_on(asked);
+                    let schema = asked.map_err(|e| OperateError::Registry(e.to_string()))?;
+                    self.decoder
+                        .add_schema(id, &schema.schema)
+                        .map_err(|unfit| unreadable(unfit.to_string()))?;
+                }
+                Err(Failure::Unreadable(it)) => return Err(unreadable(it.reason.to_string())),
+                Err(Failure::Newer(version)) => return Err(unreadable(format!("{version}"))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn news(kind: &str, data: &[(&str, &str)]) -> News {
+        let data = data.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        News { kind: kind.to_owned(), data, ..News::default() }
+    }
+
+    #[test]
+    fn a_snapshot_is_complete_only_if_every_table_was_read() {
+        let scan = |status| {
+            news("TABLE_SCAN_COMPLETED", &[("scanned_collection", "d.t"), ("status", status)])
+        };
+        for (status, outcome) in [
+            ("SUCCEEDED", Outcome::Complete),
+            ("EMPTY", Outcome::Complete),
+            ("NO_PRIMARY_KEY", Outcome::Broken),
+        ] {
+            let mut reading = Reading::default();
+            assert_eq!(reading.take(&news("STARTED", &[])), (None, None));
+            assert_eq!(reading.take(&scan(status)).1, None);
+            assert_eq!(reading.take(&news("COMPLETED", &[])).1, Some(outcome));
+        }
+        let aborted = Reading::default().take(&news("ABORTED", &[]));
+        assert_eq!(aborted.1, Some(Outcome::Broken));
+    }
+
+    #[test]
+    fn names_are_taken_literally() {
+        assert_eq!(literal("order_items"), "order_items");
+        assert_eq!(literal("a.b$"), "a\\.b\\$");
+    }
+}
