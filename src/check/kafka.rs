@@ -189,7 +189,12 @@ fn judge(topic: &Topic, found: Option<&Found>, record_bytes_max: u64) -> Vec<Fin
                 "check that the connector runs, captures this table, and that topic.prefix, provide.transaction.metadata and notification.sink.topic.name are set"
             }
             Role::Events => "create it",
-            Role::Commands => "create it with one partition and retention.ms=-1",
+            Role::Commands => {
+                let text = format!(
+                    "topic {name} does not exist: the first command makes it; better create it now, with one partition and retention.ms=-1"
+                );
+                return vec![Finding::warn(PART, text)];
+            }
         };
         return vec![Finding::fail(PART, format!("topic {name} does not exist: {mend}"))];
     };
@@ -277,7 +282,7 @@ mod tests {
         assert_eq!(levels(Role::Captured, Some(&found(&[0, 0], &good))), [Level::Fail]);
         assert_eq!(levels(Role::Captured, None), [Level::Fail]);
         assert_eq!(levels(Role::Commands, Some(&found(&[0, 0], &good))), [Level::Fail]);
-        assert_eq!(levels(Role::Commands, None), [Level::Fail]);
+        assert_eq!(levels(Role::Commands, None), [Level::Warn]);
         assert_eq!(levels(Role::Events, Some(&found(&[3], &good))), [Level::Warn]);
         for (setting, want) in [
             (("cleanup.policy", "compact,delete"), Level::Fail),

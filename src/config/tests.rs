@@ -124,7 +124,7 @@ fn wrong_files_are_explained() {
         ),
         (
             format!("{GOOD}[kafak]\n"),
-            "viewtide.toml:12: unknown key `kafak`; allowed: api, kafka, limits, mysql, pipeline, redis, registry, state",
+            "viewtide.toml:12: unknown key `kafak`; allowed: api, connect, kafka, limits, mysql, pipeline, redis, registry, state",
         ),
         (
             at(brokers, "brokers = 29092"),
@@ -173,6 +173,14 @@ fn wrong_files_are_explained() {
         (
             format!("{GOOD}[pipeline]\nname = \"..\"\n"),
             "viewtide.toml:13: `pipeline.name` is `..`; allowed: 1 to 64 letters, digits, `-`, `_` or `.`, the first no `.`",
+        ),
+        (
+            format!("{GOOD}[connect]\nurl = \"https://c:8083\"\nconnector = \"c\"\n"),
+            "viewtide.toml:13: `connect.url` is `https://c:8083`; allowed: http://host:port without a slash at the end",
+        ),
+        (
+            format!("{GOOD}[connect]\nurl = \"http://c:8083\"\nconnector = \"\"\n"),
+            "viewtide.toml:14: `connect.connector` is ``; allowed: a connector's name",
         ),
         (
             format!("{GOOD}[state]\ndir = \"\"\n"),

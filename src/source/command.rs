@@ -348,3 +348,54 @@ impl Target {
         Ok(Ok(change))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter() -> LetterPlace {
+        let partition = Partition { topic: "a:b".into(), number: 2 };
+        LetterPlace { partition, offset: 17, fingerprint: u64::MAX - 1 }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for order in [
+            Order::Replay { letter: letter(), key: Some(vec![0, 255]), value: None },
+            Order::Drop { letter: letter() },
+            Order::Resync { table: "orders".into(), from: i64::MAX },
+        ] {
+            let read = Order::parse(&order.to_json("shop")).unwrap();
+            assert_eq!(read, ("shop".to_owned(), order));
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_says_why_and_a_later_version_is_told_apart() {
+        for (text, why) in [
+            ("", "cannot be read: EOF"),
+            ("[1]", "cannot be read"),
+            (r#"{"version":1,"pipeline":"p","command":"dance"}"#, "no command `dance`"),
+            (r#"{"version":1,"pipeline":"p","command":"drop"}"#, "`drop` lacks `fingerprint`"),
+            (r#"{"version":1,"pipeline":"p","command":"resync","table":"t"}"#, "lacks `from`"),
+            (r#"{"version":1,"pipeline":"p","command":"resync","who":1}"#, "unknown field `who`"),
+            (r#"{"version":0,"pipeline":"p","command":"resync"}"#, "`version` is not"),
+            (r#"{"version":1,"pipeline":"p","command":"replay","value":"?"}"#, "`value` is not"),
+        ] {
+            match Order::parse(text.as_bytes()) {
+                Err(Failure::Unreadable(unreadable)) => {
+                    let reason = unreadable.reason.to_string();
+                    assert!(reason.contains(why), "{text}: {reason}");
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        for later in [
+            r#"{"version":2}"#,
+            r#"{"version":2,"pipeline":"p","command":"drop","who":1}"#,
+            r#"{"version":9,"pipeline":"p","command":"drop"}"#,
+        ] {
+            assert!(matches!(Order::parse(later.as_bytes()), Err(Failure::Newer(_))), "{later}");
+        }
+    }
+}
