@@ -44,7 +44,6 @@ async fn a_standby_follows_and_takes_over_where_the_owner_was() {
     second.assert_verified();
 
     // Frozen, it loses the pipeline, and notices when it wakes up.
-    first.start();
     follow(&mut first, &second).await;
     second.signal("-STOP");
     set_total(&first, 8, 13).await;
@@ -57,7 +56,6 @@ async fn a_standby_follows_and_takes_over_where_the_owner_was() {
     first.assert_verified();
 
     // A redis that forgets is the owner's to mend.
-    second.start();
     follow(&mut second, &first).await;
     let _: String = redis.run(&["FLUSHALL"]);
     first.eventually_metric(PUBLISHED, |count| count > f64::from(ORDERS)).await;
@@ -77,7 +75,6 @@ async fn a_standby_follows_and_takes_over_where_the_owner_was() {
     second.assert_verified();
 
     // Told to end, it hands over at once.
-    first.start();
     follow(&mut first, &second).await;
     second.signal("-TERM");
     leads(&mut first).await;

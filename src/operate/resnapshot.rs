@@ -36,6 +36,10 @@ use crate::source::command::Order;
 use crate::source::readable_end;
 use crate::sql::plan::{Plan, TableSource};
 
+/// How often Debezium is asked while it cannot read a table: one error of a statement makes it
+/// leave the table out.
+const TRIES: usize = 3;
+
 /// How long Debezium may take to say that it has begun, before it is told what may be wrong.
 const BEGIN_WAIT: Duration = Duration::from_secs(30);
 
@@ -62,12 +66,18 @@ pub async fn resnapshot(
         let from = news.end_of(&partition)?;
         commands.write(&Order::Resync { table: table.clone(), from }).await?;
     }
-    let id = format!("viewtide-{:032x}", rand::random::<u128>());
-    signal(config, &tables, &id).await?;
-    writeln!(out, "asked debezium to read {} again", list(&tables))?;
-    out.flush()?;
-    let outcome = tokio::task::block_in_place(|| follow(&mut news, &id, deadline, out))?;
-    if outcome == Outcome::Broken {
+    let mut outcome = Outcome::Broken;
+    for _ in 0..TRIES {
+        let id = format!("viewtide-{:032x}", rand::random::<u128>());
+        signal(config, &tables, &id).await?;
+        writeln!(out, "asked debezium to read {} again", list(&tables))?;
+        out.flush()?;
+        outcome = tokio::task::block_in_place(|| follow(&mut news, &id, deadline, out))?;
+        if outcome != Outcome::Broken {
+            break;
+        }
+    }
+    if outcome != Outcome::Complete {
         return Ok(false);
     }
     let mut ends: BTreeMap<Partition, i64> = BTreeMap::new();
@@ -94,7 +104,10 @@ pub async fn resnapshot(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Complete,
+    /// A table could not be read; it may be another time.
     Broken,
+    /// It takes longer than is waited.
+    Late,
 }
 
 /// What a snapshot has told so far.
@@ -166,7 +179,7 @@ fn follow(
         }
     }
     writeln!(out, "debezium has not come to an end in time; it goes on, and so does the pipeline")?;
-    Ok(Outcome::Broken)
+    Ok(Outcome::Late)
 }
 
 /// The tables by their declared names.
