@@ -159,6 +159,8 @@ impl Deployment {
 
     /// The same by a program with arguments that becomes viewtide, as `["nice"]`.
     pub(crate) fn start_by(&mut self, launcher: &[&str]) {
+        let runs = self.viewtide.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none());
+        assert!(!runs, "viewtide runs already");
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = self.command(&["run"]);
         if let [program, arguments @ ..] = launcher {
