@@ -43,6 +43,12 @@ impl Watermarks {
         self.0.get(server).copied().unwrap_or(0)
     }
 
+    /// The last transaction applied of the server of another; that one itself if there is none.
+    pub fn last(&self, of: &Gtid) -> Gtid {
+        let number = self.0.get(&of.server).copied().unwrap_or(of.number);
+        Gtid { server: of.server.clone(), number }
+    }
+
     /// Notes a transaction as applied; watermarks never go back.
     pub fn raise(&mut self, gtid: &Gtid) {
         match self.0.get_mut(&gtid.server) {
@@ -106,13 +112,20 @@ impl FromStr for GtidSet {
         for server in text.split(',').map(str::trim).filter(|server| !server.is_empty()) {
             let (uuid, parts) = server.split_once(':').ok_or_else(bad)?;
             let mut origin: Server = uuid.trim().parse().map_err(|_| bad())?;
+            // Of a tag alone nothing is named: a slip, which must not pass for an empty set.
+            let mut named = false;
             for part in parts.split(':').map(str::trim) {
                 if part.starts_with(|c: char| c.is_ascii_digit()) {
                     let run = parse_run(part).ok_or_else(bad)?;
                     set.entry(origin.clone()).or_default().push(run);
+                    named = true;
                 } else {
                     origin = format!("{}:{part}", uuid.trim()).parse().map_err(|_| bad())?;
+                    named = false;
                 }
+            }
+            if !named {
+                return Err(bad());
             }
         }
         Ok(GtidSet(set))
@@ -142,10 +155,16 @@ impl FromStr for Server {
             Some((uuid, tag)) => (uuid, Some(tag)),
             None => (text, None),
         };
-        if tag.is_some_and(|tag| tag.is_empty() || tag.len() > 32 || tag.contains(':')) {
+        let tag = tag.map(str::to_ascii_lowercase);
+        let is_tag = |tag: &String| {
+            let letters = tag.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric());
+            letters && tag.len() <= 32 && !tag.starts_with(|c: char| c.is_ascii_digit())
+        };
+        if tag.as_ref().is_some_and(|tag| tag.is_empty() || !is_tag(tag)) {
             return Err(bad());
         }
-        Ok(Server { uuid: parse_uuid(uuid).ok_or_else(bad)?, tag: tag.map(Box::from) })
+        let uuid = parse_uuid(uuid).ok_or_else(bad)?;
+        Ok(Server { uuid, tag: tag.map(String::into_boxed_str) })
     }
 }
 
@@ -259,6 +278,16 @@ mod tests {
         for text in ["x", A, &format!("{A}:0"), &format!("{A}:5-3"), &format!("{A}:1-"), "a:1"] {
             assert!(text.parse::<GtidSet>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_set_that_names_nothing_is_a_slip() {
+        const SERVER: &str = "f9922be6-e58e-11f1-8fa9-02fc00000001";
+        for parts in ["x", "-9", "1-9:tag", "tag", "", "tag:x", "a-b:1", "9tag", "1:tag,"] {
+            assert!(format!("{SERVER}:{parts}").parse::<GtidSet>().is_err(), "{parts}");
+        }
+        let lower: GtidSet = format!("{SERVER}:src:5").parse().unwrap();
+        assert_eq!(format!("{SERVER}:SRC:5").parse::<GtidSet>().unwrap(), lower);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::{Cmd, Value};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use warp::http::header::{HeaderName, HeaderValue};
 use warp::reply::Response;
 
@@ -31,6 +31,9 @@ const SET_BYTES_MAX: usize = 16 << 10;
 /// How long a request waits for its transactions unless it says otherwise, and at most, in ms.
 const WAIT_DEFAULT: u64 = 1_000;
 pub(super) const WAIT_MAX: u64 = 10_000;
+
+/// How long Redis may take to say where a view is, also past the end of the wait.
+const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// How long a request waits before it asks again where a view is.
 const LOOK: Duration = Duration::from_millis(3);
@@ -171,7 +174,12 @@ impl Waiting {
     ) -> Result<Result<(), Position>, Unavailable> {
         let deadline = Instant::now() + after.wait;
         loop {
-            let position = self.look(reader, view.place).await?;
+            let looking = self.look(reader, view.place);
+            let Ok(position) = timeout_at(deadline.max(Instant::now() + LOOK_MAX), looking).await
+            else {
+                return Err(Unavailable::late());
+            };
+            let position = position?;
             if position.contains(after) {
                 return Ok(Ok(()));
             }

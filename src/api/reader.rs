@@ -48,6 +48,13 @@ pub(super) struct Reader {
 #[error("{0}")]
 pub(super) struct Unavailable(String);
 
+impl Unavailable {
+    /// Redis takes too long.
+    pub(super) fn late() -> Unavailable {
+        Unavailable("redis takes too long to answer".to_owned())
+    }
+}
+
 /// What was read, and where the view was at that moment or before.
 #[derive(Debug)]
 pub(super) struct At<T> {

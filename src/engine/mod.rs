@@ -203,6 +203,11 @@ impl Engine {
         self.documents[usize::from(view.0)].forget_published();
     }
 
+    /// Forgets the fan-outs of a view, found or begun: all its documents are assembled anew.
+    pub fn forget_fanouts(&mut self, view: ViewId) {
+        self.fanouts.forget(view);
+    }
+
     /// Rows held of a table.
     pub fn rows(&self, table: TableId) -> usize {
         self.tables[usize::from(table.0)].len()

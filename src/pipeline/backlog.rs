@@ -21,6 +21,10 @@ const CHUNKS_PER_STORE: u32 = 16;
 /// no memory by the document.
 const KEYS_MAX: usize = 64 << 10;
 
+/// Most fan-outs due. With more the whole fill of a view is due instead; the engine remembers where
+/// it is in a few times as many.
+const FANOUTS_MAX: usize = 256;
+
 /// Work due, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
@@ -100,12 +104,19 @@ impl Backlog {
         }
     }
 
-    /// Puts a fan-out last, unless it is due already and not begun.
+    /// Puts a fan-out last, unless it is due already and not begun; all of its view's documents,
+    /// when there are too many.
     pub(super) fn fan_out(&mut self, fanout: Fanout) {
+        let view = fanout.view;
         let work = Work::Fanout(fanout);
-        if !self.work.contains(&work) {
-            self.changed = true;
-            self.work.push_back(work);
+        if self.work.contains(&work) {
+            return;
+        }
+        self.changed = true;
+        self.work.push_back(work);
+        let due = self.work.iter().filter(|work| matches!(work, Work::Fanout(_)));
+        if due.count() > FANOUTS_MAX {
+            self.fill(view);
         }
     }
 
@@ -116,6 +127,9 @@ impl Backlog {
         let entries = self.work.len();
         let chunk = match work {
             Work::Fill { view, after } => {
+                if after.is_none() {
+                    engine.forget_fanouts(view);
+                }
                 let keys = engine.keys_after(view, after.as_ref(), max);
                 let until = if keys.len() < max { None } else { keys.last().cloned() };
                 if let Some(last) = &until {
@@ -273,6 +287,19 @@ mod tests {
             engine.apply(Change { table: TableId(0), op: Op::Upsert(row.finish()) });
         }
         engine
+    }
+
+    #[test]
+    fn too_many_fan_outs_are_a_fill() {
+        let mut backlog = Backlog::default();
+        for number in 0..=FANOUTS_MAX as i64 {
+            let fanout = Fanout { view: VIEW, node: NodeId(0), key: key(number), cursor: None };
+            assert!(!backlog.fills(VIEW));
+            assert_eq!(backlog.len(), number as usize);
+            backlog.fan_out(fanout);
+        }
+        assert!(backlog.fills(VIEW));
+        assert_eq!(backlog.len(), 1);
     }
 
     #[test]

@@ -41,7 +41,7 @@ use crate::change::Positions;
 use crate::config::Config;
 use crate::dial::{DialError, Dialer};
 use crate::gtid::Watermarks;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Keyspace, ViewState};
 use crate::sink::{Meta, Redis, Step, Store};
 use crate::source::record::PartitionId;
 use crate::source::transactions::{Released, SequenceError, Sequencer};
@@ -260,6 +260,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         }
         self.look_at = None;
         self.sequencer.succeed(&targets);
+        views::trust_former_run(self.sequencer.specs_mut(), &self.plan, &self.claimed);
         if !self.sequencer.is_replaying() {
             self.take_over();
         }
@@ -378,24 +379,21 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     /// The state is what Redis' positions say: goes on where the former run stopped. Views whose
     /// documents are of another definition, or were never published, are filled by the next step.
     fn take_over(&mut self) {
-        let due: Vec<ViewId> = self.views.due();
         let mended = stale::mended(&self.plan, &self.sequencer, &self.claimed);
-        let current = |view: ViewId| {
-            if mended.contains(&view) {
-                return None;
+        let mut due: Vec<ViewId> = self.views.due();
+        due.retain(|view| !mended.contains(view));
+        let keep = |view| due.contains(&view) && self.current(view).is_some();
+        let stored = self.claimed.backlog.as_ref();
+        match stored.map(|text| Backlog::from_text(text, &self.plan, keep)) {
+            Some(Some(backlog)) => self.publisher.backlog = backlog,
+            Some(None) => {
+                warn!("the stored backlog is not readable; every view is filled again");
+                start::distrust(&mut self.claimed);
             }
-            let stored = self.claimed.views.get(&self.plan.view(view).name);
-            stored.filter(|stored| self.views.is_current(view, stored))
-        };
-        if let Some(text) = &self.claimed.backlog {
-            let keep = |view| due.contains(&view) && current(view).is_some();
-            match Backlog::from_text(text, &self.plan, keep) {
-                Some(backlog) => self.publisher.backlog = backlog,
-                None => warn!("the stored backlog is not readable; every view is filled again"),
-            }
+            None => {}
         }
         let stages = due.into_iter().filter_map(|view| {
-            let stored = current(view)?;
+            let stored = self.current(view)?;
             match (stored.complete, self.publisher.backlog.fills(view)) {
                 (_, true) => Some((view, Stage::Filling)),
                 (true, false) => Some((view, Stage::Complete)),
@@ -412,6 +410,12 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         stale::count(&self.metrics, &self.sequencer);
         let (rows, positions) = (self.rows(), self.sequencer.positions().len());
         info!(rows, positions, "the state is where redis is; publishing from here on");
+    }
+
+    /// What Redis holds of a view, if that is of its present definition.
+    fn current(&self, view: ViewId) -> Option<&ViewState> {
+        let stored = self.claimed.views.get(&self.plan.view(view).name)?;
+        self.views.is_current(view, stored).then_some(stored)
     }
 
     /// After Redis lost data or went back: claims it again, tells it where the state is, and fills

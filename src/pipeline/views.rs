@@ -37,7 +37,11 @@ struct Status {
 
 /// A former run published a view of this definition, which none does before all events of its
 /// streams were applied: what came since need not be there first.
-pub(super) fn trust_former_run(specs: &mut [PartitionSpec], plan: &Plan, meta: &Meta) {
+pub(super) fn trust_former_run<'a>(
+    specs: impl IntoIterator<Item = &'a mut PartitionSpec>,
+    plan: &Plan,
+    meta: &Meta,
+) {
     let is_published =
         |view: &View| meta.views.get(&view.name).is_some_and(|s| s.fingerprint == view.fingerprint);
     for spec in specs {

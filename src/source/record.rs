@@ -131,11 +131,6 @@ impl Content {
             _ => None,
         }
     }
-
-    /// Whether it is unreadable to the point that it may be a change of any transaction.
-    pub fn is_lost(&self) -> bool {
-        matches!(self, Content::Hole(hole) if hole.place.is_none())
-    }
 }
 
 /// What can be told of an unreadable record.

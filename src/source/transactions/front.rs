@@ -1,6 +1,7 @@
 //! The transaction whose turn it is: what of it has arrived, and its release.
 
 use super::orders::Orders;
+use super::queue::Standing;
 use super::{Released, SequenceError, Sequencer};
 use crate::gtid::Gtid;
 use crate::source::record::{Content, PartitionId};
@@ -73,8 +74,33 @@ impl Sequencer {
             self.front = Some(front);
             return Ok(Progress::Blocked);
         }
+        self.check_order(&front.gtid)?;
         self.take_transaction(topic, front, into);
         Ok(Progress::Released)
+    }
+
+    /// No earlier transaction of the same server may be left: its end did not come.
+    fn check_order(&self, gtid: &Gtid) -> Result<(), SequenceError> {
+        for queue in &self.queues {
+            let Some(head) = queue.records.front() else { continue };
+            if let Some(place) = head.content.place()
+                && place.gtid.server == gtid.server
+                && place.gtid.number < gtid.number
+                && queue.standing(place, &self.watermarks) == Standing::New
+            {
+                return Err(queue.end_missing(place, head.offset, gtid));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the end of a transaction is there.
+    fn has_end(&self, gtid: &Gtid) -> bool {
+        let queue = self.transactions.map(|topic| &self.queues[topic.index()]);
+        queue.is_some_and(|queue| {
+            let mut records = queue.records.iter();
+            records.any(|r| matches!(&r.content, Content::End(end) if end.gtid == *gtid))
+        })
     }
 
     /// Makes room where a transaction waits for changes of a paused partition. Where there is none
@@ -135,6 +161,7 @@ impl Sequencer {
     ) -> Result<(), SequenceError> {
         let queue = &mut self.queues[need.partition.index()];
         need.cursor = need.cursor.max(queue.head_number());
+        let mut follower = None;
         while need.is_open() {
             let record = queue.numbered(need.cursor);
             let offset = record.map_or(queue.end(), |record| record.offset);
@@ -145,30 +172,32 @@ impl Sequencer {
             }
             let Some(record) = record else { break };
             if let Some(place) = record.content.place() {
-                if place.gtid == *gtid && need.found.insert(place.table_order) {
-                    need.behind_last = need.cursor + 1;
-                } else if place.gtid == *gtid || queue.has_applied(place, &self.watermarks) {
-                    queue.ignore(need.cursor);
-                    into.duplicates += 1;
-                } else if self.watermarks.covers(&place.gtid) {
-                    // What an earlier transaction went without.
-                } else if place.gtid.server == gtid.server && place.gtid.number < gtid.number {
-                    return Err(SequenceError::EndMissing {
-                        gtid: Box::new(place.gtid.clone()),
-                        later: Box::new(gtid.clone()),
-                        topic: queue.spec.partition.topic.clone(),
-                        offset,
-                    });
-                } else {
-                    need.lost = true;
-                    break;
+                let same_server = place.gtid.server == gtid.server;
+                match queue.standing(place, &self.watermarks) {
+                    _ if place.gtid == *gtid && need.found.insert(place.table_order) => {
+                        need.behind_last = need.cursor + 1;
+                    }
+                    Standing::New if place.gtid != *gtid => {
+                        if same_server && place.gtid.number < gtid.number {
+                            return Err(queue.end_missing(place, offset, gtid));
+                        }
+                        follower = Some(place.gtid.clone());
+                        break;
+                    }
+                    Standing::New | Standing::Applied => {
+                        queue.ignore(need.cursor);
+                        into.duplicates += 1;
+                    }
+                    Standing::Late => {}
+                    Standing::Unended => return Err(queue.end_missing(place, offset, gtid)),
                 }
             }
             need.cursor += 1;
         }
-        if need.is_open() && need.lacks() <= queue.holes() {
-            need.lost = true;
-            need.behind_last = need.cursor;
+        // What follows in the binlog is here, so nothing before it comes any more. That another
+        // server's change follows is known once its end is there, too.
+        if let Some(follower) = follower {
+            need.lost = follower.server == gtid.server || self.has_end(&follower);
         }
         self.update_flow(need.partition);
         Ok(())

@@ -19,10 +19,10 @@
 //! connector sends twice in its middle is told, too.
 //!
 //! Some tables may never get all changes of a transaction, because a record was lost or is a dead
-//! letter that does not tell its transaction. The latter is assumed where dead letters stand since
-//! the table's transaction before; the former is certain once a change of a later transaction
+//! letter that does not tell its transaction. That is certain once a change of a later transaction
 //! stands where one is missing. Then what is there is applied, and counted. Should the change come
-//! after all, it is applied by itself.
+//! after all, it is applied by itself. A change whose transaction has no end, although a later one
+//! has, stops everything: no watermark may claim it.
 //!
 //! What is released depends on the records alone, never on how the reading of partitions
 //! interleaves. A former run's positions are replayed to exactly: until all of them are reached,
@@ -60,7 +60,7 @@ use super::snapshot::Snapshot;
 use crate::gtid::{Gtid, Watermarks};
 use front::{Front, Progress};
 use orders::Latest;
-use queue::Queue;
+use queue::{Queue, Standing};
 
 /// Limits of what is held in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +128,6 @@ pub struct AppliedPartition {
     seen: Watermarks,
     #[serde(default)]
     latest: Latest,
-    #[serde(default)]
-    holes: u64,
     #[serde(default)]
     letters: Letters,
 }
@@ -290,7 +288,7 @@ impl Sequencer {
         // Neither a backlog of events nor one of transactions may starve the other.
         let mut progress = Progress::Blocked;
         if self.turn.is_multiple_of(2) {
-            self.release_run(into);
+            self.release_run(into)?;
         } else {
             progress = self.release_front(into)?;
         }
@@ -298,7 +296,7 @@ impl Sequencer {
             if self.turn.is_multiple_of(2) {
                 progress = self.release_front(into)?;
             } else {
-                self.release_run(into);
+                self.release_run(into)?;
             }
         }
         if into.records == before && progress == Progress::Blocked {
@@ -369,6 +367,12 @@ impl Sequencer {
         &self.queues[id.index()].spec.partition
     }
 
+    /// The partitions in the order of their ids, to be told more of.
+    pub fn specs_mut(&mut self) -> impl Iterator<Item = &mut PartitionSpec> {
+        self.recheck = true;
+        self.queues.iter_mut().map(|queue| &mut queue.spec)
+    }
+
     /// The partitions in the order of their ids, with what they hold.
     pub fn specs(&self) -> impl Iterator<Item = &PartitionSpec> {
         self.queues.iter().map(|queue| &queue.spec)
@@ -404,32 +408,39 @@ impl Sequencer {
     }
 
     /// Takes records without a transaction, and duplicates, off the heads.
-    fn release_run(&mut self, into: &mut Released) {
+    fn release_run(&mut self, into: &mut Released) -> Result<(), SequenceError> {
         let mut left = self.bounds.run_records_max;
         let count = self.queues.len();
         for step in 0..count {
             let id = PartitionId(((self.turn / 2 + step) % count) as u16);
-            while left > 0 && self.head_is_free(id) {
+            while left > 0 && self.head_is_free(id)? {
                 self.take_head(id, 0, into);
                 left -= 1;
             }
         }
         into.changes.extend(self.scratch.drain(..).map(|(_, change)| change));
+        Ok(())
     }
 
     /// Whether the head of a queue may be applied or dropped by itself.
-    fn head_is_free(&self, id: PartitionId) -> bool {
+    fn head_is_free(&self, id: PartitionId) -> Result<bool, SequenceError> {
         let queue = &self.queues[id.index()];
-        let Some(head) = queue.records.front() else { return false };
+        let Some(head) = queue.records.front() else { return Ok(false) };
         if self.replaying && queue.is_beyond_target(head.offset) {
-            return false;
+            return Ok(false);
         }
         if let Some(place) = head.content.place() {
-            // A former run may have applied it in a part.
-            let in_part = self.replaying && self.is_past_last_end();
-            return in_part || self.watermarks.covers(&place.gtid);
+            return match queue.standing(place, &self.watermarks) {
+                // A former run applied it in a part.
+                Standing::New => Ok(self.replaying && self.is_past_last_end()),
+                Standing::Applied | Standing::Late => Ok(true),
+                Standing::Unended => {
+                    let later = self.watermarks.last(&place.gtid);
+                    Err(queue.end_missing(place, head.offset, &later))
+                }
+            };
         }
-        match &head.content {
+        Ok(match &head.content {
             Content::Command(command) => command
                 .follows()
                 .is_none_or(|(of, offset)| self.queues[of.index()].position.next_offset > offset),
@@ -437,7 +448,7 @@ impl Sequencer {
             // What the set names is applied once the transaction that brought it is.
             Content::Executed { gtid, .. } => self.watermarks.covers(gtid),
             _ => true,
-        }
+        })
     }
 
     /// Whether every transaction that a former run completed is applied.
@@ -457,7 +468,7 @@ impl Sequencer {
         if let Role::Stream(_) = queue.spec.role {
             self.recheck |= queue.position.next_offset >= queue.spec.end_at_start;
         }
-        let is_applied = |place| queue.has_applied(place, &self.watermarks);
+        let is_applied = |place| queue.standing(place, &self.watermarks) == Standing::Applied;
         if record.content.place().is_some_and(is_applied) {
             into.duplicates += 1;
             return;
@@ -496,7 +507,6 @@ impl Sequencer {
                         queue.snapshot.change();
                     }
                     None => {
-                        queue.holes += 1;
                         queue.snapshot.hole();
                         self.recheck = true;
                     }
@@ -507,7 +517,9 @@ impl Sequencer {
             }
             Content::Command(command) => self.obey(*command, order, into),
             Content::Notice(notice) => self.note(notice),
-            Content::Executed { set, .. } => {
+            Content::Executed { gtid, .. } if queue.seen.covers(&gtid) => into.duplicates += 1,
+            Content::Executed { gtid, set } => {
+                queue.seen.raise(&gtid);
                 into.executed = Some(set);
                 into.committed_us = into.committed_us.max(committed_us);
             }

@@ -13,7 +13,8 @@ impl Orders {
     /// False if the number was in already.
     pub(super) fn insert(&mut self, order: u64) -> bool {
         let at = self.0.partition_point(|&(_, last)| last.saturating_add(1) < order);
-        let follows = self.0.get(at + 1).is_some_and(|&(first, _)| first == order + 1);
+        let follows =
+            self.0.get(at + 1).is_some_and(|&(first, _)| first == order.saturating_add(1));
         match self.0.get_mut(at) {
             Some((first, last)) if (*first..=*last).contains(&order) => return false,
             Some((_, last)) if *last + 1 == order && follows => {
@@ -21,7 +22,7 @@ impl Orders {
                 self.0[at].1 = end;
             }
             Some((_, last)) if *last + 1 == order => *last = order,
-            Some((first, _)) if *first == order + 1 => *first = order,
+            Some((first, _)) if *first == order.saturating_add(1) => *first = order,
             _ => self.0.insert(at, (order, order)),
         }
         true
@@ -37,7 +38,8 @@ impl Orders {
     }
 }
 
-/// Most transactions that a table goes without changes of before it waits for one.
+/// Most transactions remembered that went without changes of a table. Each is followed by another
+/// change in the topic, so what comes of an older one was sent again.
 const INCOMPLETE_MAX: usize = 64;
 
 /// Which changes of a table are applied, transaction by transaction: of the latest one, and of those
@@ -65,11 +67,7 @@ impl Latest {
         if self.orders(gtid).is_none() {
             self.0.push((gtid.clone(), Orders::default()));
         }
-    }
-
-    /// Whether another may go without.
-    pub(super) fn has_room(&self) -> bool {
-        self.0.len() < INCOMPLETE_MAX
+        self.0.drain(..self.0.len().saturating_sub(INCOMPLETE_MAX));
     }
 
     /// What is applied of a transaction, if it is one of these.

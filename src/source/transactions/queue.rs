@@ -5,11 +5,24 @@ use std::collections::VecDeque;
 use crate::change::Position;
 
 use super::orders::{Latest, Orders};
-use super::{AppliedPartition, Bounds, Flow};
+use super::{AppliedPartition, Bounds, Flow, SequenceError};
 use crate::gtid::{Gtid, Watermarks};
 use crate::source::letters::Letters;
 use crate::source::record::{Content, PartitionSpec, Place, Record, Role};
 use crate::source::snapshot::Snapshot;
+
+/// What a change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Its transaction is not applied yet, or not all of it.
+    New,
+    /// It is applied: this one was sent twice.
+    Applied,
+    /// Its transaction went without it.
+    Late,
+    /// Transactions after its own are applied, and nothing of its own: whose end never came.
+    Unended,
+}
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -23,11 +36,6 @@ pub(super) struct Queue {
     /// Transactions of which the table has seen a change or a TRUNCATE.
     pub(super) seen: Watermarks,
     pub(super) latest: Latest,
-    /// Dead letters applied since the last transaction with changes of the table ended. How the
-    /// reading interleaved decides it: it matters for when something is applied, not for what.
-    pub(super) holes: u64,
-    /// Dead letters that wait.
-    waiting_holes: u64,
     /// Dead letters that stand open.
     pub(super) letters: Letters,
     /// Records that ever left: the number of the head, which does not change as others leave.
@@ -47,8 +55,6 @@ impl Queue {
             snapshot: applied.snapshot,
             seen: applied.seen,
             latest: applied.latest,
-            holes: applied.holes,
-            waiting_holes: 0,
             letters: applied.letters,
             taken: 0,
             paused: false,
@@ -59,7 +65,6 @@ impl Queue {
 
     pub(super) fn push(&mut self, record: Record) {
         self.bytes += record.bytes as usize;
-        self.waiting_holes += u64::from(record.content.is_lost());
         self.records.push_back(record);
     }
 
@@ -68,7 +73,6 @@ impl Queue {
         let record = self.records.pop_front()?;
         self.bytes -= record.bytes as usize;
         self.taken += 1;
-        self.waiting_holes -= u64::from(record.content.is_lost());
         self.position =
             Position { next_offset: record.offset + 1, fingerprint: record.fingerprint };
         Some(record)
@@ -81,16 +85,28 @@ impl Queue {
             snapshot: self.snapshot.clone(),
             seen: self.seen.clone(),
             latest: self.latest.clone(),
-            holes: self.holes,
             letters: self.letters.clone(),
         }
     }
 
-    /// Whether a change is applied, given up to where all transactions are.
-    pub(super) fn has_applied(&self, place: &Place, watermarks: &Watermarks) -> bool {
+    /// What a change is, given up to where all transactions are applied.
+    pub(super) fn standing(&self, place: &Place, watermarks: &Watermarks) -> Standing {
         match self.latest.orders(&place.gtid) {
-            Some(orders) => orders.contains(place.table_order),
-            None => watermarks.covers(&place.gtid),
+            Some(orders) if orders.contains(place.table_order) => Standing::Applied,
+            _ if !watermarks.covers(&place.gtid) => Standing::New,
+            Some(_) => Standing::Late,
+            None if self.seen.covers(&place.gtid) => Standing::Applied,
+            None => Standing::Unended,
+        }
+    }
+
+    /// The error that a change's transaction has not ended though a later one has.
+    pub(super) fn end_missing(&self, place: &Place, offset: i64, later: &Gtid) -> SequenceError {
+        SequenceError::EndMissing {
+            gtid: Box::new(place.gtid.clone()),
+            later: Box::new(later.clone()),
+            topic: self.spec.partition.topic.clone(),
+            offset,
         }
     }
 
@@ -161,16 +177,11 @@ impl Queue {
         self.extended = true;
     }
 
-    /// Dead letters that may be changes of the transaction that is the table's next.
-    pub(super) fn holes(&self) -> u64 {
-        if self.latest.has_room() { self.holes + self.waiting_holes } else { 0 }
-    }
-
     /// The transaction is applied: back to the usual bound. What it went without may still come.
     pub(super) fn end_transaction(&mut self, gtid: &Gtid, incomplete: bool) {
         self.extended = false;
-        self.holes = 0;
         if incomplete {
+            self.seen.raise(gtid);
             self.latest.miss(gtid);
         }
     }

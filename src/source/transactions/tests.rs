@@ -221,50 +221,72 @@ fn a_lost_change_is_certain_once_a_later_one_stands_there() {
     assert_eq!(world.changes(), [21]);
 }
 
-/// Wherever it stands, and whatever was applied before its transaction ended.
-#[test]
-fn a_dead_letter_counts_for_the_transaction_that_lacks_a_change() {
-    for (at, early) in [(0, true), (0, false), (1, true), (1, false), (2, false)] {
-        let mut world = World::new();
-        let mut records = vec![row(1, 1, 1, upsert(0, 11)), row(1, 3, 3, upsert(0, 13))];
-        records.insert(at, hole(None));
-        for record in records {
-            world.push(ORDERS, record);
-            if early {
-                assert!(world.changes().is_empty());
-            }
-        }
-        world.push(TRANSACTIONS, end(1, &[(ORDERS, 3), (ITEMS, 1)]));
-        assert!(world.changes().is_empty(), "nothing is known to be lost of the other table");
-        world.push(ITEMS, row(1, 4, 1, upsert(1, 14)));
-        assert_eq!(world.changes(), [11, 13, 14], "{at} {early}");
-        assert_eq!(world.released.incomplete, 1);
-        assert_eq!(world.sequencer.held(), (0, 0));
-        // It was another's; and it counts once.
-        world.push(ORDERS, row(1, 2, 2, upsert(0, 12)));
-        world.push(ORDERS, row(1, 3, 3, upsert(0, 13)));
-        assert_eq!(world.changes(), [12]);
-        world.push(TRANSACTIONS, end(2, &[(ORDERS, 1)]));
-        assert!(world.changes().is_empty());
-    }
-}
-
-/// Also when nothing of the table was applied, and after a start from there.
+/// Also after a start from there.
 #[test]
 fn what_a_transaction_went_without_is_applied_when_it_comes() {
     let mut world = World::new();
     world.push(ORDERS, row(1, 1, 1, upsert(0, 1)));
     world.push(TRANSACTIONS, end(1, &[(ORDERS, 1)]));
-    world.push(ORDERS, hole(None));
+    world.push(ORDERS, row(3, 1, 1, upsert(0, 3)));
     world.push(TRANSACTIONS, end(2, &[(ORDERS, 1)]));
     assert_eq!(world.changes(), [1]);
     assert_eq!(world.sequencer.watermarks().number(&gtid(2).server), 2);
     let applied = world.sequencer.applied();
     world.sequencer = Sequencer::new(Arc::default(), specs(), &applied, BOUNDS);
+    world.next[ORDERS.index()] = 1;
     world.push(ORDERS, row(2, 1, 1, upsert(0, 2)));
     world.push(ORDERS, row(3, 1, 1, upsert(0, 3)));
     world.push(TRANSACTIONS, end(3, &[(ORDERS, 1)]));
     assert_eq!(world.changes(), [2, 3]);
+}
+
+/// Whether its change is there before a later transaction is applied or comes afterwards.
+#[test]
+fn a_change_whose_end_was_lost_is_no_duplicate() {
+    for early in [true, false] {
+        let mut world = World::new();
+        let change = || row(1, 1, 1, upsert(0, 1));
+        if early {
+            world.push(ORDERS, change());
+        }
+        world.push(TRANSACTIONS, hole(None)).push(TRANSACTIONS, end(2, &[]));
+        if !early {
+            assert!(world.changes().is_empty());
+            world.push(ORDERS, change());
+        }
+        let error = world.error();
+        assert!(matches!(&error, SequenceError::EndMissing { offset: 0, .. }), "{error}");
+    }
+}
+
+/// Of another server nothing is certain before its end is there: it may lie before.
+#[test]
+fn another_servers_change_proves_nothing_without_its_end() {
+    let other =
+        || Gtid { server: "00000000-0000-0000-0000-000000000002".parse().unwrap(), number: 5 };
+    let place = Place { gtid: other(), total_order: 1, table_order: 1 };
+    let mut world = World::new();
+    world.push(ORDERS, Content::Row { place, change: upsert(0, 5) });
+    world.push(TRANSACTIONS, end(1, &[(ORDERS, 1)]));
+    assert!(world.changes().is_empty());
+    assert_eq!(world.sequencer.watermarks(), &Watermarks::default());
+    let counts = vec![(ORDERS, 1)];
+    world.push(TRANSACTIONS, Content::End(Box::new(TransactionEnd { gtid: other(), counts })));
+    assert_eq!(world.changes(), [5]);
+    assert_eq!(world.released.incomplete, 1);
+}
+
+#[test]
+fn a_heartbeat_that_is_sent_again_tells_nothing() {
+    let mut specs = specs();
+    specs[1].role = Role::Heartbeats;
+    let mut world = World::with(specs, BOUNDS);
+    let beat =
+        |number| Content::Executed { gtid: gtid(number), set: format!("set {number}").into() };
+    world.push(TRANSACTIONS, end(1, &[])).push(TRANSACTIONS, end(2, &[]));
+    world.push(ITEMS, beat(1)).push(ITEMS, beat(2)).push(ITEMS, beat(1));
+    world.changes();
+    assert_eq!(world.released.executed.as_deref(), Some("set 2"));
 }
 
 #[test]
