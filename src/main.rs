@@ -280,6 +280,10 @@ async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> Ex
     let metrics = Arc::new(Metrics::new());
     let readiness = Readiness::new();
     let (end, ending) = watch::channel(false);
+    let signalled = match signals() {
+        Ok(signalled) => tokio::spawn(signalled),
+        Err(error) => return fail(&format!("cannot listen for signals: {error}")),
+    };
     let api = if serve {
         match bind(config, &plan, &readiness, &metrics).await {
             Ok((api, listener)) => Some(tokio::spawn(api.serve(listener, ended(ending.clone())))),
@@ -288,7 +292,6 @@ async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> Ex
     } else {
         None
     };
-    let signalled = tokio::spawn(wait_for_signal());
     let code = if process {
         if let Some(connect) = config.connect.clone() {
             let (metrics, readiness) = (Arc::clone(&metrics), readiness.clone());
@@ -365,16 +368,16 @@ async fn ended(mut ending: watch::Receiver<bool>) {
     drop(ending.wait_for(|end| *end).await);
 }
 
-/// SIGTERM or SIGINT.
-async fn wait_for_signal() {
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: stopping"),
-        _ = tokio::signal::ctrl_c() => info!("interrupted: stopping"),
-    }
+/// Listens for SIGTERM and SIGINT from here on; completes with the first.
+fn signals() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => info!("interrupted: stopping"),
+        }
+    })
 }
 
 fn fail(reason: &str) -> ExitCode {
