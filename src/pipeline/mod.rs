@@ -422,6 +422,9 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     /// every view that may be published. False when the process is to end.
     async fn refill(&mut self) -> Result<bool, PipelineError> {
         let Some(meta) = self.writer.claim(self.claimed.epoch).await? else { return Ok(false) };
+        if self.is_overtaken(&meta) {
+            return Err(PipelineError::Fenced { epoch: meta.epoch - 1 });
+        }
         self.claimed = meta;
         start::distrust(&mut self.claimed);
         if self.sequencer.is_replaying() {
@@ -445,6 +448,19 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             // It went back once more: the caller's next step or renewal finds the same.
             Settled::Rewound => Ok(true),
         }
+    }
+
+    /// Whether Redis was told of records that are neither applied here nor on their way. It went
+    /// back behind the claim of this process, and a former owner, to whom it belonged again, went
+    /// further: what readers saw of that must not be taken back.
+    fn is_overtaken(&self, meta: &Meta) -> bool {
+        let positions = self.sequencer.positions();
+        let mut told = self.sequencer.specs().filter_map(|spec| {
+            let told = meta.positions.get(&spec.partition)?.next_offset;
+            let applied = positions.get(&spec.partition)?.next_offset;
+            Some((told, applied.max(spec.target.map_or(0, |target| target.next_offset))))
+        });
+        told.any(|(told, reached)| told > reached)
     }
 
     /// Tells Redis where the state is, and takes back what it knows of that is not followed any

@@ -241,4 +241,6 @@ pub enum Notice {
         /// By an incremental snapshot.
         incremental: bool,
     },
+    /// All tables were read to their ends.
+    Completed,
 }

@@ -129,6 +129,7 @@ impl NotificationDecoder {
             "IN_PROGRESS" if news.about == INITIAL => {
                 table("current_collection_in_progress").map(|table| Notice::Started { table })
             }
+            "COMPLETED" if news.about == INITIAL => Some(Notice::Completed),
             "TABLE_SCAN_COMPLETED" if matches!(data("status"), Some("SUCCEEDED" | "EMPTY")) => {
                 let rows = data("total_rows_scanned").and_then(|rows| rows.parse().ok());
                 let incremental = news.about == INCREMENTAL;

@@ -259,6 +259,7 @@ fn notices_tell_what_was_scanned() {
         Notice::Scanned { table: empty, rows: 0, incremental: false },
         Notice::Started { table: users },
         Notice::Scanned { table: users, rows: 20, incremental: false },
+        Notice::Completed,
     ];
     assert_eq!(contents, want.map(Content::Notice));
 }

@@ -622,6 +622,7 @@ impl Sequencer {
                 {
                     queue.snapshot.scanned(rows, incremental);
                 }
+                Notice::Completed => queue.snapshot.completed(),
                 Notice::Started { .. } | Notice::Scanned { .. } => {}
             }
         }
