@@ -21,6 +21,7 @@ mod resnapshots;
 mod restarts;
 mod scenarios;
 mod schemas;
+mod simulation;
 mod snapshots;
 mod standby;
 mod supervision;

@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use error::{Failure, SinkError};
 pub use meta::{Meta, MetaError};
 pub use server::Redis;
-pub use step::{STEP_BYTES_MAX, STEP_DOCUMENTS_MAX, Step};
+pub use step::{KeyRange, Put, STEP_BYTES_MAX, STEP_DOCUMENTS_MAX, Step, ViewStep};
 pub use store::{LEASE, NewClaim, Owner, Ownership, Reply, Store, Sweep};
 
 use crate::dial::Dialer;

@@ -34,32 +34,36 @@ pub struct Step {
 }
 
 /// What changes in one view.
-#[derive(Debug, Default)]
-pub(super) struct ViewStep {
+#[derive(Clone, Debug, Default)]
+pub struct ViewStep {
     /// Documents written.
-    pub(super) puts: Vec<Put>,
-    /// Documents removed.
-    pub(super) removed: Vec<Key>,
-    /// Ranges in which nothing else is left.
-    pub(super) ranges: Vec<KeyRange>,
+    pub puts: Vec<Put>,
+    /// Documents removed, behind those written.
+    pub removed: Vec<Key>,
+    /// Ranges in which nothing but the documents written is left.
+    pub ranges: Vec<KeyRange>,
     /// All index entries go first.
-    pub(super) drops_index: bool,
+    pub drops_index: bool,
 }
 
 /// A document written.
-#[derive(Debug)]
-pub(super) struct Put {
-    pub(super) key: Key,
-    body: Vec<u8>,
-    /// Its index members, each after its length.
-    entries: Vec<u8>,
+#[derive(Clone, Debug)]
+pub struct Put {
+    /// Its key.
+    pub key: Key,
+    /// As it is stored.
+    pub body: Vec<u8>,
+    /// Its index members, each after its length (4 bytes, big-endian).
+    pub entries: Vec<u8>,
 }
 
 /// The keys above `after` up to and with `until`; `None` is open.
 #[derive(Clone, Debug)]
-pub(super) struct KeyRange {
-    pub(super) after: Option<Key>,
-    pub(super) until: Option<Key>,
+pub struct KeyRange {
+    /// Below the first.
+    pub after: Option<Key>,
+    /// The last.
+    pub until: Option<Key>,
 }
 
 impl Step {
@@ -90,6 +94,21 @@ impl Step {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.views.is_empty() && self.fields.is_empty()
+    }
+
+    /// What changes in each view.
+    pub fn views(&self) -> &BTreeMap<ViewId, ViewStep> {
+        &self.views
+    }
+
+    /// Views of which nothing is left, by name.
+    pub fn dropped(&self) -> &BTreeSet<String> {
+        &self.dropped
+    }
+
+    /// Fields of `meta` that change; `None` removes.
+    pub fn fields(&self) -> &BTreeMap<String, Option<String>> {
+        &self.fields
     }
 
     /// Sets what stands under a key of a view. Error documents are not found by index.
@@ -269,7 +288,8 @@ impl KeyRange {
         )
     }
 
-    pub(super) fn contains(&self, key: &Key) -> bool {
+    /// Whether a key is in it.
+    pub fn contains(&self, key: &Key) -> bool {
         self.after.as_ref().is_none_or(|after| key > after)
             && self.until.as_ref().is_none_or(|until| key <= until)
     }

@@ -1,0 +1,273 @@
+//! Readers who look at the server after every change of it, and what they must see.
+//!
+//! The positions that stand there say which records are applied. From these records alone the rows
+//! are worked out again, with no regard to how the pipeline does it, and from the rows the
+//! documents:
+//!
+//! - a view that is complete and has no documents due holds exactly these;
+//! - every document at any time shows whole transactions, and none goes back;
+//! - positions do not go back, and what is told as applied is what they say;
+//! - nothing of a view is there before all its tables were complete once, and it is complete only
+//!   while they are.
+//!
+//! Where the server itself lost something, readers begin to compare anew.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::bank::{ACCOUNTS_MV, Bank, Documents, READS, TABLES, VIEWS, version};
+use super::history::{
+    HEARTBEATS, MARK_PARTITIONS, MARKS, NOTIFICATIONS, PARTITIONS, Said, TRANSACTIONS,
+};
+use super::log::{Topics, fingerprint, partition, server};
+use super::store::Contents;
+
+/// Looks at the server.
+pub(super) struct Readers {
+    model: Model,
+    /// The field of each partition's position.
+    fields: Vec<String>,
+    server: String,
+    /// Greatest version seen of each document, by view.
+    seen: [BTreeMap<Vec<u8>, i64>; 2],
+    /// All tables of the view were complete once.
+    admitted: [bool; 2],
+    /// What the documents must be where the model stands.
+    wanted: [Option<Documents>; 2],
+    /// The first thing found wrong.
+    pub(super) wrong: Option<String>,
+}
+
+/// What some records say: of each partition as many as its position has.
+struct Model {
+    topics: Rc<RefCell<Topics>>,
+    next: [usize; PARTITIONS],
+    bank: Bank,
+    /// Changes by table, transaction and number; a TRUNCATE has number 0.
+    changes: BTreeSet<(usize, u64, u64)>,
+    /// Of each table: the snapshot attempt last begun, rows of it, and rows that it has.
+    attempts: [(u32, u64, u64); TABLES],
+    /// A table was found empty.
+    found_empty: [bool; TABLES],
+    /// The last transaction that has ended.
+    applied: u64,
+    /// The last transaction that the server had executed, as the heartbeats tell.
+    executed: u64,
+}
+
+impl Readers {
+    pub(super) fn new(topics: Rc<RefCell<Topics>>) -> Readers {
+        let field = |at| {
+            let partition = partition(at);
+            format!("position:{}:{}", partition.topic, partition.number)
+        };
+        Readers {
+            model: Model::new(topics),
+            fields: (0..PARTITIONS).map(field).collect(),
+            server: server().to_string(),
+            seen: Default::default(),
+            admitted: [false; 2],
+            wanted: [None, None],
+            wrong: None,
+        }
+    }
+
+    /// Looks at what there is now.
+    pub(super) fn look(&mut self, contents: &Contents) {
+        if self.wrong.is_none()
+            && let Err(wrong) = self.check(contents)
+        {
+            self.wrong = Some(wrong);
+        }
+    }
+
+    /// Looks at a server that lost something.
+    pub(super) fn look_again(&mut self, contents: &Contents) {
+        self.seen = Default::default();
+        self.restart();
+        self.look(contents);
+    }
+
+    /// Whether everything there is has been published.
+    pub(super) fn is_settled(&self, contents: &Contents) -> bool {
+        let topics = self.model.topics.borrow();
+        let is_at_end = |at: usize| self.model.next[at] == topics.said(at).len();
+        (0..PARTITIONS).all(is_at_end)
+            && !contents.meta.contains_key("backlog")
+            && VIEWS.iter().all(|view| is_complete(contents, view) && !is_behind(contents, view))
+    }
+
+    /// The rows as the positions have them.
+    pub(super) fn bank(&self) -> &Bank {
+        &self.model.bank
+    }
+
+    fn restart(&mut self) {
+        self.model = Model::new(Rc::clone(&self.model.topics));
+        self.wanted = [None, None];
+    }
+
+    fn check(&mut self, contents: &Contents) -> Result<(), String> {
+        self.follow_positions(contents)?;
+        for view in 0..VIEWS.len() {
+            self.check_view(view, contents)?;
+        }
+        if let Some(applied) = contents.meta.get("applied") {
+            let wanted = match self.model.applied {
+                0 => String::new(),
+                last => format!("{}:1-{last}", self.server),
+            };
+            if *applied != wanted {
+                return Err(format!("`{applied}` is told as applied instead of `{wanted}`"));
+            }
+        }
+        if let Some(executed) = contents.meta.get("executed") {
+            let last = executed.rsplit_once('-').map_or(0, |(_, last)| last.parse().unwrap_or(0));
+            if last > self.model.executed || last > self.model.applied {
+                return Err(format!("`{executed}` is told as executed"));
+            }
+        }
+        Ok(())
+    }
+
+    fn follow_positions(&mut self, contents: &Contents) -> Result<(), String> {
+        let mut moved = false;
+        for at in 0..PARTITIONS {
+            let Some(told) = contents.meta.get(&self.fields[at]) else { continue };
+            let (next, found) = told.split_once(':').ok_or_else(|| told.clone())?;
+            let next: usize = next.parse().map_err(|_| told.clone())?;
+            let known = self.model.next[at];
+            if next < known {
+                return Err(format!("{} went back from {known} to {next}", self.fields[at]));
+            }
+            if next > 0 && u64::from_str_radix(found, 16) != Ok(fingerprint(at, next as i64 - 1)) {
+                return Err(format!("{} has a fingerprint of another record", self.fields[at]));
+            }
+            moved |= next > known;
+            self.model.advance(at, next);
+        }
+        if moved {
+            self.wanted = [None, None];
+        }
+        Ok(())
+    }
+
+    fn check_view(&mut self, view: usize, contents: &Contents) -> Result<(), String> {
+        let name = VIEWS[view];
+        let complete = READS[view].iter().all(|table| self.model.is_complete(*table));
+        self.admitted[view] |= complete;
+        if is_complete(contents, name) && !complete {
+            return Err(format!("{name} is complete before its tables are"));
+        }
+        let Some(stored) = contents.views.get(name) else { return Ok(()) };
+        if !stored.documents.is_empty() && !self.admitted[view] {
+            return Err(format!("{name} is published before its tables were complete"));
+        }
+        for (key, body) in &stored.documents {
+            let version = version(view, body).map_err(|wrong| format!("{name}: {wrong}"))?;
+            let seen = self.seen[view].entry(key.clone()).or_insert(version);
+            if version < *seen {
+                let body = String::from_utf8_lossy(body);
+                return Err(format!("{name}: {body} was at {seen} before"));
+            }
+            *seen = version;
+        }
+        if is_complete(contents, name) && !is_behind(contents, name) {
+            let bank = &self.model.bank;
+            let wanted = self.wanted[view].get_or_insert_with(|| bank.documents(view));
+            if stored.documents != wanted.bodies {
+                let (found, wanted) = (shown(&stored.documents), shown(&wanted.bodies));
+                return Err(format!("{name} holds {found:#?} instead of {wanted:#?}"));
+            }
+            if view == ACCOUNTS_MV && !stored.index.iter().eq(&wanted.index) {
+                return Err(format!("{name} has an index of other documents"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Model {
+    fn new(topics: Rc<RefCell<Topics>>) -> Model {
+        Model {
+            topics,
+            next: [0; PARTITIONS],
+            bank: Bank::default(),
+            changes: BTreeSet::new(),
+            attempts: [(0, 0, 0); TABLES],
+            found_empty: [false; TABLES],
+            applied: 0,
+            executed: 0,
+        }
+    }
+
+    /// Whether every row of the snapshot attempt that was begun last is there.
+    fn is_complete(&self, table: usize) -> bool {
+        match self.attempts[table] {
+            (0, ..) => self.found_empty[table],
+            (_, number, rows) => number == rows,
+        }
+    }
+
+    fn advance(&mut self, at: usize, to: usize) {
+        let topics = Rc::clone(&self.topics);
+        let topics = topics.borrow();
+        for said in topics.said(at).get(self.next[at]..to).unwrap_or_default() {
+            self.apply(at, said);
+        }
+        self.next[at] = to;
+    }
+
+    fn apply(&mut self, at: usize, said: &Said) {
+        match said {
+            Said::Row { gtid, order, id, row, .. } => {
+                if self.changes.insert((at, *gtid, *order)) {
+                    self.bank.set(at, *id, *row);
+                }
+            }
+            Said::Snapshot { attempt, number, rows, row } => {
+                if self.attempts[at].0 != *attempt {
+                    self.bank.tables[at].clear();
+                }
+                self.attempts[at] = (*attempt, *number, *rows);
+                self.bank.set(at, row[0], Some(*row));
+            }
+            Said::Truncate { gtid } => {
+                if self.changes.insert((at, *gtid, 0)) {
+                    self.bank.tables[at].clear();
+                }
+            }
+            Said::Mark { account, n } => {
+                debug_assert!((MARKS..MARKS + MARK_PARTITIONS).contains(&at));
+                self.bank.mark(*account, *n);
+            }
+            Said::End { gtid, .. } => {
+                debug_assert_eq!(at, TRANSACTIONS);
+                self.applied = self.applied.max(*gtid);
+            }
+            Said::Scanned { table, rows } => {
+                debug_assert_eq!(at, NOTIFICATIONS);
+                self.found_empty[*table] |= *rows == 0;
+            }
+            Said::Executed { gtid } => {
+                debug_assert_eq!(at, HEARTBEATS);
+                self.executed = self.executed.max(gtid - 1);
+            }
+            Said::Started { .. } | Said::Completed | Said::Nothing => {}
+        }
+    }
+}
+
+fn is_complete(contents: &Contents, view: &str) -> bool {
+    let state = contents.meta.get(&format!("view:{view}"));
+    state.is_some_and(|state| state.starts_with("complete "))
+}
+
+fn is_behind(contents: &Contents, view: &str) -> bool {
+    contents.meta.contains_key(&format!("behind:{view}"))
+}
+
+fn shown(documents: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<String> {
+    documents.values().map(|body| String::from_utf8_lossy(body).into_owned()).collect()
+}
