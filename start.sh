@@ -17,7 +17,7 @@ export API_PORT=${API_PORT:-8001}
 CONNECTOR=connectors/orders-connector.json
 # Random orders of 1 ≤ id < 42: those of the seed data.
 PUSHER_RANGE=(1 42)
-DOCUMENT_URL=http://127.0.0.1:$API_PORT/order_details_mv/1
+DOCUMENTS_URL=http://127.0.0.1:$API_PORT/order_details_mv
 STEP='starting'
 
 step() {
@@ -91,21 +91,29 @@ failed() {
   exit "$1"
 }
 
-document_there() { curl -fsS -m 5 -o /dev/null "$DOCUMENT_URL" 2>/dev/null; }
+# The address of the first document, which need not be that of order 1: orders can be deleted.
+first_document() {
+  curl -fsS -m 5 "$DOCUMENTS_URL?limit=1" 2>/dev/null |
+    sed -nE "s|^\\[\\{\"order_id\":([0-9]+),.*|$DOCUMENTS_URL/\\1|p"
+}
+
+document_there() { [[ -n $(first_document) ]]; }
 
 document_there_or_dead() { document_there || { [[ $MODE == native ]] && daemon_gone viewtide; }; }
 
 wait_for_document() {
   if ! { wait_until 60 document_there_or_dead && document_there; }; then
     if [[ $MODE == native ]]; then show_log_tail viewtide; fi
-    die "$DOCUMENT_URL does not answer with a document: $(curl -sS -m 5 "$DOCUMENT_URL" 2>&1 || true)"
+    die "$DOCUMENTS_URL does not answer with a document: $(curl -sS -m 5 "$DOCUMENTS_URL" 2>&1 || true)"
   fi
 }
 
 show_result() {
+  local document
+  document=$(first_document)
   cat <<RESULT
 
-documents   http://127.0.0.1:$API_PORT/order_details_mv
+documents   $DOCUMENTS_URL
 tables      http://127.0.0.1:$API_PORT/orders  /users  /addresses  /order_items
 MySQL       127.0.0.1:$MYSQL_PORT  (database shop, user $MYSQL_SHOP_USER)
 Kafka       127.0.0.1:$KAFKA_PORT
@@ -114,8 +122,8 @@ registry    http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7
 Redis       127.0.0.1:$REDIS_PORT
 logs        ./start.sh logs [service]      stop        ./start.sh stop
 
-$ curl $DOCUMENT_URL
-$(curl -fsS -m 5 "$DOCUMENT_URL")
+$ curl $document
+$(curl -fsS -m 5 "$document")
 RESULT
 }
 
