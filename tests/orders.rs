@@ -25,6 +25,7 @@ async fn every_change_to_an_order_reaches_its_document() {
     shop.execute(ROWS).await;
     shop.capture();
     shop.start();
+    shop.eventually("/readyz", |status, _| status == 200).await;
 
     let document = shop.eventually("/order_details_mv/7", |status, _| status == 200).await;
     assert_eq!(
@@ -97,6 +98,7 @@ async fn a_transaction_over_two_tables_shows_as_one() {
     shop.execute(ROWS).await;
     shop.capture();
     shop.start();
+    shop.eventually("/readyz", |status, _| status == 200).await;
     shop.eventually("/order_details_mv/7", |status, _| status == 200).await;
     for order in 100..140 {
         shop.execute(&format!(

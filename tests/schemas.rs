@@ -26,6 +26,7 @@ async fn text_and_composite_keys() {
     clinic.execute(CLINIC).await;
     clinic.capture();
     clinic.start();
+    clinic.eventually("/readyz", |status, _| status == 200).await;
     let path = "/stay_sheets/18446744073709551615,2026-01-05";
     let sheet = clinic.eventually(path, |status, _| status == 200).await;
     assert_eq!(
@@ -73,6 +74,7 @@ async fn every_type_is_exact_by_snapshot_and_by_binlog() {
     types.execute(&THINGS.replace("{id}", "10")).await;
     types.capture();
     types.start();
+    types.eventually("/readyz", |status, _| status == 200).await;
     types.eventually("/things/12", |status, _| status == 200).await;
     types.execute(&THINGS.replace("{id}", "20")).await;
     types.eventually("/things/22", |status, _| status == 200).await;
