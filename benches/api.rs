@@ -282,9 +282,9 @@ fn read_answer(stream: &mut BufReader<TcpStream>) -> Option<String> {
     loop {
         line.clear();
         stream.read_line(&mut line).unwrap();
-        match line.trim_end().split_once(": ") {
-            Some(("content-length", value)) => length = value.parse().unwrap(),
-            Some(("link", value)) => link = Some(value.to_owned()),
+        match line.trim_end().split_once(':') {
+            Some(("content-length", value)) => length = value.trim().parse().unwrap(),
+            Some(("link", value)) => link = Some(value.trim().to_owned()),
             Some(_) => {}
             None => break,
         }
