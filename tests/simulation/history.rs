@@ -66,7 +66,7 @@ impl History {
     /// A history of at most so many statements.
     pub(super) fn new(random: &mut Random, statements: usize) -> History {
         let mut source = Source { bank: Bank::default(), gtid: 0, attempt: 0 };
-        for _ in 0..random.below(6) {
+        for _ in 0..random.below(9) {
             // Before the snapshot: nobody hears of it.
             source.transaction(random);
         }
@@ -192,22 +192,22 @@ struct Transaction<'b> {
 
 impl Transaction<'_> {
     fn change(&mut self, random: &mut Random) {
-        let account = random.between(1, 4) as i64;
-        let other = random.between(1, 4) as i64;
+        let account = random.between(1, 6) as i64;
+        let other = random.between(1, 6) as i64;
         let owner = random.between(1, 2) as i64;
         let (entry, note) = (random.between(1, 7) as i64, random.between(1, 4) as i64);
-        match random.below(20) {
+        match random.below(24) {
             0..4 => self.post(entry, account),
             4..6 => self.remove_entry(entry),
             6..8 => self.move_entry(entry, account),
-            8..11 => self.open(account, owner),
-            11 => self.close(account),
-            12 => self.rekey(account, other),
-            13 => self.set(ACCOUNTS, account, |row| row[1] = owner),
-            14 => self.set(ACCOUNTS, account, |_| {}),
-            15..17 => self.write(OWNERS, owner, Some([owner, self.v, 0, 0])),
-            17 => self.write(OWNERS, owner, None),
-            18 => self.write(NOTES, note, Some([note, account, 0, 0])),
+            8..12 => self.open(account, owner),
+            12 => self.close(account),
+            13 => self.rekey(account, other),
+            14 => self.set(ACCOUNTS, account, |row| row[1] = owner),
+            15 => self.set(ACCOUNTS, account, |_| {}),
+            16..21 => self.write(OWNERS, owner, Some([owner, self.v, 0, 0])),
+            21 => self.write(OWNERS, owner, None),
+            22 => self.write(NOTES, note, Some([note, account, 0, 0])),
             _ => self.write(NOTES, note, None),
         }
     }

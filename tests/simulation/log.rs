@@ -19,7 +19,8 @@ use super::history::{
     HEARTBEATS, MARK_PARTITIONS, MARKS, NOTIFICATIONS, PARTITIONS, Said, TRANSACTIONS,
 };
 use super::random::Random;
-use super::world::{Clockwork, Sabotage};
+use super::schedule::Sabotage;
+use super::world::Clockwork;
 
 /// The server that numbers transactions.
 const SERVER: u128 = 1;

@@ -19,6 +19,7 @@ mod history;
 mod likeness;
 mod log;
 mod random;
+mod schedule;
 mod server;
 mod shrink;
 mod store;
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use world::{Case, Sabotage};
+use schedule::{Case, Sabotage};
 
 /// Schedules when nothing else is said.
 const SCHEDULES: u64 = 100_000;

@@ -12,8 +12,9 @@ use viewtide::sink::{
 use viewtide::sql::plan::{Plan, ViewId};
 
 use super::check::Readers;
+use super::schedule::Sabotage;
 use super::store::Contents;
-use super::world::{Clockwork, Sabotage};
+use super::world::Clockwork;
 
 /// The server, with those who read from it.
 pub(super) struct Server {
@@ -22,6 +23,8 @@ pub(super) struct Server {
     /// Former contents, to go back to.
     pub(super) snapshots: Vec<Contents>,
     pub(super) trouble: Trouble,
+    /// How often it lost something.
+    pub(super) losses: u64,
     since: Instant,
     /// Documents of a step that are not written yet.
     held_back: Vec<(ViewId, ViewStep)>,
@@ -53,6 +56,7 @@ impl Server {
             readers,
             snapshots: Vec::new(),
             trouble: Trouble::default(),
+            losses: 0,
             since: Instant::now(),
             held_back: Vec::new(),
         }
@@ -66,6 +70,7 @@ impl Server {
     /// Goes back to other contents.
     pub(super) fn go_back(&mut self, contents: Contents) {
         self.contents = contents;
+        self.losses += 1;
         self.held_back.clear();
         self.readers.look_again(&self.contents);
     }

@@ -5,7 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::world::{Case, run};
+use super::schedule::Case;
+use super::world::run;
+
+/// Schedules run at most to make one shorter.
+const TRIES_MAX: usize = 300;
 
 thread_local! {
     /// One for all schedules of a thread: making one takes longer than a schedule.
@@ -26,13 +30,16 @@ pub(super) fn outcome(case: &Case) -> Result<(), String> {
     })
 }
 
-/// The schedule with as few events and statements as still fail.
+/// The schedule with as few events and statements as still fail, as far as that can be found out
+/// soon.
 pub(super) fn shrunk(case: &Case) -> Case {
     let mut case = case.clone();
     let mut size = case.events.len();
-    while size > 0 {
+    let mut tries = TRIES_MAX;
+    while size > 0 && tries > 0 {
         let mut from = 0;
-        while from < case.events.len() {
+        while from < case.events.len() && tries > 0 {
+            tries -= 1;
             let mut fewer = case.clone();
             fewer.events.drain(from..(from + size).min(case.events.len()));
             if outcome(&fewer).is_err() {
