@@ -9,56 +9,39 @@ use std::collections::BTreeMap;
 use super::backlog::Backlog;
 use super::views::Views;
 use crate::sink::Step;
-use crate::sql::plan::{Plan, ViewId};
+use crate::sql::plan::Plan;
 
-/// The views with documents due, and what each contains for certain: a set of transactions as
-/// text, empty where nothing is certain.
+/// What Redis was told of the views with documents due, by name: what each contains for certain, a
+/// set of transactions as text, empty where nothing is certain.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
-    views: BTreeMap<ViewId, String>,
-    /// What the last step that took effect told as applied.
-    applied: String,
+    told: BTreeMap<String, String>,
 }
 
 impl Behind {
-    /// What a former run left behind, by name of the view.
-    pub(super) fn of_former_run(
-        plan: &Plan,
-        left: &BTreeMap<String, String>,
-        applied: String,
-    ) -> Behind {
-        let of = |(id, name): (ViewId, &String)| Some((id, left.get(name)?.clone()));
-        let views = plan.views_with_ids().map(|(id, view)| (id, &view.name));
-        Behind { views: views.filter_map(of).collect(), applied }
+    /// What a former run told.
+    pub(super) fn of_former_run(told: &BTreeMap<String, String>) -> Behind {
+        Behind { told: told.clone() }
     }
 
-    /// Tells in a step which views are behind once it takes effect, where that changes.
+    /// Tells in a step what the views contain for certain once it takes effect, where that changes.
     pub(super) fn tell(&mut self, plan: &Plan, views: &Views, backlog: &Backlog, step: &mut Step) {
         for (id, view) in plan.views_with_ids() {
-            let certain = if views.is_waiting(id) || backlog.fills(id) {
-                Some(String::new())
-            } else if backlog.concerns(id) {
-                Some(self.views.get(&id).unwrap_or(&self.applied).clone())
-            } else {
-                None
-            };
-            if self.views.get(&id) != certain.as_ref() {
-                step.behind(&view.name, certain.clone());
-                match certain {
-                    Some(certain) => drop(self.views.insert(id, certain)),
-                    None => drop(self.views.remove(&id)),
-                }
+            let certain = if views.is_waiting(id) { Some("") } else { backlog.certain(id) };
+            if self.told.get(&view.name).map(String::as_str) == certain {
+                continue;
+            }
+            let certain = certain.map(str::to_owned);
+            step.behind(&view.name, certain.clone());
+            match certain {
+                Some(certain) => drop(self.told.insert(view.name.clone(), certain)),
+                None => drop(self.told.remove(&view.name)),
             }
         }
     }
 
-    /// A step took effect that told these transactions as applied.
-    pub(super) fn applied(&mut self, applied: String) {
-        self.applied = applied;
-    }
-
     /// Redis forgot what it was told.
     pub(super) fn forget(&mut self) {
-        self.views.clear();
+        self.told.clear();
     }
 }

@@ -344,7 +344,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             Settled::Ending => {}
             Settled::Rewound => drop(self.refill().await?),
             Settled::Landed => {
-                self.behind.applied(self.sequencer.watermarks().to_string());
+                self.publisher.backlog.applied(&self.sequencer.watermarks().to_string());
                 self.note_positions(released);
                 if let Some(view) = filled {
                     self.views.set(view, Stage::Complete);
@@ -383,15 +383,14 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let mut due: Vec<ViewId> = self.views.due();
         due.retain(|view| !mended.contains(view));
         let keep = |view| due.contains(&view) && self.current(view).is_some();
+        let applied = self.claimed.applied.to_string();
         let stored = self.claimed.backlog.as_ref();
-        match stored.map(|text| Backlog::from_text(text, &self.plan, keep)) {
-            Some(Some(backlog)) => self.publisher.backlog = backlog,
-            Some(None) => {
-                warn!("the stored backlog is not readable; every view is filled again");
-                start::distrust(&mut self.claimed);
-            }
-            None => {}
+        let stored = stored.map(|text| Backlog::from_text(text, &applied, &self.plan, keep));
+        if let Some(None) = stored {
+            warn!("the stored backlog is not readable; every view is filled again");
+            start::distrust(&mut self.claimed);
         }
+        self.publisher.backlog = stored.flatten().unwrap_or_else(|| Backlog::at(&applied));
         let stages = due.into_iter().filter_map(|view| {
             let stored = self.current(view)?;
             match (stored.complete, self.publisher.backlog.fills(view)) {
@@ -404,8 +403,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             self.publisher.engine.set_live(view, true);
             self.views.set(view, stage);
         }
-        let applied = self.claimed.applied.to_string();
-        self.behind = Behind::of_former_run(&self.plan, &self.claimed.behind, applied);
+        self.behind = Behind::of_former_run(&self.claimed.behind);
         self.tell_all = true;
         stale::count(&self.metrics, &self.sequencer);
         let (rows, positions) = (self.rows(), self.sequencer.positions().len());

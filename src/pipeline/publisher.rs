@@ -94,7 +94,7 @@ impl Publisher {
         }
         for fanout in touched.fanouts {
             self.metrics.split_steps.inc();
-            self.backlog.fan_out(fanout);
+            self.backlog.fan_out(&self.plan, fanout);
         }
         let mut views = Vec::new();
         let mut rest: BTreeMap<ViewId, Vec<Key>> = BTreeMap::new();
@@ -118,8 +118,7 @@ impl Publisher {
         views
     }
 
-    /// Puts the next chunk of the backlog into the step, and says whether that ends the fill of a
-    /// view.
+    /// Puts the next chunk of the backlog into the step. Returns the view whose fill that ends.
     pub(super) fn publish_backlog(&mut self, step: &mut Step) -> Option<ViewId> {
         if !self.has_room(step) {
             return None;
@@ -136,12 +135,12 @@ impl Publisher {
         }
         self.backlog.return_rest(&mut chunk, done);
         let range = chunk.range?;
-        let ends = range.until.is_none();
-        step.replace(chunk.view, range.after, range.until);
-        if ends {
+        if range.until.is_none() {
+            // No key is left that was never passed, though some may be passed once more.
             step.complete_fill(self.plan.view(chunk.view));
         }
-        ends.then_some(chunk.view)
+        step.replace(chunk.view, range.after, range.until);
+        (!self.backlog.fills(chunk.view)).then_some(chunk.view)
     }
 
     /// A fill replaces ranges, so what is unchanged must be in it too.

@@ -5,6 +5,8 @@
 //! documents:
 //!
 //! - a view that is complete and has no documents due holds exactly these;
+//! - where documents are due, each is as it was at some moment since what is told as certain was
+//!   applied;
 //! - every document at any time shows whole transactions, and none goes back;
 //! - positions do not go back, and what is told as applied is what they say;
 //! - nothing of a view is there before all its tables were complete once, and it is complete only
@@ -23,6 +25,9 @@ use super::history::{
 use super::log::{Topics, fingerprint, partition, server};
 use super::store::Contents;
 
+/// Documents by key.
+type Bodies = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// Looks at the server.
 pub(super) struct Readers {
     model: Model,
@@ -35,6 +40,9 @@ pub(super) struct Readers {
     admitted: [bool; 2],
     /// What the documents must be where the model stands.
     wanted: [Option<Documents>; 2],
+    /// While documents of a view are due: the last transaction applied at each moment since there
+    /// was none, and the documents then.
+    moments: [Vec<(u64, Bodies)>; 2],
     /// The first thing found wrong.
     pub(super) wrong: Option<String>,
 }
@@ -69,6 +77,7 @@ impl Readers {
             seen: Default::default(),
             admitted: [false; 2],
             wanted: [None, None],
+            moments: Default::default(),
             wrong: None,
         }
     }
@@ -106,6 +115,7 @@ impl Readers {
     fn restart(&mut self) {
         self.model = Model::new(Rc::clone(&self.model.topics));
         self.wanted = [None, None];
+        self.moments = Default::default();
     }
 
     fn check(&mut self, contents: &Contents) -> Result<(), String> {
@@ -173,6 +183,7 @@ impl Readers {
             }
             *seen = version;
         }
+        self.check_certain(view, contents, &stored.documents)?;
         if is_complete(contents, name) && !is_behind(contents, name) {
             let bank = &self.model.bank;
             let wanted = self.wanted[view].get_or_insert_with(|| bank.documents(view));
@@ -185,6 +196,47 @@ impl Readers {
             }
         }
         Ok(())
+    }
+
+    /// What a view is told to contain for certain while documents of it are due.
+    fn check_certain(
+        &mut self,
+        view: usize,
+        contents: &Contents,
+        stored: &Bodies,
+    ) -> Result<(), String> {
+        let name = VIEWS[view];
+        let certain = contents.meta.get(&format!("behind:{name}"));
+        let moments = &mut self.moments[view];
+        if certain.is_none() {
+            moments.clear();
+        }
+        if !is_complete(contents, name) || certain.is_some_and(String::is_empty) {
+            moments.clear();
+            return Ok(());
+        }
+        let bank = &self.model.bank;
+        let wanted = self.wanted[view].get_or_insert_with(|| bank.documents(view));
+        moments.push((self.model.applied, wanted.bodies.clone()));
+        let Some(certain) = certain else { return Ok(()) };
+        let last = certain.rsplit_once('-').and_then(|(_, last)| last.parse::<u64>().ok());
+        let last = last.ok_or_else(|| certain.clone())?;
+        if last > self.model.applied {
+            return Err(format!("{name} is told to contain {last}, which is not applied"));
+        }
+        if moments[0].0 > last {
+            return Ok(());
+        }
+        let since = moments.iter().position(|(applied, _)| *applied >= last).unwrap_or(0);
+        let wanted = |key| moments[since..].iter().map(move |(_, documents)| documents.get(key));
+        let mut keys = stored.keys().chain(moments[since..].iter().flat_map(|(_, d)| d.keys()));
+        match keys.find(|key| wanted(*key).all(|wanted| wanted != stored.get(*key))) {
+            None => Ok(()),
+            Some(key) => {
+                let found = stored.get(key).map(|body| String::from_utf8_lossy(body));
+                Err(format!("{name} is told to contain {last}, but {found:?} is older"))
+            }
+        }
     }
 }
 

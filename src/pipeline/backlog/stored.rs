@@ -1,0 +1,91 @@
+//! The backlog as it is stored beside the positions.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Backlog, Fill, Moment, Work, depth};
+use crate::engine::Fanout;
+use crate::sql::plan::{NodeId, Plan, ViewId};
+use crate::value::Key;
+
+/// All entries. Views go by name: ids are of one start only.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    /// What was applied at each moment, in order.
+    moments: Vec<String>,
+    work: Vec<StoredWork>,
+}
+
+/// An entry; `since` is the place of its moment.
+#[derive(Serialize, Deserialize)]
+struct StoredWork {
+    view: String,
+    since: usize,
+    #[serde(flatten)]
+    kind: StoredKind,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredKind {
+    Fill { is_first: bool, after: Option<Key>, until: Option<Key>, around_to: Option<Key> },
+    Keys(VecDeque<Key>),
+    Fanout { node: NodeId, key: Key },
+}
+
+impl Backlog {
+    /// The entries as text.
+    pub(super) fn to_text(&self, plan: &Plan) -> String {
+        let numbers = self.moments();
+        let mut moments = vec![String::new(); numbers.len()];
+        let mut stored = Vec::with_capacity(self.work.len());
+        for work in &self.work {
+            let Moment { number, applied } = work.since();
+            let since = numbers.range(..number).count();
+            applied.as_ref().clone_into(&mut moments[since]);
+            let kind = match work.clone() {
+                Work::Fill(Fill { is_first, after, until, around_to, .. }) => {
+                    StoredKind::Fill { is_first, after, until, around_to }
+                }
+                Work::Keys { keys, .. } => StoredKind::Keys(keys),
+                Work::Fanout { fanout: Fanout { node, key, .. }, .. } => {
+                    StoredKind::Fanout { node, key }
+                }
+            };
+            stored.push(StoredWork { view: plan.view(work.view()).name.clone(), since, kind });
+        }
+        serde_json::to_string(&Stored { moments, work: stored }).unwrap_or_default()
+    }
+
+    /// The entries of the views for which `keep` holds, as stored where these transactions were
+    /// applied; `None` if the text is no such entries.
+    pub(in crate::pipeline) fn from_text(
+        text: &str,
+        applied: &str,
+        plan: &Plan,
+        keep: impl Fn(ViewId) -> bool,
+    ) -> Option<Backlog> {
+        let Stored { moments, work: stored } = serde_json::from_str(text).ok()?;
+        let moment = |(number, applied): (u64, String)| Moment { number, applied: applied.into() };
+        let moments: Vec<Moment> = (0..).zip(moments).map(moment).collect();
+        let mut work = VecDeque::new();
+        for StoredWork { view, since, kind } in stored {
+            let since = moments.get(since)?.clone();
+            let named = plan.views_with_ids().find(|(_, of_plan)| of_plan.name == view);
+            let Some((view, _)) = named.filter(|(id, _)| keep(*id)) else { continue };
+            work.push_back(match kind {
+                StoredKind::Fill { is_first, after, until, around_to } => {
+                    Work::Fill(Fill { view, since, is_first, after, until, around_to })
+                }
+                StoredKind::Keys(keys) => Work::Keys { view, since, keys },
+                StoredKind::Fanout { node, key } => {
+                    let fanout = Fanout { view, node, key, cursor: None };
+                    Work::Fanout { since, depth: depth(plan.view(view), node), fanout }
+                }
+            });
+        }
+        let now = Moment { number: moments.len() as u64, applied: applied.into() };
+        Some(Backlog { work, now, changed: true, chunks: 0 })
+    }
+}
