@@ -247,3 +247,28 @@ fn parse_look_up(view: &Served, asked: &[(String, String)]) -> Result<Vec<u8>, R
     })?;
     Ok(index_prefix(index.number, &key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::views::Views;
+    use crate::keyspace::Keyspace;
+    use crate::sql::{Definitions, QUERY_PARAMETERS, SourceFile, plan_views};
+
+    #[test]
+    fn what_no_index_can_be_on_is_what_a_list_takes_for_its_own() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let plan = plan_views(&Definitions {
+            tables: vec![file("t.sql", "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));")],
+            streams: Vec::new(),
+            views: vec![file("v.sql", "CREATE VIEW v AS SELECT id FROM t;")],
+        });
+        let views = Views::new(&plan.unwrap(), &Keyspace::new("p")).unwrap();
+        let view = views.get("v").unwrap();
+        let ask = |name| ListRequest::parse(view, &format!("{name}=x"), &Headers::default());
+        for name in QUERY_PARAMETERS {
+            assert!(!matches!(ask(name), Err(RequestError::NoIndex { .. })), "{name}");
+        }
+        assert!(matches!(ask("id"), Err(RequestError::NoIndex { .. })));
+    }
+}

@@ -81,6 +81,9 @@ pub struct SourceFile {
 /// filled again.
 const ENGINE_SEMANTICS: u32 = 1;
 
+/// What the address of a list may say besides the columns of an index.
+pub const QUERY_PARAMETERS: [&str; 4] = ["limit", "cursor", "after", "wait"];
+
 /// Plans all views over the declared tables.
 ///
 /// # Errors
@@ -231,6 +234,13 @@ fn view_indexes(file: &ViewFile, items: &[Item]) -> Refused<Vec<ViewIndex>> {
                     format!("view `{}` has no column `{}`{hint}", file.name.value, name.value);
                 return Err(Refusal::at(name.span.start, message));
             };
+            if QUERY_PARAMETERS.contains(&lower.as_str()) {
+                let message = format!(
+                    "an index on `{}`, which every list's address takes for a parameter of its own: call the column otherwise with AS",
+                    name.value
+                );
+                return Err(Refusal::at(name.span.start, message));
+            }
             if items[place].value.ty == crate::value::Type::Json {
                 let message =
                     format!("an index on the JSON column `{}`: index a number or text", name.value);
