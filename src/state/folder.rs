@@ -35,6 +35,8 @@ pub struct Folder {
     lock: Option<File>,
     /// The newest that is known to be whole.
     good: Option<u64>,
+    /// The newest there was when one was loaded.
+    seen: u64,
 }
 
 /// Where the next checkpoint goes.
@@ -61,7 +63,7 @@ impl Folder {
     pub fn open(dir: &Path, origin: Origin) -> Result<Folder, StateError> {
         let path = dir.join(&origin.pipeline);
         match fs::create_dir_all(&path) {
-            Ok(()) => Ok(Folder { path, origin, lock: None, good: None }),
+            Ok(()) => Ok(Folder { path, origin, lock: None, good: None, seen: 0 }),
             Err(source) => Err(StateError { path, source }),
         }
     }
@@ -80,18 +82,23 @@ impl CheckpointStorage for Folder {
         let loading = spawn_blocking(move || load_newest(&path, &origin, &plan, empty));
         let loaded = loading.await.unwrap_or_else(|failed| Err(io::Error::other(failed)));
         let loaded = loaded.map_err(|source| StateError { path: self.path.clone(), source })?;
-        Ok(loaded.map(|(number, loaded)| {
-            self.good = Some(number);
-            loaded
-        }))
+        let (seen, loaded) = loaded;
+        self.seen = seen;
+        self.good = loaded.as_ref().map(|(number, _)| *number);
+        Ok(loaded.map(|(_, loaded)| loaded))
     }
 
-    /// Takes the folder's lock, if this process does not have it.
+    /// Takes the folder's lock, if this process does not have it. Whoever had it may have written
+    /// meanwhile, and what it wrote last is the one to be kept.
     fn lock(&mut self) -> io::Result<bool> {
         if self.lock.is_none() {
             let file = File::create(self.path.join("lock"))?;
             match file.try_lock() {
-                Ok(()) => self.lock = Some(file),
+                Ok(()) => {
+                    let newest = numbers(&self.path)?.pop();
+                    self.good = newest.filter(|newest| *newest > self.seen).or(self.good);
+                    self.lock = Some(file);
+                }
                 Err(TryLockError::WouldBlock) => return Ok(false),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
@@ -158,30 +165,39 @@ impl Drop for Aside {
     }
 }
 
-/// The newest checkpoint of a folder that can be used, with its number.
+/// The number of the newest checkpoint of a folder; and the newest that can be used, with its own.
 fn load_newest(
     folder: &Path,
     origin: &Origin,
     plan: &Plan,
     empty: impl Fn() -> Engine,
-) -> io::Result<Option<(u64, Loaded)>> {
-    for number in numbers(folder)?.into_iter().rev() {
-        let path = file_path(folder, number);
-        let opened = File::open(&path).map_err(Unusable::from);
-        let loading = opened.and_then(|file| {
-            load(BufReader::with_capacity(BLOCK_BYTES, file), origin, plan, empty())
-        });
-        let file = path.display();
-        match loading {
-            Ok(loaded) => {
-                let (rows, bytes) = (loaded.rows, loaded.bytes);
-                info!(%file, rows, bytes, "loaded the tables from a checkpoint");
-                return Ok(Some((number, loaded)));
+) -> io::Result<(u64, Option<(u64, Loaded)>)> {
+    let mut listed = numbers(folder)?;
+    loop {
+        let newest = listed.last().copied().unwrap_or(0);
+        for number in listed.iter().rev().copied() {
+            let path = file_path(folder, number);
+            let opened = File::open(&path).map_err(Unusable::from);
+            let loading = opened.and_then(|file| {
+                load(BufReader::with_capacity(BLOCK_BYTES, file), origin, plan, empty())
+            });
+            let file = path.display();
+            match loading {
+                Ok(loaded) => {
+                    let (rows, bytes) = (loaded.rows, loaded.bytes);
+                    info!(%file, rows, bytes, "loaded the tables from a checkpoint");
+                    return Ok((newest, Some((number, loaded))));
+                }
+                Err(reason) => warn!(%file, %reason, "a checkpoint is not used"),
             }
-            Err(reason) => warn!(%file, %reason, "a checkpoint is not used"),
         }
+        // Whoever writes may have put others in the place of those listed.
+        let now = numbers(folder)?;
+        if now == listed {
+            return Ok((newest, None));
+        }
+        listed = now;
     }
-    Ok(None)
 }
 
 const PREFIX: &str = "checkpoint-";

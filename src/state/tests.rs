@@ -239,6 +239,12 @@ impl Drop for Dir {
     }
 }
 
+async fn load_rows(folder: &mut Folder, plan: &Arc<Plan>) -> Option<u64> {
+    let of_plan = Arc::clone(plan);
+    let loaded = folder.load(Arc::clone(plan), move || Engine::new(Arc::clone(&of_plan)));
+    loaded.await.unwrap().map(|loaded| loaded.rows)
+}
+
 async fn checkpoint(folder: &mut Folder, plan: &Arc<Plan>, engine: &Engine) -> u64 {
     assert!(folder.lock().unwrap());
     let mut writing = folder.begin(Header::new(origin("p"), plan, &sequencer(plan)));
@@ -257,11 +263,7 @@ async fn checkpoint(folder: &mut Folder, plan: &Arc<Plan>, engine: &Engine) -> u
 async fn the_newest_that_is_whole_is_loaded_and_kept_beside_the_next() {
     let (dir, plan) = (Dir::new(), plan());
     let mut folder = Folder::open(&dir.0, origin("p")).unwrap();
-    let load = async |folder: &mut Folder| {
-        let of_plan = Arc::clone(&plan);
-        let loaded = folder.load(Arc::clone(&plan), move || Engine::new(Arc::clone(&of_plan)));
-        loaded.await.unwrap().map(|loaded| loaded.rows)
-    };
+    let load = async |folder: &mut Folder| load_rows(folder, &plan).await;
     assert_eq!(load(&mut folder).await, None);
     for count in 1..4 {
         let number = checkpoint(&mut folder, &plan, &engine(&plan, &vec![None; count])).await;
@@ -278,6 +280,30 @@ async fn the_newest_that_is_whole_is_loaded_and_kept_beside_the_next() {
     checkpoint(&mut folder, &plan, &engine(&plan, &[])).await;
     assert_eq!(dir.files(), ["checkpoint-2.state", "checkpoint-4.state", "lock"]);
     assert_eq!(load(&mut folder).await, Some(0));
+}
+
+#[tokio::test]
+async fn who_takes_over_keeps_what_the_former_owner_wrote_last() {
+    let (dir, plan) = (Dir::new(), plan());
+    let mut owner = Folder::open(&dir.0, origin("p")).unwrap();
+    checkpoint(&mut owner, &plan, &engine(&plan, &[])).await;
+    let mut follower = Folder::open(&dir.0, origin("p")).unwrap();
+    assert_eq!(load_rows(&mut follower, &plan).await, Some(0));
+    checkpoint(&mut owner, &plan, &engine(&plan, &[None])).await;
+    checkpoint(&mut owner, &plan, &engine(&plan, &[None, None])).await;
+    assert!(!follower.lock().unwrap());
+    drop(owner);
+    checkpoint(&mut follower, &plan, &engine(&plan, &[None, None, None])).await;
+    assert_eq!(dir.files(), ["checkpoint-3.state", "checkpoint-4.state", "lock"]);
+
+    // What was there and found damaged is no more than it was.
+    drop(follower);
+    let newest = dir.0.join("p/checkpoint-4.state");
+    fs::File::options().write(true).open(&newest).unwrap().set_len(9).unwrap();
+    let mut next = Folder::open(&dir.0, origin("p")).unwrap();
+    assert_eq!(load_rows(&mut next, &plan).await, Some(3));
+    checkpoint(&mut next, &plan, &engine(&plan, &[])).await;
+    assert_eq!(dir.files(), ["checkpoint-3.state", "checkpoint-5.state", "lock"]);
 }
 
 #[tokio::test]

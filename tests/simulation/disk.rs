@@ -144,7 +144,9 @@ pub(super) struct Drive {
     pub(super) disk: Rc<RefCell<Disk>>,
     pub(super) clockwork: Rc<Clockwork>,
     pub(super) process: usize,
+    /// As of the real folder: the newest that is whole, and the newest there was.
     pub(super) good: Option<u64>,
+    pub(super) seen: u64,
 }
 
 /// A process's way to the checkpoint that it is writing.
@@ -163,6 +165,7 @@ impl CheckpointStorage for Drive {
     ) -> Result<Option<Loaded>, StateError> {
         self.clockwork.pass().await;
         let files = self.disk.borrow().files.clone();
+        self.seen = files.keys().last().copied().unwrap_or(0);
         for (number, file) in files.into_iter().rev() {
             self.clockwork.pass().await;
             if let Ok(loaded) = load(file.bytes().as_slice(), &origin(), &plan, empty()) {
@@ -175,7 +178,12 @@ impl CheckpointStorage for Drive {
 
     fn lock(&mut self) -> io::Result<bool> {
         let mut disk = self.disk.borrow_mut();
-        Ok(*disk.locked_by.get_or_insert(self.process) == self.process)
+        if disk.locked_by.is_none() {
+            disk.locked_by = Some(self.process);
+            let newest = disk.files.keys().last().copied();
+            self.good = newest.filter(|newest| *newest > self.seen).or(self.good);
+        }
+        Ok(disk.locked_by == Some(self.process))
     }
 
     fn begin(&mut self, header: Header) -> Writer {

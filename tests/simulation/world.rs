@@ -240,6 +240,7 @@ impl World {
                 clockwork: Rc::clone(&self.clockwork),
                 process: number,
                 good: None,
+                seen: 0,
             },
         };
         let stop = Arc::new(AtomicBool::new(false));
