@@ -54,7 +54,8 @@ pub mod meta {
     pub const EPOCH: &str = "epoch";
     /// The owner's random token.
     pub const TOKEN: &str = "token";
-    /// When the owner's lease ends: milliseconds since 1970 of Redis' own clock.
+    /// When the owner's lease ends: milliseconds since 1970 of Redis' own clock; 0 when it gave the
+    /// pipeline back.
     pub const LEASE: &str = "lease";
     /// Number of the last step.
     pub const SEQ: &str = "seq";

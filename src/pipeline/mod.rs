@@ -22,6 +22,7 @@
 mod backlog;
 mod behind;
 mod checkpoints;
+mod lookout;
 mod publisher;
 mod stale;
 mod start;
@@ -52,10 +53,11 @@ use crate::telemetry::{Metrics, Readiness};
 use backlog::Backlog;
 use behind::Behind;
 use checkpoints::Checkpoints;
+use lookout::{LEASE_LOOK, Standing};
 use publisher::Publisher;
 use start::Course;
 use views::{Stage, Views};
-use writer::{LEASE_LOOK, Settled, Standing, Writer};
+use writer::{Settled, Writer};
 
 /// Changes after which a step is closed: more cost readers freshness and save nothing.
 const STEP_CHANGES: usize = 256;

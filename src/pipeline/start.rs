@@ -9,9 +9,10 @@ use tracing::{info, warn};
 
 use super::behind::Behind;
 use super::checkpoints::Checkpoints;
+use super::lookout::Standing;
 use super::publisher::Publisher;
 use super::views::{self, Views};
-use super::writer::{Standing, Writer};
+use super::writer::Writer;
 use super::{Ends, Handles, Pipeline, PipelineError, STEP_CHANGES, Shutdown};
 use crate::change::Positions;
 use crate::config::Config;

@@ -7,15 +7,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
+use super::lookout::{LEASE_LOOK, Lookout, Standing};
 use super::{PipelineError, Shutdown};
-use crate::sink::{Claim, LEASE, Meta, Sink, SinkError, Step, Store};
+use crate::sink::{Claim, Meta, Sink, SinkError, Step, Store};
 use crate::telemetry::{Metrics, Part, Readiness};
 
 /// Longest time without a word to Redis: renews the lease, and notices lost data.
 const RENEW_AFTER: Duration = Duration::from_secs(1);
-
-/// How often a lease that another process holds is looked at.
-pub(super) const LEASE_LOOK: Duration = Duration::from_millis(250);
 
 /// How long Redis may still take to answer when the process is to end.
 const ENDING_WAIT: Duration = Duration::from_secs(2);
@@ -31,15 +29,6 @@ pub(super) enum Settled {
     Ending,
 }
 
-/// Who may write.
-#[derive(Debug)]
-pub(super) enum Standing {
-    /// This process, which goes on from this state.
-    Owner(Meta),
-    /// Another, which has come so far.
-    Standby(Meta),
-}
-
 /// The writing end of the pipeline.
 pub(super) struct Writer<S> {
     sink: Sink<S>,
@@ -50,15 +39,6 @@ pub(super) struct Writer<S> {
     ending: Ending,
     renew_at: Instant,
     rewound: bool,
-}
-
-/// Watches for the end of another's claim.
-#[derive(Default)]
-struct Lookout {
-    /// The highest epoch seen.
-    epoch: u64,
-    /// Since when Redis does not know it any more.
-    missed: Option<Instant>,
 }
 
 /// The end of the process.
@@ -256,25 +236,6 @@ impl<S: Store> Writer<S> {
             }
         }
         !self.is_ending()
-    }
-}
-
-impl Lookout {
-    /// Who holds the pipeline: we, if nobody did. A Redis that does not know the holder any more has
-    /// lost its data: that one has as long as its lease to claim it again.
-    async fn look<S: Store>(&mut self, sink: &mut Sink<S>) -> Result<Standing, SinkError> {
-        let meta = sink.read_meta().await?;
-        if meta.epoch >= self.epoch {
-            (self.epoch, self.missed) = (meta.epoch, None);
-        } else if self.missed.get_or_insert_with(Instant::now).elapsed() < LEASE {
-            return Ok(Standing::Standby(meta));
-        }
-        if meta.lease_left.is_zero()
-            && let Claim::Owned(meta) = sink.claim(self.epoch).await?
-        {
-            return Ok(Standing::Owner(*meta));
-        }
-        Ok(Standing::Standby(meta))
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Meta {
     pub token: String,
     /// How long the owner's lease still lasts; zero when it has ended.
     pub lease_left: Duration,
+    /// The owner gave the pipeline back: it will not renew its lease.
+    pub is_given_back: bool,
     /// Number of the last step.
     pub seq: u64,
     /// How far each partition has been applied.
@@ -67,6 +69,7 @@ impl Meta {
             meta::SEQ => self.seq = value.parse().ok()?,
             meta::LEASE => {
                 let ends: u64 = value.parse().ok()?;
+                self.is_given_back = ends == 0;
                 self.lease_left = Duration::from_millis(ends.saturating_sub(now_ms));
             }
             meta::APPLIED => self.applied = value.parse().ok()?,
@@ -132,6 +135,7 @@ mod tests {
         assert_eq!((meta.epoch, meta.lease_left), (7, Duration::from_millis(2500)));
         let partition = Partition { topic: "mysql.shop.orders".into(), number: 0 };
         assert_eq!(meta.positions[&partition], Position { next_offset: 17, fingerprint: 255 });
+        assert!(!meta.is_given_back && read(&[("lease", "0")]).unwrap().is_given_back);
         assert_eq!(meta.applied.to_string(), "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:1-9");
         assert_eq!(meta.behind["v"], "");
         assert!(meta.views["a:b"].complete);

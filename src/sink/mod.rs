@@ -116,6 +116,11 @@ impl<S: Store> Sink<S> {
         Ok(Claim::Owned(Box::new(meta)))
     }
 
+    /// Whether a claim with this token is ours though nobody has told us of its outcome.
+    pub fn is_claiming_as(&self, token: &str) -> bool {
+        self.claiming.as_deref() == Some(token)
+    }
+
     /// Reads all of `meta` in one instant, with or without a claim.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
--- Renews the lease, or ends it when given 0 ms.
+-- Renews the lease, or gives the pipeline back when given 0 ms.
 --
 -- KEYS  meta
 -- ARGV  epoch, token, seq, lease in ms
@@ -10,5 +10,7 @@ local owner = redis.call('HMGET', KEYS[1], 'epoch', 'token', 'seq')
 if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] or owner[3] ~= ARGV[3] then
   return { 'owner', owner[1] or '', owner[2] or '', owner[3] or '' }
 end
-redis.call('HSET', KEYS[1], 'lease', string.format('%.0f', now_ms() + tonumber(ARGV[4])))
+local lease = tonumber(ARGV[4])
+local ends = lease > 0 and now_ms() + lease or 0
+redis.call('HSET', KEYS[1], 'lease', string.format('%.0f', ends))
 return { 'done' }

@@ -24,7 +24,8 @@ pub trait Store {
     /// Claims the pipeline unless another's lease lives: [`Reply::Claimed`] or [`Reply::Held`].
     fn claim(&mut self, claim: &NewClaim<'_>) -> impl Future<Output = Result<Reply, Failure>>;
 
-    /// Lets the lease end so long from now: [`Reply::Done`], or [`Reply::Owner`] unless the
+    /// Lets the lease end so long from now, or gives the pipeline back when that is zero:
+    /// [`Reply::Done`], or [`Reply::Owner`] unless the
     /// pipeline is the owner's at its `seq`.
     fn renew(
         &mut self,

@@ -219,8 +219,8 @@ fn document(random: &mut Random, view: ViewId) -> Document {
 fn claimed(outcome: Result<Claim, SinkError>) -> String {
     match outcome {
         Ok(Claim::Owned(meta)) => {
-            let (token, lease_left) = Default::default();
-            format!("{:?}", Meta { token, lease_left, ..*meta })
+            let (token, lease_left, is_given_back) = Default::default();
+            format!("{:?}", Meta { token, lease_left, is_given_back, ..*meta })
         }
         Ok(Claim::Held { .. }) => "held".to_owned(),
         Err(error) => format!("{error:?}"),

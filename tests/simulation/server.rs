@@ -171,7 +171,7 @@ impl Store for Link {
                 return Reply::Owner(server.contents.ownership());
             }
             let ends = server.now_ms() + lease.as_millis() as u64;
-            server.contents.set_lease(ends);
+            server.contents.set_lease(if lease.is_zero() { 0 } else { ends });
             Reply::Done
         })
         .await
