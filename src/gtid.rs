@@ -57,6 +57,11 @@ impl Watermarks {
         }
     }
 
+    /// Forgets the servers for which `keep` does not hold.
+    pub fn retain(&mut self, keep: impl Fn(&Server) -> bool) {
+        self.0.retain(|server, _| keep(server));
+    }
+
     /// Every server with the number of its last transaction applied.
     pub fn iter(&self) -> impl Iterator<Item = (&Server, u64)> {
         self.0.iter().map(|(server, number)| (server, *number))

@@ -75,7 +75,7 @@ impl Database {
             .await
             .map_err(VerifyError::mysql)?;
         let text = text.unwrap_or_default();
-        Executed::parse(&text).ok_or(VerifyError::Gtids { text })
+        text.parse().map_err(|_| VerifyError::Gtids { text })
     }
 
     /// The rows of a SELECT, each column read as the type given.

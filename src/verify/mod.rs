@@ -29,12 +29,13 @@ pub use compare::Difference;
 
 use crate::config::Config;
 use crate::dial::DialError;
+use crate::gtid::Server;
 use crate::keyspace::ViewState;
 use crate::sql::plan::{Plan, View};
 use crate::value::Key;
 use database::Database;
 use documents::Documents;
-use position::{Executed, by_origin};
+use position::Executed;
 use topics::Topics;
 use truth::Truth;
 
@@ -265,8 +266,8 @@ struct Verifier<'a> {
     /// What MySQL had executed in the beginning.
     executed_at_start: Executed,
     started: Instant,
-    /// Origins of applied transactions that this MySQL has not executed: another server's.
-    foreign: BTreeSet<String>,
+    /// Servers that this MySQL has not executed all applied transactions of.
+    foreign: BTreeSet<Server>,
 }
 
 impl<'a> Verifier<'a> {
@@ -297,14 +298,14 @@ impl<'a> Verifier<'a> {
         if executed_at_start.is_empty() {
             return Err(VerifyError::Gtids { text: String::new() });
         }
-        let mut foreign = executed_at_start.lacking(&by_origin(&applied.applied));
+        let mut foreign = executed_at_start.lacking(&applied.applied);
         if !foreign.is_empty() {
             // A transaction is in the binlog a moment before it counts as executed.
             tokio::time::sleep(COMMIT_WAIT).await;
-            foreign = database.executed().await?.lacking(&by_origin(&applied.applied));
+            foreign = database.executed().await?.lacking(&applied.applied);
         }
         if !foreign.is_empty() {
-            let origins = foreign.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let origins = foreign.iter().map(Server::to_string).collect::<Vec<_>>().join(", ");
             tracing::warn!(origins, "transactions are applied that this mysql has not executed");
         }
         let truth = Truth::new(plan, database, topics);

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 
 use crate::change::{Partition, Positions};
-use crate::gtid::Watermarks;
+use crate::gtid::{GtidError, Server, Watermarks};
 
-/// The highest transaction of each origin (`UUID` or `UUID:TAG`) that a server had executed.
+/// The highest transaction of each server (and tag) that a server had executed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Executed(BTreeMap<String, u64>);
+pub(super) struct Executed(Watermarks);
 
 /// A point to wait for.
 #[derive(Clone, Debug, Default)]
@@ -19,28 +20,16 @@ pub(super) struct Target {
     pub(super) events: BTreeMap<Partition, i64>,
 }
 
-/// The last transaction applied of each origin.
-pub(super) fn by_origin(applied: &Watermarks) -> BTreeMap<String, u64> {
-    applied.iter().map(|(server, number)| (server.to_string(), number)).collect()
-}
-
 impl Executed {
-    /// Reads `@@gtid_executed`: `UUID:1-5:7:TAG:1-3,UUID:…`; `None` if it is none.
-    pub(super) fn parse(text: &str) -> Option<Executed> {
-        Some(Executed(by_origin(&text.parse().ok()?)))
-    }
-
     /// Whether there is none: GTIDs are off, or the server is new.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.iter().next().is_none()
     }
 
-    /// The origins whose transactions are applied beyond what this server has executed.
-    pub(super) fn lacking(&self, watermarks: &BTreeMap<String, u64>) -> BTreeSet<String> {
-        let is_beyond = |(origin, applied): &(&String, &u64)| {
-            self.0.get(*origin).is_none_or(|executed| *applied > executed)
-        };
-        watermarks.iter().filter(is_beyond).map(|(origin, _)| origin.clone()).collect()
+    /// The servers whose transactions are applied beyond what this one has executed.
+    pub(super) fn lacking(&self, applied: &Watermarks) -> BTreeSet<Server> {
+        let is_beyond = |(server, applied): &(&Server, u64)| *applied > self.0.number(server);
+        applied.iter().filter(is_beyond).map(|(server, _)| server.clone()).collect()
     }
 
     /// Whether what is applied contains all of this.
@@ -49,19 +38,15 @@ impl Executed {
     /// are applied in the order of one binlog, so that whatever was executed earlier is applied,
     /// or lies before the snapshot. That covers what never gets a watermark of its own: DDL,
     /// servers of the past, transactions before the snapshot. `known_before` is what had been
-    /// executed some time ago; origins that nothing is known of and that did not move since are
+    /// executed some time ago; servers that nothing is known of and that did not move since are
     /// then taken as lying before the snapshot.
-    pub(super) fn is_covered(
-        &self,
-        watermarks: &BTreeMap<String, u64>,
-        known_before: Option<&Executed>,
-    ) -> bool {
-        if !self.lacking(watermarks).is_empty() {
+    pub(super) fn is_covered(&self, applied: &Watermarks, known_before: Option<&Executed>) -> bool {
+        if !self.lacking(applied).is_empty() {
             return true;
         }
-        self.0.iter().all(|(origin, executed)| match watermarks.get(origin) {
-            Some(applied) => applied >= executed,
-            None => known_before.is_some_and(|before| before.0.get(origin) == Some(executed)),
+        self.0.iter().all(|(server, executed)| match applied.number(server) {
+            0 => known_before.is_some_and(|before| before.0.number(server) == executed),
+            applied => applied >= executed,
         })
     }
 }
@@ -76,13 +61,19 @@ impl Target {
     }
 }
 
-/// As `@@gtid_executed` has it, each origin with its highest number.
+/// Reads `@@gtid_executed`: `UUID:1-5:7:TAG:1-3,UUID:…`.
+impl FromStr for Executed {
+    type Err = GtidError;
+
+    fn from_str(text: &str) -> Result<Executed, GtidError> {
+        text.parse().map(Executed)
+    }
+}
+
+/// As a set of all transactions up to each.
 impl fmt::Display for Executed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (origin, number)) in self.0.iter().enumerate() {
-            write!(f, "{}{origin}:{number}", if i > 0 { ", " } else { "" })?;
-        }
-        Ok(())
+        self.0.fmt(f)
     }
 }
 
@@ -95,19 +86,19 @@ mod tests {
     const B: &str = "00000000-0000-0000-0000-000000000002";
 
     fn executed(text: &str) -> Executed {
-        Executed::parse(text).unwrap()
+        text.parse().unwrap()
     }
 
-    fn applied(items: &[(&str, u64)]) -> BTreeMap<String, u64> {
-        items.iter().map(|(origin, number)| ((*origin).to_owned(), *number)).collect()
+    fn applied(items: &[(&str, u64)]) -> Watermarks {
+        items.iter().map(|(server, number)| (server.parse().unwrap(), *number)).collect()
     }
 
     #[test]
     fn sets_are_read() {
         let set = executed(&format!("{A}:1-305:307:tag:1-3,\n{}:5", B.to_uppercase()));
-        assert_eq!(set.to_string(), format!("{B}:5, {A}:307, {A}:tag:3"));
+        assert_eq!(set.to_string(), format!("{B}:1-5,{A}:1-307,{A}:tag:1-3"));
         assert!(executed("").is_empty());
-        assert_eq!(Executed::parse("x:y-z:1-q"), None);
+        assert!("x:y-z:1-q".parse::<Executed>().is_err());
     }
 
     #[test]
