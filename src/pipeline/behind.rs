@@ -45,3 +45,56 @@ impl Behind {
         self.told.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::views::Stage;
+    use crate::sql::plan::ViewId;
+    use crate::sql::{Definitions, SourceFile, plan_views};
+    use crate::telemetry::Readiness;
+    use crate::value::{Key, Value};
+
+    const VIEW: ViewId = ViewId(0);
+
+    fn key(number: i64) -> Key {
+        let mut key = Key::new();
+        key.push(&Value::Int(number));
+        key
+    }
+
+    #[test]
+    fn what_changes_is_told_once() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let plan = plan_views(&Definitions {
+            tables: vec![file("t.sql", "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));")],
+            streams: Vec::new(),
+            views: vec![file("v.sql", "CREATE VIEW v AS SELECT id FROM t;")],
+        })
+        .unwrap();
+        let mut views = Views::new(&plan, Readiness::new());
+        let mut backlog = Backlog::at("1-5");
+        let mut behind = Behind::of_former_run(&[("v".to_owned(), "1-3".to_owned())].into());
+        let tell = |behind: &mut Behind, views: &Views, backlog: &Backlog| {
+            let mut step = Step::new();
+            behind.tell(&plan, views, backlog, &mut step);
+            step.fields().get("behind:v").cloned()
+        };
+        let told = |text: &str| Some(Some(text.to_owned()));
+        assert_eq!(tell(&mut behind, &views, &backlog), told(""), "nothing of it is published");
+        views.set(VIEW, Stage::Filling);
+        backlog.fill(VIEW);
+        assert_eq!(tell(&mut behind, &views, &backlog), None);
+        backlog.forget(VIEW);
+        backlog.keys(VIEW, [key(1)]);
+        assert_eq!(tell(&mut behind, &views, &backlog), told("1-5"));
+        backlog.applied("1-6");
+        backlog.keys(VIEW, [key(2)]);
+        assert_eq!(tell(&mut behind, &views, &backlog), None);
+        behind.forget();
+        assert_eq!(tell(&mut behind, &views, &backlog), told("1-5"));
+        backlog.forget(VIEW);
+        assert_eq!(tell(&mut behind, &views, &backlog), Some(None));
+        assert_eq!(tell(&mut behind, &views, &backlog), None);
+    }
+}

@@ -1,5 +1,7 @@
 //! Single rules of the order, each on a few records.
 
+mod following;
+
 use super::*;
 use crate::source::record::{Hole, Place, SnapshotMark, TransactionEnd};
 use crate::value::{Key, Row, Value};

@@ -1,0 +1,96 @@
+//! Following a run that goes on elsewhere, and taking over where it ended.
+
+use super::*;
+
+/// The positions of a run that has applied so many records of these partitions.
+fn reached(counts: &[(PartitionId, i64)]) -> Positions {
+    let position = |&(id, next_offset): &(PartitionId, i64)| {
+        let fingerprint = next_offset as u64 + 999;
+        (specs()[id.index()].partition.clone(), Position { next_offset, fingerprint })
+    };
+    counts.iter().map(position).collect()
+}
+
+/// Two transactions and two events are there, and nothing may be applied yet.
+fn follower() -> World {
+    let mut world = World::new();
+    world.sequencer.follow(&Positions::new());
+    for number in 1..=2 {
+        world.push(ORDERS, row(number, 1, 1, upsert(0, number)));
+        world.push(EVENTS, event(10 + number));
+        world.push(TRANSACTIONS, end(number, &[(ORDERS, 1)]));
+    }
+    world
+}
+
+#[test]
+fn nothing_is_applied_that_the_run_followed_has_not() {
+    let mut world = follower();
+    assert!(world.changes().is_empty());
+    assert!(world.sequencer.has_caught_up() && world.sequencer.is_replaying());
+    world.sequencer.follow(&reached(&[(ORDERS, 1), (TRANSACTIONS, 1)]));
+    assert!(!world.sequencer.has_caught_up());
+    assert_eq!(world.changes(), [1]);
+    assert!(world.sequencer.has_caught_up() && world.sequencer.is_replaying());
+    world.sequencer.follow(&reached(&[(ORDERS, 1), (TRANSACTIONS, 1), (EVENTS, 1)]));
+    assert_eq!(world.changes(), [11]);
+    assert_eq!(world.sequencer.watermarks().number(&gtid(1).server), 1);
+}
+
+#[test]
+fn what_is_not_there_yet_is_waited_for() {
+    let mut world = World::new();
+    world.sequencer.follow(&reached(&[(ORDERS, 1), (TRANSACTIONS, 1)]));
+    assert!(world.changes().is_empty() && !world.sequencer.has_caught_up());
+    world.push(TRANSACTIONS, end(1, &[(ORDERS, 1)]));
+    assert!(world.changes().is_empty());
+    world.push(ORDERS, row(1, 1, 1, upsert(0, 1)));
+    assert_eq!(world.changes(), [1]);
+    assert!(world.sequencer.has_caught_up());
+}
+
+#[test]
+fn a_transaction_is_followed_in_parts_and_without_what_was_lost() {
+    let mut world = World::new();
+    world.sequencer.follow(&Positions::new());
+    world.push(TRANSACTIONS, end(1, &[(ORDERS, 3)]));
+    world.push(ORDERS, row(1, 1, 1, upsert(0, 1))).push(ORDERS, row(1, 2, 2, upsert(0, 2)));
+    assert!(world.changes().is_empty());
+    world.sequencer.follow(&reached(&[(ORDERS, 1)]));
+    assert_eq!(world.changes(), [1], "a part of it, for its end was not applied");
+    assert_eq!(world.sequencer.watermarks(), &Watermarks::default());
+    world.sequencer.follow(&reached(&[(ORDERS, 2), (TRANSACTIONS, 1)]));
+    assert_eq!(world.changes(), [2]);
+    assert_eq!((world.released.incomplete, world.sequencer.has_caught_up()), (1, true));
+    assert_eq!(world.sequencer.watermarks().number(&gtid(1).server), 1);
+}
+
+#[test]
+fn who_succeeds_replays_to_where_the_run_ended_and_goes_on() {
+    let mut world = follower();
+    world.sequencer.succeed(&reached(&[(ORDERS, 1), (TRANSACTIONS, 1)]));
+    assert!(world.sequencer.is_replaying());
+    let mut first = Released::default();
+    while world.sequencer.is_replaying() {
+        assert!(world.sequencer.release(&mut first).unwrap());
+    }
+    let numbers: Vec<u64> = first.changes.iter().map(number_of).collect();
+    assert!(numbers.contains(&1) && !numbers.contains(&2), "{numbers:?}");
+    let mut rest = world.changes();
+    rest.extend(numbers);
+    rest.sort_unstable();
+    assert_eq!(rest, [1, 2, 11, 12]);
+}
+
+#[test]
+fn who_has_caught_up_succeeds_at_once() {
+    let mut world = follower();
+    let targets = reached(&[(ORDERS, 1), (TRANSACTIONS, 1)]);
+    world.sequencer.follow(&targets);
+    assert_eq!(world.changes(), [1]);
+    world.sequencer.succeed(&targets);
+    assert!(!world.sequencer.is_replaying());
+    let mut numbers = world.changes();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [2, 11, 12]);
+}
