@@ -109,7 +109,7 @@ impl Read {
         match (ty, &written.shape) {
             (Type::Int { .. } | Type::Bit { bits: 1 }, Shape::Boolean) => Some(Read::Boolean),
             (Type::Int { bytes, unsigned }, Shape::Int | Shape::Long) if meaning.is_empty() => {
-                Read::integer(bytes, unsigned, &written.shape)
+                Some(Read::integer(bytes, unsigned))
             }
             (Type::Int { bytes, unsigned }, Shape::Bytes) if decimal && scale == 0 => {
                 Some(Read::Whole { unsigned, bytes })
@@ -155,17 +155,15 @@ impl Read {
         Read::Number { least: i64::from(least), most: i64::from(most) }
     }
 
-    /// Whole numbers: a column is at least as wide as what is written, where that tells.
-    fn integer(bytes: u8, unsigned: bool, shape: &Shape) -> Option<Read> {
+    /// Whole numbers. A column that was made wider than it is declared goes on while its values
+    /// are within the declared type.
+    fn integer(bytes: u8, unsigned: bool) -> Read {
         let bits = 8 * u32::from(bytes);
         match (bytes, unsigned) {
             // With `bigint.unsigned.handling.mode=long` the upper half comes as negative numbers.
-            (8, _) => Some(Read::Number { least: i64::MIN, most: i64::MAX }),
-            (4, false) | (1..=3, _) if matches!(shape, Shape::Long) => None,
-            (_, true) => Some(Read::Number { least: 0, most: (1 << bits) - 1 }),
-            (_, false) => {
-                Some(Read::Number { least: -(1 << (bits - 1)), most: (1 << (bits - 1)) - 1 })
-            }
+            (8, _) => Read::Number { least: i64::MIN, most: i64::MAX },
+            (_, true) => Read::Number { least: 0, most: (1 << bits) - 1 },
+            (_, false) => Read::Number { least: -(1 << (bits - 1)), most: (1 << (bits - 1)) - 1 },
         }
     }
 
