@@ -27,6 +27,9 @@ use crate::telemetry::{Metrics, Readiness};
 /// How long one answer of the registry may take.
 const REGISTRY_WAIT: Duration = Duration::from_secs(5);
 
+/// Folder of the copies of writer schemas, beside the checkpoints.
+const SCHEMAS: &str = "schemas";
+
 /// Up to where changes that former runs applied are replayed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Course {
@@ -172,6 +175,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         database: config.mysql.database.clone(),
         registry_url: config.registry.url.clone(),
         registry_timeout: REGISTRY_WAIT,
+        schema_folder: config.state_path().join(&config.pipeline.name).join(SCHEMAS),
         pipeline: config.pipeline.name.clone(),
         command_topic: config.kafka.command_topic.clone(),
         dead_letter_topic: config.kafka.dead_letter_topic.clone(),

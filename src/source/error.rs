@@ -1,6 +1,6 @@
 //! Why reading stops by itself. What passes (broker away, registry away) is waited out instead.
 
-use super::avro::Unfit;
+use super::avro::{Side, Unfit};
 
 /// Nothing that waiting mends: going on would lose changes or guess.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,22 @@ pub enum SourceError {
         offset: i64,
         /// The schema's id.
         id: u32,
+    },
+    /// A record that cannot be read by the copy of its schema, of which the registry has another.
+    #[error(
+        "topic `{topic}`: the {side} at offset {offset} does not fit schema {id} as earlier records were written with, and the registry has another under that id: it was emptied and gives ids out anew; restore its schemas (copies are in {copies}), or capture to topics of another prefix"
+    )]
+    OtherSchema {
+        /// The topic.
+        topic: String,
+        /// Offset of the record.
+        offset: i64,
+        /// Key or value.
+        side: Side,
+        /// The schema's id.
+        id: u32,
+        /// Where the copies are.
+        copies: String,
     },
     /// A command of a later version.
     #[error(

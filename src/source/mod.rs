@@ -7,6 +7,7 @@
 
 pub mod avro;
 pub mod command;
+mod copies;
 pub mod dead_letters;
 mod decode;
 mod error;
@@ -18,6 +19,7 @@ mod registry;
 mod snapshot;
 pub mod transactions;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::SourceError;
@@ -82,6 +84,8 @@ pub struct Settings {
     pub registry_url: String,
     /// How long one answer of the registry may take.
     pub registry_timeout: Duration,
+    /// Where copies of writer schemas are kept.
+    pub schema_folder: PathBuf,
     /// The pipeline's name, by which commands are for it.
     pub pipeline: String,
     /// Where unreadable records go.

@@ -28,6 +28,8 @@ pub use schema::SchemaError;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::record::{Content, Place};
 use crate::gtid::GtidError;
 
@@ -41,7 +43,8 @@ pub struct Decoded {
 }
 
 /// Which half of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Side {
     /// Its key.
     Key,
@@ -190,6 +193,11 @@ impl fmt::Display for Side {
             Side::Value => "value",
         })
     }
+}
+
+/// Id of the schema by which something was written, if it is Avro at all.
+pub(super) fn schema_id(bytes: &[u8]) -> Option<u32> {
+    split(bytes, Side::Value).ok().map(|(id, _)| id)
 }
 
 /// The schema id and the body.

@@ -9,7 +9,8 @@ use super::patience::{Ending, FIRST_WAIT, Patience};
 use super::topics;
 use super::watch::LastRead;
 use crate::source::SourceError;
-use crate::source::avro::{Decoded, Failure};
+use crate::source::avro::{Decoded, Failure, Side, schema_id};
+use crate::source::copies::Met;
 use crate::source::dead_letters::DeadLetters;
 use crate::source::decode::Decoder;
 use crate::source::record::{Content, Hole, PartitionId, PartitionSpec, Record};
@@ -80,9 +81,16 @@ impl Incoming<'_> {
                     return Ok(Ok(decoded));
                 }
                 Err(Failure::Schema(side, id)) => {
-                    let Ok(schema) = self.fetch_schema(id) else { return Ok(Err(Ending)) };
+                    let Ok(schema) = self.fetch_schema(side, id) else { return Ok(Err(Ending)) };
                     match schema {
-                        Some(text) => self.reading.decoder.add_schema(side, id, &text)?,
+                        Some(text) => {
+                            if let Err(unfit) = self.reading.decoder.add_schema(side, id, &text) {
+                                let Ok(()) = self.check_copies(polled)? else {
+                                    return Ok(Err(Ending));
+                                };
+                                return Err(unfit.into());
+                            }
+                        }
                         None if self.reading.decoder.does_without(side, id) => {}
                         None => {
                             let (topic, offset) = (polled.topic().to_owned(), polled.offset());
@@ -91,6 +99,7 @@ impl Incoming<'_> {
                     }
                 }
                 Err(Failure::Unreadable(unreadable)) => {
+                    let Ok(()) = self.check_copies(polled)? else { return Ok(Err(Ending)) };
                     if let Err(Ending) = self.put_aside(polled, &unreadable.reason.to_string())? {
                         return Ok(Err(Ending));
                     }
@@ -119,7 +128,7 @@ impl Incoming<'_> {
                 Ok(key) => return Ok(key),
                 Err(Failure::Schema(side, id)) => {
                     // What cannot be read must not stop the pipeline by its schema either.
-                    let Some(text) = self.fetch_schema(id)? else { return Ok(None) };
+                    let Some(text) = self.fetch_schema(side, id)? else { return Ok(None) };
                     if self.reading.decoder.add_schema(side, id, &text).is_err() {
                         return Ok(None);
                     }
@@ -131,11 +140,12 @@ impl Incoming<'_> {
 
     /// The text of a schema, however long the registry is away; `None` if it answers, again and
     /// again, that it has none.
-    fn fetch_schema(&mut self, id: u32) -> Result<Option<String>, Ending> {
+    fn fetch_schema(&mut self, side: Side, id: u32) -> Result<Option<String>, Ending> {
+        let met = self.met(side, id);
         let mut wait = FIRST_WAIT;
         let mut unknown = 0;
         loop {
-            let reason = match self.patience.runtime.block_on(self.registry.schema(id)) {
+            let reason = match self.patience.runtime.block_on(self.registry.schema(&met)) {
                 Ok(schema) => {
                     self.patience.readiness.clear(Part::Registry.name());
                     return Ok(Some(schema));
@@ -155,6 +165,41 @@ impl Incoming<'_> {
             };
             self.patience.wait_for(Part::Registry, reason, &mut wait)?;
         }
+    }
+
+    /// A record that cannot be read is no dead letter if it was written with another schema than
+    /// the copy under its id: then reading stops.
+    fn check_copies(
+        &mut self,
+        polled: &BorrowedMessage<'_>,
+    ) -> Result<Result<(), Ending>, SourceError> {
+        for (side, bytes) in [(Side::Key, polled.key()), (Side::Value, polled.payload())] {
+            let Some(id) = bytes.and_then(schema_id) else { continue };
+            let met = self.met(side, id);
+            let mut wait = FIRST_WAIT;
+            let contradicts = loop {
+                match self.patience.runtime.block_on(self.registry.contradicts(&met)) {
+                    Ok(contradicts) => break contradicts,
+                    Err(RegistryError::Unknown) => break false,
+                    Err(RegistryError::Unavailable(reason)) => {
+                        if self.patience.wait_for(Part::Registry, reason, &mut wait).is_err() {
+                            return Ok(Err(Ending));
+                        }
+                    }
+                }
+            };
+            self.patience.readiness.clear(Part::Registry.name());
+            if contradicts {
+                let (topic, offset) = (met.topic, polled.offset());
+                let copies = self.registry.copies().display().to_string();
+                return Err(SourceError::OtherSchema { topic, offset, side, id, copies });
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn met(&self, side: Side, id: u32) -> Met {
+        Met { topic: self.reading.spec.partition.topic.clone(), side, id }
     }
 
     /// Makes a dead letter of the record, however long that takes. What a former run passed is

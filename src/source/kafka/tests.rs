@@ -67,6 +67,7 @@ impl World {
             database: "d".to_owned(),
             registry_url: "http://127.0.0.1:1".to_owned(),
             registry_timeout: PATIENCE,
+            schema_folder: "no/folder".into(),
             pipeline: "p".to_owned(),
             dead_letter_topic: "dead".to_owned(),
             command_topic: "commands".to_owned(),
