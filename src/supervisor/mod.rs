@@ -2,13 +2,14 @@
 //! what no restart mends.
 //!
 //! A task of its own beside the pipeline, which it can neither delay nor stop. Connect being away
-//! is told and waited out: nothing may come, but all that came is right. Restarts wait longer each
-//! time; trouble that is known not to pass (see [`Trouble`]) is not tried again, but told in
+//! is told and waited out: nothing may come, but all that came is right. Restarts that do not help
+//! wait longer each time; trouble that is known not to pass (see [`Trouble`]) is not tried again, but told in
 //! readiness until somebody has mended it.
 
 mod connect;
 mod trouble;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,11 +26,13 @@ const ASK_EVERY: Duration = Duration::from_secs(3);
 /// Wait between the first two restarts; doubled with each up to [`RESTART_WAIT_MAX`].
 const RESTART_WAIT: Duration = Duration::from_secs(5);
 /// Longest wait between two restarts.
-const RESTART_WAIT_MAX: Duration = Duration::from_secs(300);
-/// So long a restarted connector must run before the waits begin anew.
-const SETTLED: Duration = Duration::from_secs(60);
-/// Restarts in a row after which readiness says that they do not help.
-const RESTARTS_TOLD: u32 = 5;
+const RESTART_WAIT_MAX: Duration = Duration::from_secs(60);
+/// So long a restarted connector must run before the waits begin anew: one that cannot run fails
+/// sooner.
+const SETTLED: Duration = Duration::from_secs(15);
+/// So many restarts within [`TOLD_WITHIN`], and readiness says that they do not help.
+const RESTARTS_TOLD: usize = 5;
+const TOLD_WITHIN: Duration = Duration::from_secs(300);
 
 /// Its name in readiness.
 const PART: &str = "connector";
@@ -63,11 +66,13 @@ struct Supervisor {
     said: String,
 }
 
-/// Restarts in a row that did not help.
+/// Restarts so far.
 #[derive(Default)]
 struct Restarts {
-    count: u32,
-    last: Option<Instant>,
+    /// In a row, that did not help.
+    in_a_row: u32,
+    /// The last [`RESTARTS_TOLD`].
+    last: VecDeque<Instant>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -79,19 +84,33 @@ enum Verdict {
 impl Restarts {
     /// Whether the next is due.
     fn is_due(&self, now: Instant) -> bool {
-        let wait = RESTART_WAIT.saturating_mul(1 << self.count.saturating_sub(1).min(10));
-        self.last.is_none_or(|last| now >= last + wait.min(RESTART_WAIT_MAX))
+        let wait = RESTART_WAIT.saturating_mul(1 << self.in_a_row.saturating_sub(1).min(10));
+        self.in_a_row == 0 || self.is_past(now, wait.min(RESTART_WAIT_MAX))
     }
 
     fn note(&mut self, now: Instant) {
-        self.count += 1;
-        self.last = Some(now);
+        self.in_a_row += 1;
+        self.last.push_back(now);
+        if self.last.len() > RESTARTS_TOLD {
+            self.last.pop_front();
+        }
+    }
+
+    /// Whether the last is so long ago.
+    fn is_past(&self, now: Instant, wait: Duration) -> bool {
+        self.last.back().is_none_or(|last| now >= *last + wait)
+    }
+
+    /// Whether there were many of late.
+    fn are_many(&self, now: Instant) -> bool {
+        let first = self.last.front().filter(|_| self.last.len() == RESTARTS_TOLD);
+        first.is_some_and(|first| now < *first + TOLD_WITHIN)
     }
 
     /// It runs: the next failure is a new one, if that lasts.
     fn runs(&mut self, now: Instant) {
-        if self.last.is_some_and(|last| now >= last + SETTLED) {
-            *self = Restarts::default();
+        if self.is_past(now, SETTLED) {
+            self.in_a_row = 0;
         }
     }
 }
@@ -130,8 +149,9 @@ impl Supervisor {
             self.readiness.block(PART, format!("has failed and is not restarted: {trouble}"));
             return Verdict::Wait;
         }
-        if self.restarts.count >= RESTARTS_TOLD {
-            self.readiness.block(PART, format!("fails again after every restart: {cause}"));
+        if self.restarts.are_many(now) {
+            let text = format!("fails again and again, and restarts do not help: {cause}");
+            self.readiness.block(PART, text);
         }
         if self.restarts.is_due(now) { Verdict::Restart } else { Verdict::Wait }
     }
@@ -143,7 +163,7 @@ impl Supervisor {
                 self.metrics.connector_restarts.inc();
                 info!(
                     connector = self.name,
-                    in_a_row = self.restarts.count,
+                    in_a_row = self.restarts.in_a_row,
                     "restarted what had failed"
                 );
             }
@@ -189,9 +209,9 @@ mod tests {
             waits.push((now - since).as_secs());
             supervisor.restarted(Ok(()), now);
             let told = supervisor.readiness.reasons();
-            assert_eq!(told.is_empty(), supervisor.restarts.count <= RESTARTS_TOLD, "{told:?}");
+            assert_eq!(told.is_empty(), waits.len() <= RESTARTS_TOLD, "{told:?}");
         }
-        assert_eq!(waits, [0, 5, 10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(waits, [0, 5, 10, 20, 40, 60, 60, 60, 60]);
         assert_eq!(supervisor.judge(Ok(Health::Running), now), Verdict::Wait);
         assert!(supervisor.readiness.is_ready());
         // It fails again at once: that is no new trouble.

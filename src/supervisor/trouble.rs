@@ -16,13 +16,14 @@ pub enum Trouble {
 }
 
 /// What the traces say. Sources: Kafka's exceptions, MySQL's error 1236, Debezium's messages.
-const SIGNS: [(&str, Trouble); 9] = [
+const SIGNS: [(&str, Trouble); 10] = [
     ("RecordTooLargeException", Trouble::TooLarge),
     ("MessageSizeTooLargeException", Trouble::TooLarge),
     ("purged required binary logs", Trouble::Purged),
     ("Could not find first log file name in binary log index file", Trouble::Purged),
     ("but this is no longer available on the server", Trouble::Purged),
     ("binlog file is no longer available", Trouble::Purged),
+    ("history topic is missing", Trouble::HistoryLost),
     ("history topic or its content is fully or partially missing", Trouble::HistoryLost),
     ("schema isn't known to this connector", Trouble::HistoryLost),
     ("Compacted topic cannot accept message without key", Trouble::Compacted),
@@ -81,7 +82,9 @@ mod tests {
         let purged = "io.debezium.DebeziumException: Cannot replicate because the source purged required binary logs. Error code: 1236; SQLSTATE: HY000.";
         let not_there = "io.debezium.DebeziumException: The connector is trying to read change stream starting at BinlogOffsetContext [x], but this is no longer available on the server. Reconfigure the connector to use a snapshot mode when needed.";
         let history = "io.debezium.DebeziumException: The db history topic or its content is fully or partially missing. Please check database schema history topic configuration and re-execute the snapshot.";
+        let topic = "io.debezium.DebeziumException: The db history topic is missing. You may attempt to recover it by reconfiguring the connector to recovery.";
         for (trace, trouble) in [
+            (topic, Some(Trouble::HistoryLost)),
             (too_large, Some(Trouble::TooLarge)),
             (purged, Some(Trouble::Purged)),
             (not_there, Some(Trouble::Purged)),
