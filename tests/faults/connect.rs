@@ -1,4 +1,4 @@
-//! What lies before Kafka: MySQL, Connect and the registry.
+//! What lies before Kafka: MySQL and Connect, killed.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ const WIDE_ORDER: i64 = 2_000_000;
 const STORE_WAIT: Duration = Duration::from_secs(60);
 
 /// Waits until Connect knows that the first snapshot is behind it; before, it would take another.
-async fn snapshot_is_stored(scene: &Scene) {
+pub(crate) async fn snapshot_is_stored(scene: &Scene) {
     let connect = Stack::shared().port("CONNECT_PORT");
     let url = format!("http://127.0.0.1:{connect}/connectors/{}/offsets", scene.deployment.name);
     let begun = Instant::now();
@@ -109,19 +109,5 @@ pub(crate) async fn rotate(scene: &mut Scene) {
         scene.wait_up_to(Duration::from_millis(500)).await;
         scene.deployment.execute("FLUSH BINARY LOGS").await;
         scene.fault("binlog rotated");
-    }
-}
-
-/// Whoever starts without the registry waits for it.
-pub(crate) async fn kill_registry(scene: &mut Scene) {
-    for _ in 0..scene.extent.of(2, 20) {
-        Service::Registry.kill();
-        scene.fault("kill -9 registry");
-        scene.wait_up_to(WITHIN).await;
-        scene.kill_viewtide();
-        scene.deployment.start();
-        sleep(Duration::from_secs(2)).await;
-        Service::Registry.start();
-        scene.converge().await;
     }
 }

@@ -1,9 +1,11 @@
 //! What networks do between any two parts.
 
+use std::fs;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::connect::snapshot_is_stored;
 use super::scene::Scene;
 use crate::support::proxy::{Fault, Proxy};
 
@@ -30,12 +32,13 @@ pub(crate) async fn kafka(scene: &mut Scene) {
     suffer(scene, |scene| &scene.services.kafka, 10).await;
 }
 
-/// A process that starts asks the registry; one that runs does not.
+/// A process that starts without copies of schemas asks the registry; others do not.
 pub(crate) async fn registry(scene: &mut Scene) {
     for (name, fault) in faults(50) {
         scene.to_registry.set(fault);
         scene.fault(name);
         scene.kill_viewtide();
+        fs::remove_dir_all(scene.deployment.state_folder()).unwrap();
         scene.deployment.start();
         sleep(Duration::from_secs(3)).await;
         scene.to_registry.set(Fault::None);
@@ -45,6 +48,23 @@ pub(crate) async fn registry(scene: &mut Scene) {
 
 pub(crate) async fn mysql(scene: &mut Scene) {
     suffer(scene, |scene| &scene.to_mysql, 10).await;
+}
+
+/// The connector's ways to Kafka and the registry, and viewtide's to the connector.
+pub(crate) async fn connect(scene: &mut Scene) {
+    snapshot_is_stored(scene).await;
+    suffer(scene, |scene| &scene.services.kafka, 10).await;
+    suffer(scene, |scene| &scene.to_connect, 50).await;
+    for (number, (name, fault)) in faults(50).into_iter().enumerate() {
+        scene.connect_to_registry.set(fault);
+        // A new schema has to be registered.
+        let change = if number % 2 == 0 { "ADD COLUMN note INT" } else { "DROP COLUMN note" };
+        scene.deployment.execute(&format!("ALTER TABLE customers {change}")).await;
+        scene.fault(name);
+        sleep(scene.extent.of(Duration::from_secs(2), Duration::from_secs(10))).await;
+        scene.connect_to_registry.set(Fault::None);
+        scene.converge().await;
+    }
 }
 
 async fn suffer(scene: &mut Scene, link: impl Fn(&Scene) -> &Proxy, percent: u8) {

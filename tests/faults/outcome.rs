@@ -1,5 +1,6 @@
 //! What came of a scenario.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
@@ -45,7 +46,7 @@ pub(crate) struct Outcome {
     pub(crate) scenario: Scenario,
     pub(crate) seed: u64,
     /// What was done to it, with counts.
-    pub(crate) faults: String,
+    pub(crate) faults: BTreeMap<&'static str, u32>,
     /// Transactions and events.
     pub(crate) written: (u64, u64),
     /// From the first statement to the verdict.

@@ -1,15 +1,17 @@
 //! Who writes and then asks for an answer that contains the write must get it, or none.
 
+use std::ops::Add;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
-use super::load::change_order;
+use super::load::{change_order, new_order};
+use super::scene::Scene;
 use super::witness::VIEW;
 
 /// How long the API may wait for the transaction, in milliseconds.
@@ -17,6 +19,12 @@ const WAIT_MS: u32 = 2_000;
 
 /// How long an answer may take altogether.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// Orders of those who write at length begin here.
+const AT_LENGTH_FROM: i64 = 3_000_000;
+
+/// So many write at once, each to an order of its own.
+const AUTHORS: i64 = 8;
 
 /// Between two writes.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -106,6 +114,59 @@ pub(crate) struct Read {
     pub(crate) late: u64,
 }
 
+impl Add for Read {
+    type Output = Read;
+
+    fn add(self, other: Read) -> Read {
+        Read {
+            fresh: self.fresh + other.fresh,
+            stale: self.stale + other.stale,
+            late: self.late + other.late,
+        }
+    }
+}
+
+impl Read {
+    fn count(&mut self, answer: Answer) {
+        match answer {
+            Answer::Fresh => self.fresh += 1,
+            Answer::Stale => self.stale += 1,
+            Answer::Late => self.late += 1,
+        }
+    }
+}
+
+/// Several write and read without a pause, beside the load.
+pub(crate) async fn at_length(scene: &mut Scene) {
+    let rounds = scene.extent.of(400, 10_000);
+    for order in AT_LENGTH_FROM..AT_LENGTH_FROM + AUTHORS {
+        scene.deployment.execute(&new_order(order, 1)).await;
+    }
+    scene.converge().await;
+    let begun = Instant::now();
+    let mut authors = JoinSet::new();
+    for order in AT_LENGTH_FROM..AT_LENGTH_FROM + AUTHORS {
+        let mut author = scene.author(order);
+        authors.spawn(async move {
+            let mut read = Read::default();
+            for _ in 0..rounds / AUTHORS {
+                let write = author.write().await.unwrap();
+                read.count(author.read(&write).await);
+            }
+            read
+        });
+    }
+    let read = authors.join_all().await.into_iter().fold(Read::default(), Read::add);
+    let Read { fresh, stale, late } = read;
+    let took = begun.elapsed().as_secs_f64();
+    scene.notes.push(format!(
+        "{rounds} writes by {AUTHORS} beside the load, each read at once: {fresh} answers had the \
+         write, {stale} were stale, {late} came late, in {took:.0} s"
+    ));
+    assert_eq!(late, 0, "nothing was wrong, and yet answers were late");
+    scene.count_own_writes(read);
+}
+
 /// An author at work.
 pub(crate) struct OwnWrites {
     read: Arc<Mutex<Read>>,
@@ -123,12 +184,7 @@ impl OwnWrites {
                 // MySQL may be what is killed.
                 let Ok(write) = author.write().await else { continue };
                 let answer = author.read(&write).await;
-                let mut counts = counts.lock().unwrap();
-                match answer {
-                    Answer::Fresh => counts.fresh += 1,
-                    Answer::Stale => counts.stale += 1,
-                    Answer::Late => counts.late += 1,
-                }
+                counts.lock().unwrap().count(answer);
             }
         });
         OwnWrites { read, task }

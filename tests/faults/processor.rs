@@ -116,6 +116,31 @@ pub(crate) async fn two(scene: &mut Scene) {
     }
 }
 
+/// The owner is killed again and again; the other takes over each time, and it comes back as the
+/// standby.
+pub(crate) async fn standby(scene: &mut Scene) {
+    let mut other = scene.deployment.twin();
+    let mut longest = Duration::ZERO;
+    let rounds = scene.extent.of(4, 30);
+    for _ in 0..rounds {
+        other.start();
+        stands_by(&mut other).await;
+        scene.wait_up_to(KILL_WITHIN).await;
+        let before = owner(scene);
+        scene.kill_viewtide();
+        let begun = Instant::now();
+        while owner(scene) == before {
+            assert!(begun.elapsed() < TAKE_OVER_WAIT, "nobody takes over");
+            sleep(Duration::from_millis(20)).await;
+        }
+        longest = longest.max(begun.elapsed());
+        std::mem::swap(&mut scene.deployment, &mut other);
+        scene.converge().await;
+    }
+    let longest = longest.as_secs_f64();
+    scene.notes.push(format!("{rounds} takeovers, the longest after {longest:.1} s"));
+}
+
 pub(crate) async fn state_gone(scene: &mut Scene) {
     for _ in 0..scene.extent.of(1, 5) {
         scene.wait_up_to(KILL_WITHIN).await;

@@ -5,7 +5,8 @@ use clap::ValueEnum;
 use super::load::Pace;
 use super::outcome::Catch;
 use super::scene::Scene;
-use super::{connect, kafka, limits, network, processor, redis, sabotage};
+use super::{connect, connector, ddl, kafka, limits, network, own_writes};
+use super::{processor, redis, registry, sabotage};
 
 /// How much is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,9 @@ pub(crate) enum Scenario {
     Terminate,
     Frozen,
     TwoProcessors,
+    Standby,
     StateGone,
+    OwnWrites,
     RedisKill,
     RedisRewind,
     RedisFlush,
@@ -44,13 +47,22 @@ pub(crate) enum Scenario {
     ConnectKill,
     ConnectKillWide,
     ConnectKillEarly,
+    ConnectorFailed,
+    ConnectorTooLarge,
+    ConnectorHistoryLost,
     MysqlKill,
     BinlogRotate,
     RegistryKill,
+    RegistryEmpty,
+    Truncate,
+    Resnapshot,
+    Alter,
+    ColumnDropped,
     RedisNetwork,
     KafkaNetwork,
     RegistryNetwork,
     MysqlNetwork,
+    ConnectNetwork,
     DiskFull,
     FileHandles,
     Clock,
@@ -84,6 +96,9 @@ impl Scenario {
                 | Scenario::HotCustomer
                 | Scenario::ConnectKill
                 | Scenario::ConnectKillEarly
+                | Scenario::ConnectNetwork
+                | Scenario::ConnectorHistoryLost
+                | Scenario::TwoProcessors
         )
     }
 
@@ -94,6 +109,11 @@ impl Scenario {
             Scenario::RedisRewind => &[],
             _ => &["--appendonly", "yes"],
         }
+    }
+
+    /// Whether the proxy before Kafka is the connector's, not viewtide's.
+    pub(crate) fn is_of_connects_network(self) -> bool {
+        self == Scenario::ConnectNetwork
     }
 
     /// Settings of viewtide.
@@ -108,7 +128,13 @@ impl Scenario {
     }
 
     pub(crate) fn pace(self) -> Pace {
-        Pace { clock_jumps: self == Scenario::Clock, ..Pace::default() }
+        let usual = Pace { clock_jumps: self == Scenario::Clock, ..Pace::default() };
+        match self {
+            Scenario::OwnWrites => {
+                Pace { transactions_per_second: 60, events_per_second: 60, ..usual }
+            }
+            _ => usual,
+        }
     }
 
     /// Who has to report a sabotage.
@@ -130,7 +156,9 @@ impl Scenario {
             Scenario::Terminate => processor::terminate(scene).await,
             Scenario::Frozen => processor::frozen(scene).await,
             Scenario::TwoProcessors => processor::two(scene).await,
+            Scenario::Standby => processor::standby(scene).await,
             Scenario::StateGone => processor::state_gone(scene).await,
+            Scenario::OwnWrites => own_writes::at_length(scene).await,
             Scenario::RedisKill => redis::kill(scene).await,
             Scenario::RedisRewind => redis::rewind(scene).await,
             Scenario::RedisFlush => redis::flush(scene).await,
@@ -143,13 +171,22 @@ impl Scenario {
             Scenario::ConnectKill => connect::kill(scene).await,
             Scenario::ConnectKillWide => connect::kill_in_a_wide_transaction(scene).await,
             Scenario::ConnectKillEarly => connect::kill_early(scene).await,
+            Scenario::ConnectorFailed => connector::failed(scene).await,
+            Scenario::ConnectorTooLarge => connector::too_large(scene).await,
+            Scenario::ConnectorHistoryLost => connector::history_lost(scene).await,
             Scenario::MysqlKill => connect::kill_mysql(scene).await,
             Scenario::BinlogRotate => connect::rotate(scene).await,
-            Scenario::RegistryKill => connect::kill_registry(scene).await,
+            Scenario::RegistryKill => registry::kill(scene).await,
+            Scenario::RegistryEmpty => registry::empty(scene).await,
+            Scenario::Truncate => ddl::truncate(scene).await,
+            Scenario::Resnapshot => ddl::resnapshot(scene).await,
+            Scenario::Alter => ddl::alter(scene).await,
+            Scenario::ColumnDropped => ddl::column_dropped(scene).await,
             Scenario::RedisNetwork => network::redis(scene).await,
             Scenario::KafkaNetwork => network::kafka(scene).await,
             Scenario::RegistryNetwork => network::registry(scene).await,
             Scenario::MysqlNetwork => network::mysql(scene).await,
+            Scenario::ConnectNetwork => network::connect(scene).await,
             Scenario::DiskFull => limits::disk_full(scene).await,
             Scenario::FileHandles => limits::file_handles(scene).await,
             Scenario::Clock => limits::clock(scene).await,

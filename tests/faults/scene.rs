@@ -1,15 +1,16 @@
 //! One pipeline of its own with everything between its parts, under load and watched.
 //!
 //! ```text
-//! MySQL ─ proxy ─▶ Connect ─▶ Kafka ─ proxy ─▶ viewtide run ─ proxy ─▶ Redis ─ proxy ─▶ viewtide serve ─▶ witness
-//!                                     registry ─ proxy ─┘
+//! MySQL ─ proxy ─▶ Connect ───▶ Kafka ─ proxy ─▶ viewtide run ─ proxy ─▶ Redis ─ proxy ─▶ viewtide serve ─▶ witness
+//!          registry ─ proxy ─┘ └─ proxy ─┘   registry ─ proxy ─┘ └─ proxy ─▶ Connect (supervised)
 //! ```
+//!
+//! There is one proxy before Kafka: a scenario leads either viewtide or the connector through it.
 //!
 //! The API that the witness reads is a process of its own, so that there are answers while the
 //! processor is dead.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::process::Child;
 use std::sync::Arc;
@@ -22,10 +23,9 @@ use tokio::time::sleep;
 
 use super::load::{Load, OWN_ORDERS, Target, first_rows};
 use super::outcome::{Outcome, Verified};
-use super::own_writes::{Answer, Author, OwnWrites};
+use super::own_writes::{Answer, Author, OwnWrites, Read};
 use super::scenario::{Extent, Scenario};
 use super::services::{Service, Services};
-use super::supervisor::Supervisor;
 use super::witness::{VIEW, Witness};
 
 use crate::support::deployment::Deployment;
@@ -46,12 +46,18 @@ pub(crate) struct Scene {
     /// Between the API that the witness reads and Redis.
     pub(crate) readers_to_redis: Proxy,
     pub(crate) to_registry: Proxy,
+    /// Between viewtide and Connect's REST API.
+    pub(crate) to_connect: Proxy,
     /// Between Connect and MySQL.
     pub(crate) to_mysql: Proxy,
+    /// Between Connect and the registry.
+    pub(crate) connect_to_registry: Proxy,
     pub(crate) witness: Witness,
     pub(crate) load: Load,
     pub(crate) random: StdRng,
     pub(crate) extent: Extent,
+    /// Settings of the connector.
+    connector: Vec<String>,
     /// Said beside the verdict.
     pub(crate) notes: Vec<String>,
     scenario: Scenario,
@@ -59,7 +65,10 @@ pub(crate) struct Scene {
     begun: Instant,
     own_writes: OwnWrites,
     prober: Author,
-    supervisor: Supervisor,
+    /// Where the witness reads: host and port.
+    address: String,
+    /// Of writers besides the one that is always there.
+    further: Read,
     faults: BTreeMap<&'static str, u32>,
     converged: Duration,
     server: Child,
@@ -84,21 +93,38 @@ impl Scene {
         let to_redis = Proxy::start(redis.address()).await;
         let readers_to_redis = Proxy::start(redis.address()).await;
         let to_registry = Proxy::start(local("REGISTRY_PORT")).await;
+        let to_connect = Proxy::start(local("CONNECT_PORT")).await;
         let to_mysql = Proxy::start(local("MYSQL_PORT")).await;
+        let connect_to_registry = Proxy::start(local("REGISTRY_PORT")).await;
 
         let definitions = repository().join("tests/fixtures/faults");
         let url = format!("redis://{}", to_redis.address());
         let mut deployment = Deployment::new("faults", &definitions, Some(&url)).await;
-        deployment.set("VIEWTIDE_KAFKA_BROKERS", services.kafka.address());
+        if !scenario.is_of_connects_network() {
+            deployment.set("VIEWTIDE_KAFKA_BROKERS", services.kafka.address());
+        }
         let registry = format!("http://{}/apis/ccompat/v7", to_registry.address());
         deployment.set("VIEWTIDE_REGISTRY_URL", registry);
         deployment.set("VIEWTIDE_STATE_CHECKPOINT_RECORDS", "400");
+        deployment.set("VIEWTIDE_CONNECT_URL", format!("http://{}", to_connect.address()));
+        deployment.set("VIEWTIDE_CONNECT_CONNECTOR", deployment.name.clone());
         for (variable, value) in scenario.settings() {
             deployment.set(variable, *value);
         }
         deployment.execute(&first_rows()).await;
         let (_, port) = to_mysql.address().rsplit_once(':').unwrap();
-        block_in_place(|| deployment.capture_with(&[&format!("database.port={port}")]));
+        let registry = format!("http://{}/apis/registry/v2", connect_to_registry.address());
+        let mut connector = vec![
+            format!("database.port={port}"),
+            format!("key.converter.apicurio.registry.url={registry}"),
+            format!("value.converter.apicurio.registry.url={registry}"),
+        ];
+        if scenario.is_of_connects_network() {
+            let brokers = services.kafka.address();
+            connector.push(format!("producer.override.bootstrap.servers={brokers}"));
+        }
+        let settings: Vec<&str> = connector.iter().map(String::as_str).collect();
+        block_in_place(|| deployment.capture_with(&settings));
 
         let address = format!("127.0.0.1:{}", free_port());
         let server = {
@@ -122,7 +148,9 @@ impl Scene {
             load: Load::start(&target, seed, scenario.pace()),
             own_writes: OwnWrites::start(author(OWN_ORDERS[0])),
             prober: author(OWN_ORDERS[1]),
-            supervisor: Supervisor::start(local("CONNECT_PORT"), deployment.name.clone()),
+            address,
+            connector,
+            further: Read::default(),
             random: StdRng::seed_from_u64(seed),
             faults: BTreeMap::new(),
             converged: Duration::ZERO,
@@ -133,13 +161,40 @@ impl Scene {
             to_redis,
             readers_to_redis,
             to_registry,
+            to_connect,
             to_mysql,
+            connect_to_registry,
             extent,
             scenario,
             seed,
             begun,
             server,
         }
+    }
+
+    /// Gives the connector its settings with these besides.
+    pub(crate) fn reconfigure(&self, further: &[&str]) {
+        let own = self.connector.iter().map(String::as_str);
+        let settings: Vec<&str> = own.chain(further.iter().copied()).collect();
+        block_in_place(|| self.deployment.capture_with(&settings));
+    }
+
+    /// Starts the connector and its task anew.
+    pub(crate) async fn restart_connector(&self) {
+        let (connect, name) = (Stack::shared().port("CONNECT_PORT"), &self.deployment.name);
+        let url = format!("http://127.0.0.1:{connect}/connectors/{name}/restart?includeTasks=true");
+        let answer = reqwest::Client::new().post(url).send().await.unwrap();
+        assert!(answer.status().is_success(), "restart of {name}: {}", answer.status());
+    }
+
+    /// Someone who writes to an order and reads it where the witness reads.
+    pub(crate) fn author(&self, order: i64) -> Author {
+        Author::new(&self.deployment.mysql_url(), &self.address, order)
+    }
+
+    /// Counts what further writers read.
+    pub(crate) fn count_own_writes(&mut self, read: Read) {
+        self.further = self.further + read;
     }
 
     /// The pipeline's `meta`.
@@ -241,26 +296,20 @@ impl Scene {
             sleep(Duration::from_millis(20)).await;
         }
         let seen = self.witness.seen();
-        let restarts = self.supervisor.restarts();
-        if restarts > 0 {
-            self.notes
-                .push(format!("the suite restarted the FAILED connector task {restarts} times"));
-        }
-        let mut faults = String::new();
-        for (what, count) in &self.faults {
-            let comma = if faults.is_empty() { "" } else { ", " };
-            write!(faults, "{comma}{count} {what}").unwrap();
+        let restarts = self.deployment.metric("viewtide_connector_restarts_total").await;
+        if let Some(restarts) = restarts.filter(|restarts| *restarts > 0.0) {
+            self.notes.push(format!("viewtide restarted a FAILED connector task {restarts} times"));
         }
         Outcome {
             scenario: self.scenario,
             seed: self.seed,
-            faults,
+            faults: std::mem::take(&mut self.faults),
             written: self.load.written(),
             took: self.begun.elapsed(),
             converged: self.converged,
             verified,
             seen,
-            own: self.own_writes.read(),
+            own: self.own_writes.read() + self.further,
             log: self.deployment.log(),
             notes: std::mem::take(&mut self.notes),
         }

@@ -147,6 +147,14 @@ impl Deployment {
         self.set("VIEWTIDE_CONNECT_CONNECTOR", self.name.clone());
     }
 
+    /// Replaces a text in one of the definitions, as `schema.sql`.
+    pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.folder.join("sql").join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from:?} is not in {}", path.display());
+        fs::write(&path, text.replace(from, to)).unwrap();
+    }
+
     /// Where its checkpoints are.
     pub(crate) fn state_folder(&self) -> PathBuf {
         self.folder.join(".local/state").join(&self.name)
