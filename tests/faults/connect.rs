@@ -42,7 +42,7 @@ pub(crate) async fn snapshot_is_stored(scene: &Scene) {
 
 pub(crate) async fn kill(scene: &mut Scene) {
     snapshot_is_stored(scene).await;
-    for _ in 0..scene.extent.of(2, 20) {
+    for _ in 0..scene.extent.of(2, 13) {
         scene.wait_up_to(WITHIN).await;
         Service::Connect.kill();
         scene.fault("kill -9 connect");
@@ -86,7 +86,7 @@ pub(crate) async fn kill_in_a_wide_transaction(scene: &mut Scene) {
 
 pub(crate) async fn kill_mysql(scene: &mut Scene) {
     snapshot_is_stored(scene).await;
-    for _ in 0..scene.extent.of(2, 20) {
+    for _ in 0..scene.extent.of(2, 22) {
         scene.wait_up_to(WITHIN).await;
         Service::Mysql.kill();
         scene.fault("kill -9 mysql");

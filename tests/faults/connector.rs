@@ -40,7 +40,7 @@ pub(crate) async fn failed(scene: &mut Scene) {
     let login = [format!("database.user={name}"), "database.password=right".to_owned()];
     scene.reconfigure(&login.each_ref().map(String::as_str));
     scene.converge().await;
-    for _ in 0..scene.extent.of(1, 6) {
+    for _ in 0..scene.extent.of(1, 4) {
         scene.deployment.execute(&format!("ALTER USER {user} IDENTIFIED BY 'other'")).await;
         scene.restart_connector().await;
         scene.fault("connector task FAILED");
@@ -82,8 +82,9 @@ pub(crate) async fn history_lost(scene: &mut Scene) {
     let client: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     let options = AdminOptions::new().operation_timeout(Some(BROKER_WAIT));
-    for _ in 0..scene.extent.of(1, 3) {
+    for _ in 0..scene.extent.of(1, 2) {
         Service::Connect.kill();
+        scene.fault("kill -9 connect");
         client.delete_topics(&[&topic], &options).await.unwrap().remove(0).unwrap();
         Service::Connect.start();
         scene.fault("schema history lost");

@@ -138,7 +138,7 @@ pub(crate) async fn resnapshot(scene: &mut Scene) {
 
 pub(crate) async fn alter(scene: &mut Scene) {
     let marks = Marks::start(scene).await;
-    for _ in 0..scene.extent.of(1, 6) {
+    for _ in 0..scene.extent.of(1, 4) {
         for statement in UNREAD.into_iter().chain(WIDER) {
             scene.wait_up_to(WITHIN / 2).await;
             scene.deployment.execute(statement).await;

@@ -14,7 +14,7 @@ use crate::support::stack::Stack;
 const BROKER_WAIT: Duration = Duration::from_secs(30);
 
 pub(crate) async fn kill(scene: &mut Scene) {
-    for number in 0..scene.extent.of(1, 20) {
+    for number in 0..scene.extent.of(1, 22) {
         scene.wait_up_to(Duration::from_secs(2)).await;
         Service::Kafka.kill();
         scene.fault("kill -9 kafka");

@@ -43,6 +43,7 @@ pub(crate) async fn disk_full(scene: &mut Scene) {
     scene.fault("disk full");
     scene.converge().await;
     scene.log_says("No space left").await;
+    scene.log_says("no checkpoint could be written").await;
     sleep(scene.extent.of(Duration::from_secs(3), Duration::from_secs(60))).await;
     scene.converge().await;
     scene.kill_viewtide();

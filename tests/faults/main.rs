@@ -34,6 +34,7 @@
 //! | registry empty after a restart | `registry-empty` |
 //! | new snapshot by command · TRUNCATE · ALTER TABLE | `resnapshot`, `truncate`, `alter`, `column-dropped`; DDL that rewrites values: open, needs resync |
 //! | latency, cuts, half-open, lost replies, resets | `redis-network`, `kafka-network`, `registry-network`, `mysql-network`, `connect-network` |
+//! | a registry that takes the connector's requests and never answers | open: its client waits for good, and the connector is said to run |
 //! | disk full · file handles · clock | `disk-full`, `file-handles`, `clock` (MySQL's) |
 //! | state folder deleted | `state-gone`; of another pipeline: `src/state/tests.rs`; topics too short: `tests/restarts.rs` |
 //! | one user with very many orders | `hot-customer` |

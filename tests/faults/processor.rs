@@ -81,7 +81,7 @@ pub(crate) async fn terminate(scene: &mut Scene) {
 }
 
 pub(crate) async fn frozen(scene: &mut Scene) {
-    for _ in 0..scene.extent.of(1, 3) {
+    for _ in 0..scene.extent.of(1, 2) {
         let mut second = scene.deployment.twin();
         second.start();
         stands_by(&mut second).await;
@@ -121,7 +121,7 @@ pub(crate) async fn two(scene: &mut Scene) {
 pub(crate) async fn standby(scene: &mut Scene) {
     let mut other = scene.deployment.twin();
     let mut longest = Duration::ZERO;
-    let rounds = scene.extent.of(4, 30);
+    let rounds = scene.extent.of(4, 20);
     for _ in 0..rounds {
         other.start();
         stands_by(&mut other).await;

@@ -21,31 +21,37 @@ const FORGOTTEN: Duration = Duration::from_secs(40);
 
 /// Whoever starts without the registry reads by its own copies of schemas; without copies it waits.
 pub(crate) async fn kill(scene: &mut Scene) {
-    // Until every kind of record was read once.
-    sleep(MET).await;
-    scene.converge().await;
-    for number in 0..scene.extent.of(2, 20) {
+    schemas_are_met(scene).await;
+    for number in 0..scene.extent.of(3, 22) {
+        scene.wait_up_to(WITHIN).await;
         Service::Registry.kill();
         scene.fault("kill -9 registry");
-        scene.wait_up_to(WITHIN).await;
-        scene.kill_viewtide();
-        if number % 2 == 0 {
-            scene.deployment.start();
-            scene.deployment.eventually("/readyz", |status, _| status == 200).await;
-        } else {
-            fs::remove_dir_all(scene.deployment.state_folder()).unwrap();
-            scene.fault("state folder deleted");
-            scene.deployment.start();
-            scene.becomes_unready("registry").await;
+        match number % 5 {
+            0 => {
+                scene.kill_viewtide();
+                scene.deployment.start();
+                scene.deployment.eventually("/readyz", |status, _| status == 200).await;
+            }
+            1 => {
+                scene.kill_viewtide();
+                fs::remove_dir_all(scene.deployment.state_folder()).unwrap();
+                scene.fault("state folder deleted");
+                scene.deployment.start();
+                scene.becomes_unready("registry").await;
+            }
+            _ => scene.wait_up_to(WITHIN).await,
         }
         Service::Registry.start();
-        scene.converge().await;
+        if number % 5 < 2 {
+            scene.converge().await;
+        }
     }
 }
 
 /// The registry comes back empty, and all records are read again: by the copies of their schemas.
 pub(crate) async fn empty(scene: &mut Scene) {
-    for _ in 0..scene.extent.of(1, 3) {
+    schemas_are_met(scene).await;
+    for _ in 0..scene.extent.of(1, 2) {
         Service::Registry.kill();
         let folder = PathBuf::from(Stack::shared().setting("STACK_DIR")).join("registry");
         fs::remove_dir_all(folder).unwrap();
@@ -62,6 +68,12 @@ pub(crate) async fn empty(scene: &mut Scene) {
         scene.deployment.start();
         scene.converge().await;
     }
+}
+
+/// Waits until every kind of record was read once: of a schema never met there is no copy.
+async fn schemas_are_met(scene: &mut Scene) {
+    sleep(MET).await;
+    scene.converge().await;
 }
 
 /// All but the copies of schemas.
