@@ -86,7 +86,7 @@ pub(crate) async fn clock(scene: &mut Scene) {
 
 /// One customer with very many orders changes the phone, and others go on.
 pub(crate) async fn hot_customer(scene: &mut Scene) {
-    let orders = scene.extent.of(30_000, 1_000_000);
+    let orders = scene.extent.of(30_000, 200_000);
     scene.deployment.execute("INSERT INTO customers VALUES (1000, '0', 0)").await;
     let mut mysql = scene.deployment.mysql().await;
     mysql.query_drop(format!("SET cte_max_recursion_depth = {RUN}")).await.unwrap();

@@ -120,7 +120,7 @@ struct Arguments {
 #[derive(Args)]
 #[group(required = true, multiple = true)]
 struct What {
-    /// Every scenario at length, in rounds, for at least an hour
+    /// Every scenario at length, and then from the first again, for at least an hour
     #[arg(long, conflicts_with = "short")]
     full: bool,
     /// The scenarios of every change
@@ -152,18 +152,15 @@ async fn run(arguments: &Arguments) -> ExitCode {
     let mut table = Table::default();
     println!("{HEAD}");
     let first = arguments.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
-    let mut seed = first;
-    loop {
-        for &one in &chosen {
-            if extent == Extent::Short && scenario.is_empty() && one.is_long() {
-                continue;
-            }
-            table.add(attempt(&services, one, extent, seed).await);
-            seed += 1;
-        }
-        if !goes_on || begun.elapsed() >= FULL_RUN {
+    let left_out = |one: Scenario| extent == Extent::Short && scenario.is_empty() && one.is_long();
+    let chosen: Vec<Scenario> = chosen.into_iter().filter(|one| !left_out(*one)).collect();
+    // A pass that was shorter than a full run is followed by as much of another as it lacks.
+    for (number, &one) in chosen.iter().cycle().enumerate() {
+        let lacks = goes_on && begun.elapsed() < FULL_RUN;
+        if number >= chosen.len() && !lacks {
             break;
         }
+        table.add(attempt(&services, one, extent, first + number as u64).await);
     }
     let run = Run { extent, seed: first, took: begun.elapsed() };
     println!("\n{}", table.totals(&run));
