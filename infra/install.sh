@@ -73,7 +73,7 @@ fetch_plugins() {
     sync-manifests --plugin-path "$1" >"$1/manifests.log" 2>&1 || die "connect cannot read its plugins: $(cat "$1/manifests.log")"
 }
 
-# The connector's own transformation: as infra/connect-plugin/Dockerfile does it.
+# The connector's own transformations: as infra/connect-plugin/Dockerfile does it.
 compile_transforms() {
   local sources=$INFRA_DIR/connect-plugin
   "$(java_bin javac)" --release 17 -cp "$(cached kafka)/*" -d "$1/classes" "$sources"/*.java

@@ -38,6 +38,11 @@ impl Watermarks {
         self.number(&gtid.server) >= gtid.number
     }
 
+    /// Whether all transactions below others are below these.
+    pub fn include(&self, others: &Watermarks) -> bool {
+        others.iter().all(|(server, number)| self.number(server) >= number)
+    }
+
     /// The last transaction applied of a server; 0 before the first.
     pub fn number(&self, server: &Server) -> u64 {
         self.0.get(server).copied().unwrap_or(0)

@@ -8,9 +8,10 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use viewtide::change::{Change, Op, Partition, Position, Positions};
 use viewtide::engine::{Document, Engine};
-use viewtide::gtid::Gtid;
+use viewtide::gtid::{Gtid, Watermarks};
 use viewtide::source::record::{
-    Content, Notice, PartitionId, PartitionSpec, Place, Record, Role, SnapshotMark, TransactionEnd,
+    BinlogPlace, Content, Notice, PartitionId, PartitionSpec, Place, Record, Role, SnapshotMark,
+    TransactionEnd,
 };
 use viewtide::source::transactions::{Applied, Bounds, Flow, Released, Sequencer};
 use viewtide::sql::plan::{Plan, TableId, ViewId};
@@ -104,7 +105,12 @@ fn topics(random: &mut StdRng, plan: &Plan) -> Topics {
 
 fn snapshot(random: &mut StdRng, plan: &Plan, table: usize, topics: &mut Topics) {
     let id = TableId(table as u16);
-    topics[NOTIFICATIONS].push(Content::Notice(Notice::Started { table: id }));
+    let of = BinlogPlace::default();
+    topics[NOTIFICATIONS].push(Content::Notice(Notice::Reading {
+        of,
+        tables: vec![id],
+        contains: Watermarks::default(),
+    }));
     let rows = random.random_range(1..6);
     for row in 0..rows {
         let mark = match row {
@@ -114,13 +120,9 @@ fn snapshot(random: &mut StdRng, plan: &Plan, table: usize, topics: &mut Topics)
         };
         let [parent, n] = [random.random_range(0..4), random.random_range(0..1000)];
         let change = upsert(plan, table, row, parent, n);
-        topics[table].push(Content::Snapshot { change, mark });
+        topics[table].push(Content::Snapshot { change, mark, of });
     }
-    topics[NOTIFICATIONS].push(Content::Notice(Notice::Scanned {
-        table: id,
-        rows: rows as u64,
-        incremental: false,
-    }));
+    topics[NOTIFICATIONS].push(Content::Notice(Notice::Read { of, table: id, rows: rows as u64 }));
 }
 
 fn random_change(random: &mut StdRng, plan: &Plan, table: usize) -> Change {

@@ -31,7 +31,7 @@ mod writer;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
@@ -64,6 +64,10 @@ const STEP_CHANGES: usize = 256;
 
 /// Batches of records taken off the reader before a step, so that steps go on under load.
 const BATCHES_PER_STEP: usize = 16;
+
+/// How long a record that fits nowhere may wait for the notification that explains it: it may have
+/// been written at about the same time, to another topic.
+const MISFIT_WAIT: Duration = Duration::from_secs(10);
 
 /// Why the pipeline stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -167,6 +171,8 @@ struct Pipeline<R, S, C: CheckpointStorage> {
     claimed: Meta,
     /// While another process holds the pipeline: when to look again whether it still does.
     look_at: Option<Instant>,
+    /// What cannot be put in order, and until when that may pass.
+    misfit: Option<(SequenceError, Instant)>,
     /// Where the checkpoint ended that was loaded: before, the state is of no one moment.
     loaded: Positions,
     writer: Writer<S>,
@@ -200,12 +206,16 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     async fn take_records(&mut self) -> Result<bool, PipelineError> {
         let replaying = self.sequencer.is_replaying();
         if self.publisher.backlog.is_empty() || replaying {
-            let Pipeline { writer, reader, checkpoints, look_at, .. } = self;
+            let Pipeline { writer, reader, checkpoints, look_at, misfit, .. } = self;
+            let misfit_until = misfit.as_ref().map(|(_, until)| *until);
             let waiting = async {
                 tokio::select! {
                     biased;
                     batch = reader.next() => batch.map(Some),
                     () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
+                        Ok(None)
+                    }
+                    () = sleep_until(misfit_until.unwrap_or_else(Instant::now)), if misfit_until.is_some() => {
                         Ok(None)
                     }
                     () = checkpoints.idle(), if !replaying => Ok(None),
@@ -275,7 +285,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let replaying = self.sequencer.is_replaying();
         let mut released = Released::default();
         while released.changes.len() < STEP_CHANGES
-            && self.sequencer.release(&mut released)?
+            && self.release(&mut released)?
             && self.sequencer.is_replaying() == replaying
         {}
         let held_back = self.apply(&mut released);
@@ -325,6 +335,28 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             self.checkpoints.follow(&self.publisher.engine, &self.sequencer).await;
         }
         Ok(!released.is_empty() && !self.writer.is_ending())
+    }
+
+    /// Adds what can be applied next. False when nothing can.
+    fn release(&mut self, released: &mut Released) -> Result<bool, SequenceError> {
+        match self.sequencer.release(released) {
+            Ok(any) => {
+                self.misfit = if any { self.misfit.take() } else { None };
+                Ok(any)
+            }
+            Err(error) => match self.misfit.take().filter(|(known, _)| *known == error) {
+                Some((_, until)) if Instant::now() >= until => Err(error),
+                Some(known) => {
+                    self.misfit = Some(known);
+                    Ok(false)
+                }
+                None => {
+                    info!(%error, "waiting for news of a snapshot that explains it");
+                    self.misfit = Some((error, Instant::now() + MISFIT_WAIT));
+                    Ok(false)
+                }
+            },
+        }
     }
 
     /// Adds a chunk of the backlog to a step and commits it.

@@ -101,6 +101,7 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
     Ok(Some(Pipeline {
         look_at: standing_by.then(Instant::now),
         loaded: loaded.end,
+        misfit: None,
         views: Views::new(&plan, readiness),
         publisher: Publisher::new(engine, Arc::clone(&plan), &config.limits, Arc::clone(&metrics)),
         sequencer,

@@ -1,7 +1,9 @@
 //! A Kafka record as the rest of `source` sees it: where it lies, and what it says once decoded.
 
+use serde::{Deserialize, Serialize};
+
 use crate::change::{Change, Partition, Position};
-use crate::gtid::Gtid;
+use crate::gtid::{Gtid, Watermarks};
 use crate::sql::plan::TableId;
 use crate::value::Key;
 
@@ -93,6 +95,8 @@ pub enum Content {
         change: Change,
         /// Where in the snapshot it stands.
         mark: SnapshotMark,
+        /// Which snapshot it is of.
+        of: BinlogPlace,
     },
     /// All rows of a table are gone, by a statement outside of transactions.
     Truncate {
@@ -224,23 +228,50 @@ pub enum SnapshotMark {
     Incremental,
 }
 
+/// A place in the binary log, of which a snapshot from nothing is the state: so it tells one attempt
+/// from another. Ordered as in the log of one server; another server's are in no order to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BinlogPlace {
+    /// Number of the file.
+    pub file: u64,
+    /// Bytes into it.
+    pub position: u64,
+}
+
+impl BinlogPlace {
+    /// The place in a file of this name, which ends in its number: `mysql-bin.000017`.
+    pub fn new(file: &str, position: u64) -> Option<BinlogPlace> {
+        let (_, number) = file.rsplit_once('.')?;
+        Some(BinlogPlace { file: number.parse().ok()?, position })
+    }
+}
+
 /// News of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// A table is being read from nothing.
-    Started {
-        /// The table.
-        table: TableId,
+    /// Tables are being read from nothing.
+    Reading {
+        /// Which snapshot it is.
+        of: BinlogPlace,
+        /// All tables that it reads.
+        tables: Vec<TableId>,
+        /// The transactions that it contains.
+        contains: Watermarks,
     },
     /// A table was read to its end.
-    Scanned {
+    Read {
+        /// Which snapshot it is.
+        of: BinlogPlace,
         /// The table.
         table: TableId,
         /// Rows read.
         rows: u64,
-        /// By an incremental snapshot.
-        incremental: bool,
     },
-    /// All tables were read to their ends.
-    Completed,
+    /// A table was read to its end by an incremental snapshot.
+    ReadBeside {
+        /// The table.
+        table: TableId,
+        /// Rows read.
+        rows: u64,
+    },
 }

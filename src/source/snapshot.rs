@@ -1,43 +1,55 @@
 //! When a table is complete: its snapshot was read to the end, and every row of it is applied.
 //!
-//! The table's own topic tells it where it can: the last row of a snapshot is marked as such. Not
-//! always: the only row of the first table is marked as the first one, the last row may be
-//! unreadable, and an empty table has none. Then Debezium's notification counts: it says how many
-//! rows of the table were read. Notifications are another topic, so the one that is known may be
-//! of an earlier attempt; it counts only when the notices tell of as many attempts as the rows do.
-//! Both are counted from the records applied, so completeness is a function of the position
-//! vector: no clock, no order between the two topics. A snapshot that starts again (the connector
-//! died in the middle, or lost its offsets) counts from its first row again, and the table is
-//! filling until that is complete.
+//! Rows and Debezium's notifications say which snapshot they are of, so that attempts are never
+//! mixed up, however the topics interleave: a connector that dies takes its snapshot again, and the
+//! state that it reads then may contain transactions that no topic has. So the tables that one
+//! snapshot reads belong together. As soon as anything is known of a new one, they are filling, and
+//! all of them are complete only by that one: no document joins rows of before and after.
+//!
+//! Which tables a snapshot reads its first notification says. Rows may be here before it: until it
+//! comes, the snapshot may be of all tables. A table's last row is marked as such, but not always:
+//! the only row of the first table is marked as the first one, the last row may be unreadable, and
+//! an empty table has none. Then the number of rows counts that the notification tells.
+//!
+//! A snapshot from nothing begins with emptying the table: a row that was deleted in between is in
+//! no snapshot. Changes of transactions that it contains are void, and not waited for: of the last
+//! ones before it some records may never come. Where it finds no row, its notification empties the
+//! table. If it has rows of before and changed since, nobody can tell which are which: it stays
+//! incomplete until it is read again.
 //!
 //! An incremental snapshot, which a signal asks for while changes go on, empties nothing: a table
 //! that was complete stays so. It completes one that never was.
 //!
 //! Absent: proof that an incremental snapshot is complete to the row, since Debezium leaves out
-//! rows that changed while it read them; the changes of the table are counted in their place. And
-//! what an empty table had before a new attempt: no row tells when that was.
+//! rows that changed while it read them; the changes of the table are counted in their place.
 
 use serde::{Deserialize, Serialize};
 
-use super::record::SnapshotMark;
+use super::record::{BinlogPlace, SnapshotMark};
+use crate::gtid::{Gtid, Watermarks};
 
-/// What is known of the snapshot of one table.
+/// Snapshots remembered of a table: what comes of an older one is long behind.
+const TOLD_MAX: usize = 8;
+
+/// What is known of the snapshots of one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Snapshot {
-    /// Rows of the latest attempt that were applied, unreadable ones counted as rows.
+    /// The latest from nothing of which a row was applied, or that found the table empty.
+    latest: Option<BinlogPlace>,
+    /// Rows of it that were applied, unreadable ones counted as rows.
     rows: u64,
-    /// Attempts from nothing of which a row was applied.
-    begun: u64,
-    /// The attempt's last row was seen.
+    /// Its last row was seen.
     closed: bool,
     /// What an incremental snapshot read since.
     incremental: Incremental,
-    /// The table's rows changed before, so an attempt from nothing must clear them.
-    touched: bool,
-    notices: Notices,
+    held: Held,
+    /// Notifications of snapshots from nothing that read the table, in their order.
+    told: Vec<Told>,
+    /// The transactions that they contain.
+    contained: Watermarks,
 }
 
-/// What is known of incremental snapshots since the latest attempt from nothing.
+/// What is known of incremental snapshots since the latest one from nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Incremental {
     /// Rows applied, and changes of the table in between.
@@ -46,64 +58,96 @@ struct Incremental {
     scanned: Option<u64>,
 }
 
-/// What the notifications say.
+/// What rows the table may have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Notices {
-    /// Attempts from nothing that were started, less those that found no row.
-    started: u64,
-    /// The latest of them has not come to its end.
-    reading: bool,
-    /// Rows that Debezium says it read.
-    scanned: Option<u64>,
-    /// Attempts with rows of the table that read all tables to their ends. Such an attempt is
-    /// never taken up again, so its rows are there.
-    #[serde(default)]
-    completed: u64,
-    /// Attempts of which a row must be there before that number of rows means anything.
-    #[serde(default)]
-    needed: u64,
+enum Held {
+    /// None.
+    #[default]
+    Nothing,
+    /// Only such as this transaction or later ones wrote.
+    Since(Gtid),
+    /// Any.
+    Rows,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    of: BinlogPlace,
+    /// Rows that Debezium says it read, once it has.
+    rows: Option<u64>,
+}
+
+/// What a snapshot row does to its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It joins the rows that are there.
+    Joins,
+    /// It is the first of a snapshot from nothing: the rows that are there go first.
+    Replaces,
+    /// It comes too late: a later snapshot found the table empty.
+    Void,
 }
 
 impl Snapshot {
-    /// Counts a snapshot row that is applied. True when it is the first of an attempt that starts
-    /// from nothing while the table has rows of before: those must go first, or a row deleted in
-    /// between would stay forever.
-    pub(super) fn row(&mut self, mark: SnapshotMark) -> bool {
+    /// Counts a snapshot row and says what it does.
+    pub(super) fn row(&mut self, mark: SnapshotMark, of: BinlogPlace) -> Effect {
         if mark == SnapshotMark::Incremental {
             self.incremental.rows += 1;
-            self.touched = true;
-            return false;
+            self.held = Held::Rows;
+            return Effect::Joins;
         }
-        let begins = match mark {
-            SnapshotMark::First => true,
-            _ => self.closed || self.incremental.rows > 0,
-        };
+        if self.is_before_latest(of) || self.may_be_late(of) {
+            return Effect::Void;
+        }
+        let begins = mark == SnapshotMark::First
+            || self.closed
+            || self.latest != Some(of)
+            || self.incremental.rows > 0;
         if begins {
+            self.latest = Some(of);
             self.rows = 0;
             self.incremental = Incremental::default();
         }
-        if begins || self.begun == 0 {
-            self.begun += 1;
-        }
         self.closed = mark == SnapshotMark::Last;
         self.rows += 1;
-        let clear = begins && self.touched;
-        self.touched = true;
-        clear
+        let former = std::mem::replace(&mut self.held, Held::Rows);
+        if begins && former != Held::Nothing { Effect::Replaces } else { Effect::Joins }
+    }
+
+    /// Whether a later snapshot is known to have found the table empty.
+    fn is_before_latest(&self, of: BinlogPlace) -> bool {
+        let place = |of| self.told.iter().position(|told| Some(told.of) == of);
+        place(Some(of)).zip(place(self.latest)).is_some_and(|(of, latest)| of < latest)
+    }
+
+    /// Whether rows of a snapshot that nothing is told of are probably of one that broke off before
+    /// the latest, which found the table empty; they may be of a later one, of another server.
+    pub(super) fn may_be_late(&self, of: BinlogPlace) -> bool {
+        let Some(latest) = self.latest.filter(|latest| of < *latest) else { return false };
+        self.told.iter().all(|told| told.of != of)
+            && self.told.iter().any(|told| told.of == latest && told.rows == Some(0))
     }
 
     /// Counts a row that is unreadable: it may have been a snapshot's.
     pub(super) fn hole(&mut self) {
-        self.touched = true;
+        self.held = Held::Rows;
         if !self.closed {
             self.rows += 1;
         }
         self.count_beside();
     }
 
-    /// Notes a change of the table outside of any snapshot.
-    pub(super) fn change(&mut self) {
-        self.touched = true;
+    /// Notes a change of the table outside of any snapshot. Those of a server come in order.
+    pub(super) fn change(&mut self, gtid: &Gtid) {
+        if self.held == Held::Nothing {
+            self.held = Held::Since(gtid.clone());
+        }
+        self.count_beside();
+    }
+
+    /// Notes that all rows went, outside of any snapshot.
+    pub(super) fn truncate(&mut self) {
+        self.held = Held::Nothing;
         self.count_beside();
     }
 
@@ -114,257 +158,395 @@ impl Snapshot {
         }
     }
 
-    /// The table is being read from nothing: what an earlier snapshot read no longer counts.
-    pub(super) fn started(&mut self) {
-        self.notices.started += 1;
-        self.notices.reading = true;
-        self.notices.scanned = None;
+    /// Whether a snapshot from nothing contains a transaction: what else comes of it is void.
+    pub(super) fn contains(&self, gtid: &Gtid) -> bool {
+        self.contained.covers(gtid)
     }
 
-    /// The table was read to its end.
-    pub(super) fn scanned(&mut self, rows: u64, incremental: bool) {
-        if incremental {
-            self.incremental.scanned = Some(rows);
-            return;
+    /// The table is being read from nothing, as of these transactions.
+    pub(super) fn reading(&mut self, of: BinlogPlace, contains: &Watermarks) {
+        contains.iter().for_each(|(server, number)| {
+            self.contained.raise(&Gtid { server: server.clone(), number });
+        });
+        if self.told.last().is_none_or(|told| told.of != of) {
+            self.told.retain(|told| told.of != of);
+            self.told.push(Told { of, rows: None });
+            self.told.drain(..self.told.len().saturating_sub(TOLD_MAX));
         }
-        if std::mem::take(&mut self.notices.reading) && rows == 0 {
-            self.notices.started -= 1;
-        }
-        self.notices.scanned = Some(rows);
-        self.notices.needed = self.notices.completed + u64::from(rows > 0);
     }
 
-    /// All tables were read to their ends.
-    pub(super) fn completed(&mut self) {
-        self.notices.completed = self.notices.needed;
+    /// The table was read to its end from nothing; `seen` are the changes of it that were applied.
+    /// True when it was empty but may have rows of before: those must go.
+    pub(super) fn read(&mut self, of: BinlogPlace, rows: u64, seen: &Watermarks) -> bool {
+        self.reading(of, &Watermarks::default());
+        self.told.last_mut().into_iter().for_each(|told| told.rows = Some(rows));
+        if rows > 0 || self.latest == Some(of) {
+            return false;
+        }
+        // Of which no notification tells yet: its own is still to come, unless it was lost.
+        if self.untold().is_some_and(|latest| latest > of) {
+            return false;
+        }
+        let has_older = match &self.held {
+            Held::Nothing => false,
+            Held::Since(gtid) => self.contained.covers(gtid),
+            Held::Rows => true,
+        };
+        if has_older && !self.contained.include(seen) {
+            return false;
+        }
+        self.latest = Some(of);
+        (self.rows, self.closed) = (0, false);
+        self.incremental = Incremental::default();
+        if has_older {
+            self.held = Held::Nothing;
+        }
+        has_older
     }
 
-    /// Whether everything that was read is applied.
-    pub(super) fn is_complete(&self) -> bool {
-        if self.closed {
-            return true;
+    /// The table was read to its end by an incremental snapshot.
+    pub(super) fn read_beside(&mut self, rows: u64) {
+        self.incremental.scanned = Some(rows);
+    }
+
+    /// The snapshot that rows were applied of though no notification tells of it yet: nobody knows
+    /// which other tables it reads.
+    pub(super) fn untold(&self) -> Option<BinlogPlace> {
+        self.latest.filter(|latest| self.told.iter().all(|told| told.of != *latest))
+    }
+
+    /// Whether everything that was read is applied, if of other tables rows of these snapshots
+    /// were applied that no notification tells of yet.
+    pub(super) fn is_complete(&self, untold: &[BinlogPlace]) -> bool {
+        if untold.iter().any(|of| self.latest != Some(*of)) {
+            return false;
         }
-        // The notice alone may be older than the latest attempt from nothing.
         let Incremental { rows, scanned } = self.incremental;
-        if (rows > 0 || self.begun == 0) && scanned.is_some_and(|scanned| rows >= scanned) {
+        if (rows > 0 || self.latest.is_none()) && scanned.is_some_and(|scanned| rows >= scanned) {
             return true;
         }
-        let Some(scanned) = self.notices.scanned else { return false };
-        // Rows of an attempt that broke off are no empty table. The notice is of a former attempt
-        // if fewer were started than rows tell of, and of a later one if more were completed.
-        let Notices { started, needed, .. } = self.notices;
-        let same_attempt =
-            self.begun == 0 || (scanned > 0 && started >= self.begun && self.begun >= needed);
-        same_attempt && self.rows >= scanned
+        match (self.told.last(), self.latest) {
+            (Some(told), Some(latest)) if told.of == latest => {
+                self.closed || told.rows.is_some_and(|rows| self.rows >= rows)
+            }
+            // Without notifications its marks have to do.
+            (None, Some(_)) => self.closed,
+            _ => false,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::SnapshotMark::{First, Inner, Last};
+    use super::SnapshotMark::{First, Incremental, Inner, Last};
     use super::*;
+    use crate::gtid::Server;
 
-    fn rows(snapshot: &mut Snapshot, marks: &[SnapshotMark]) -> usize {
-        marks.iter().filter(|mark| snapshot.row(**mark)).count()
+    fn of(number: u64) -> BinlogPlace {
+        BinlogPlace { file: 1, position: number }
     }
 
-    #[test]
-    fn complete_when_all_scanned_rows_are_applied_in_either_order() {
-        for notice_first in [true, false] {
-            let mut table = Snapshot::default();
-            table.started();
-            if notice_first {
-                table.scanned(3, false);
-                assert!(!table.is_complete());
-            }
-            assert_eq!(rows(&mut table, &[First, Inner]), 0);
-            assert!(!table.is_complete());
-            assert_eq!(rows(&mut table, &[Last]), 0);
-            table.scanned(3, false);
-            assert!(table.is_complete());
-        }
+    fn up_to(number: u64) -> Watermarks {
+        [(server(), number)].into_iter().collect()
     }
 
-    /// A record of either topic.
-    #[derive(Clone, Copy)]
+    fn gtid(number: u64) -> Gtid {
+        Gtid { server: server(), number }
+    }
+
+    fn server() -> Server {
+        "00000000-0000-0000-0000-000000000001".parse().unwrap()
+    }
+
+    /// A record of a table's topic or of the notifications.
+    #[derive(Clone, Copy, Debug)]
     enum Event {
-        Row(SnapshotMark),
+        Row(u64, SnapshotMark),
         Hole,
-        Started,
-        Scanned(u64),
-        Completed,
+        Reading(u64, &'static [usize]),
+        Read(u64, usize, u64),
     }
-    use Event::{Completed, Hole, Row, Scanned, Started};
+    use Event::{Hole, Read, Reading, Row};
 
-    /// Applies two topics in every order that they can be read in, and hands each state over with
-    /// the number of records left of each.
-    fn every_order(
-        state: &Snapshot,
-        table: &[Event],
-        notices: &[Event],
-        check: &mut impl FnMut(&Snapshot, usize, usize),
-    ) {
-        check(state, table.len(), notices.len());
-        if let Some((event, rest)) = table.split_first() {
-            every_order(&applied(state, *event), rest, notices, check);
-        }
-        if let Some((event, rest)) = notices.split_first() {
-            every_order(&applied(state, *event), table, rest, check);
-        }
+    const BOTH: &[usize] = &[0, 1];
+
+    /// Two tables, and of which snapshot how many rows of each are there.
+    #[derive(Clone, Debug, Default)]
+    struct World {
+        tables: [Snapshot; 2],
+        rows: [(u64, u64); 2],
     }
 
-    fn applied(state: &Snapshot, event: Event) -> Snapshot {
-        let mut state = state.clone();
-        match event {
-            Row(mark) => drop(state.row(mark)),
-            Hole => state.hole(),
-            Started => state.started(),
-            Scanned(rows) => state.scanned(rows, false),
-            Completed => state.completed(),
-        }
-        state
-    }
-
-    /// Whatever the order, the table is complete in the end, and never while the rows of a second
-    /// snapshot, from record `from` up to the last of the topic, are half read.
-    fn check_second_snapshot(table: &[Event], from: usize, notices: &[Event]) {
-        let half_read = 1..table.len() - from;
-        every_order(&Snapshot::default(), table, notices, &mut |state, rows_left, notices_left| {
-            if half_read.contains(&rows_left) {
-                assert!(!state.is_complete(), "{rows_left} rows are to come: {state:?}");
+    impl World {
+        fn apply(&mut self, topic: usize, event: Event) {
+            match event {
+                Row(number, mark) => {
+                    let held = &mut self.rows[topic];
+                    match self.tables[topic].row(mark, of(number)) {
+                        Effect::Void => {}
+                        effect => {
+                            if effect == Effect::Replaces || held.0 != number {
+                                *held = (number, 0);
+                            }
+                            held.1 += 1;
+                        }
+                    }
+                }
+                Hole => {
+                    self.tables[topic].hole();
+                    self.rows[topic].1 += 1;
+                }
+                Reading(number, tables) => {
+                    for table in tables {
+                        self.tables[*table].reading(of(number), &Watermarks::default());
+                    }
+                }
+                Read(number, table, rows) => {
+                    self.tables[table].read(of(number), rows, &Watermarks::default());
+                    if rows == 0 && self.tables[table].latest == Some(of(number)) {
+                        self.rows[table] = (number, 0);
+                    }
+                }
             }
-            assert!(rows_left + notices_left > 0 || state.is_complete(), "{state:?}");
+        }
+
+        fn complete(&self) -> [bool; 2] {
+            let untold: Vec<_> = self.tables.iter().filter_map(Snapshot::untold).collect();
+            [0, 1].map(|table| self.tables[table].is_complete(&untold))
+        }
+    }
+
+    /// Applies two tables' topics and the notifications in every order that they can be read in,
+    /// and hands over what is there after each record, with whether it is all.
+    fn every_order(world: &World, topics: [&[Event]; 3], check: &mut impl FnMut(&World, bool)) {
+        check(world, topics.iter().all(|topic| topic.is_empty()));
+        for topic in 0..topics.len() {
+            if let Some((event, rest)) = topics[topic].split_first() {
+                let (mut world, mut topics) = (world.clone(), topics);
+                world.apply(topic, *event);
+                topics[topic] = rest;
+                every_order(&world, topics, check);
+            }
+        }
+    }
+
+    /// Both tables are complete in the end, and together only if both are of one of these
+    /// snapshots, each with its number of rows in the tables.
+    fn check(topics: [&[Event]; 3], snapshots: &[(u64, [u64; 2])]) {
+        every_order(&World::default(), topics, &mut |world, is_all| {
+            let is_one = |(number, rows): &(u64, [u64; 2])| {
+                [0, 1].iter().all(|table| world.rows[*table] == (*number, rows[*table]))
+            };
+            if world.complete() == [true, true] {
+                assert!(snapshots.iter().any(is_one), "{world:?}");
+            }
+            assert!(!is_all || world.complete() == [true, true], "{world:?}");
         });
     }
 
     #[test]
-    fn a_new_snapshot_is_never_complete_by_the_notice_of_the_former_one() {
-        let again = [Row(First), Row(Inner), Row(Last)];
-        // One row: as the last, and as the first of the whole snapshot.
-        for only in [Last, First] {
-            let table = [&[Row(only)][..], &again].concat();
-            let notices = [Started, Scanned(1), Started, Scanned(3)];
-            check_second_snapshot(&table, 1, &notices);
-        }
-        // No row.
-        check_second_snapshot(&again, 0, &[Started, Scanned(0), Started, Scanned(3)]);
-        // Two that had rows with an empty one in between.
-        let table = [&[Row(Last)][..], &again].concat();
-        let notices = [Started, Scanned(1), Started, Scanned(0), Started, Scanned(3)];
-        check_second_snapshot(&table, 1, &notices);
-        // An empty one before.
-        let notices = [Started, Scanned(0), Started, Scanned(1), Started, Scanned(3)];
-        check_second_snapshot(&table, 1, &notices);
-        // The first one broke off.
-        let table = [&[Row(First), Row(Inner)][..], &again].concat();
-        check_second_snapshot(&table, 2, &[Started, Started, Scanned(3)]);
-        // The last row cannot be read.
-        let table = [Row(Last), Row(First), Row(Inner), Hole];
-        check_second_snapshot(&table, 1, &[Started, Scanned(1), Started, Scanned(3)]);
-    }
-
-    #[test]
-    fn half_a_snapshot_is_never_complete_by_the_notice_of_a_later_one() {
-        let notices = [Started, Scanned(2), Completed, Started, Scanned(1), Completed];
-        let table = [Row(First), Row(Last), Row(First)];
-        every_order(
-            &Snapshot::default(),
-            &table,
-            &notices,
-            &mut |state, rows_left, notices_left| {
-                assert!(rows_left < 2 || !state.is_complete(), "{rows_left} to come: {state:?}");
-                assert!(rows_left + notices_left > 0 || state.is_complete(), "{state:?}");
-            },
+    fn tables_are_complete_by_the_same_snapshot_only() {
+        check(
+            [
+                &[Row(1, Last), Row(2, First), Row(2, Last)],
+                &[Row(1, Last), Row(2, Last)],
+                &[
+                    Reading(1, BOTH),
+                    Read(1, 0, 1),
+                    Read(1, 1, 1),
+                    Reading(2, BOTH),
+                    Read(2, 0, 2),
+                    Read(2, 1, 1),
+                ],
+            ],
+            &[(1, [1, 1]), (2, [2, 1])],
         );
     }
 
     #[test]
-    fn rows_lost_with_a_connector_that_died_are_not_waited_for() {
-        let notices = [Started, Scanned(1), Started, Scanned(1), Completed];
-        every_order(&Snapshot::default(), &[Row(First)], &notices, &mut |state, rows, notices| {
-            assert!(rows + notices > 0 || state.is_complete(), "{state:?}");
-        });
+    fn snapshots_that_broke_off_do_not_count() {
+        check(
+            [
+                &[Row(1, First), Row(2, First), Row(2, Last), Row(3, First), Row(3, Last)],
+                &[Row(3, Last)],
+                &[Reading(1, BOTH), Reading(2, BOTH), Reading(3, BOTH), Read(3, 1, 1)],
+            ],
+            &[(3, [2, 1])],
+        );
     }
 
     #[test]
-    fn an_empty_table_is_complete_by_the_notice_alone() {
-        let mut table = Snapshot::default();
-        table.started();
-        assert!(!table.is_complete());
-        table.scanned(0, false);
-        assert!(table.is_complete());
+    fn a_notification_that_was_lost_is_not_missed() {
+        check(
+            [
+                &[Row(1, Last), Row(2, First), Row(3, Last)],
+                &[Row(1, Last), Row(3, First), Row(3, Last)],
+                &[Reading(1, BOTH), Reading(3, BOTH), Read(3, 0, 1)],
+            ],
+            &[(1, [1, 1]), (3, [1, 2])],
+        );
     }
 
     #[test]
-    fn rows_of_an_attempt_that_broke_off_are_no_empty_table() {
-        let notices = [Started, Started, Scanned(0)];
-        let table = [Row(First), Row(Inner)];
-        every_order(&Snapshot::default(), &table, &notices, &mut |state, rows_left, _| {
-            assert!(rows_left == 2 || !state.is_complete(), "{state:?}");
-        });
+    fn a_table_that_is_empty_by_now_is_so_by_its_notification() {
+        check(
+            [
+                &[Row(1, Last)],
+                &[Row(1, Last), Row(2, Last)],
+                &[Reading(1, BOTH), Reading(2, BOTH), Read(2, 0, 0), Read(2, 1, 1)],
+            ],
+            &[(1, [1, 1]), (2, [0, 1])],
+        );
+        // It always was.
+        check(
+            [&[], &[Row(1, Last)], &[Reading(1, BOTH), Read(1, 0, 0), Read(1, 1, 1)]],
+            &[(1, [0, 1])],
+        );
     }
 
     #[test]
-    fn an_attempt_that_starts_again_clears_and_counts_anew() {
-        let mut table = Snapshot::default();
-        table.started();
-        assert_eq!(rows(&mut table, &[First, Inner]), 0);
-        table.started();
-        assert_eq!(rows(&mut table, &[First]), 1, "the rows of the first attempt must go");
-        table.scanned(3, false);
-        assert!(!table.is_complete());
-        assert_eq!(rows(&mut table, &[Inner, Last]), 0);
-        assert!(table.is_complete());
-        table.started();
-        assert!(table.is_complete(), "all of the former snapshot is there until a row clears it");
-        assert_eq!(rows(&mut table, &[First]), 1);
-        assert!(!table.is_complete());
+    fn a_row_without_its_mark_counts_by_the_number_of_rows() {
+        // The only row of the first table, and a last row that cannot be read.
+        check(
+            [
+                &[Row(1, First)],
+                &[Row(1, First), Row(1, Inner), Hole],
+                &[Reading(1, BOTH), Read(1, 0, 1), Read(1, 1, 3)],
+            ],
+            &[(1, [1, 3])],
+        );
     }
 
     #[test]
-    fn a_table_of_one_row_has_only_a_last_one() {
-        let mut table = Snapshot::default();
-        assert_eq!(rows(&mut table, &[Last]), 0);
-        table.change();
-        assert_eq!(rows(&mut table, &[Last]), 1);
-        table.scanned(1, false);
-        assert!(table.is_complete());
+    fn without_notifications_the_marks_have_to_do() {
+        check(
+            [
+                &[Row(1, Last), Row(2, First), Row(2, Last)],
+                &[Row(1, First), Row(1, Last), Row(2, Last)],
+                &[],
+            ],
+            &[(1, [1, 2]), (2, [2, 1])],
+        );
     }
 
     #[test]
-    fn unreadable_rows_count_and_incremental_ones_clear_nothing() {
-        let mut table = Snapshot::default();
-        table.started();
-        rows(&mut table, &[First]);
-        table.hole();
-        table.scanned(2, false);
-        assert!(table.is_complete());
-        table.scanned(3, false);
-        assert!(!table.is_complete());
-        assert_eq!(rows(&mut table, &[SnapshotMark::Incremental; 2]), 0);
-        table.scanned(3, true);
-        assert!(!table.is_complete());
-        table.change();
-        assert!(table.is_complete());
-    }
-
-    #[test]
-    fn a_complete_table_stays_so_while_it_is_read_again() {
-        let mut by_mark = Snapshot::default();
-        rows(&mut by_mark, &[First, Last]);
-        let mut by_notice = Snapshot::default();
-        by_notice.started();
-        by_notice.scanned(0, false);
-        for mut table in [by_mark, by_notice] {
-            for _ in 0..5 {
-                table.change();
-                rows(&mut table, &[SnapshotMark::Incremental]);
-                assert!(table.is_complete());
-            }
-            table.scanned(1000, true);
-            assert!(table.is_complete());
-            rows(&mut table, &[First]);
-            assert!(!table.is_complete(), "it is read from nothing");
+    fn a_snapshot_of_one_table_holds_no_other_up_once_that_is_known() {
+        let mut world = World::default();
+        for event in [Reading(1, BOTH), Read(1, 0, 1), Read(1, 1, 1)] {
+            world.apply(2, event);
         }
+        (0..2).for_each(|table| world.apply(table, Row(1, Last)));
+        assert_eq!(world.complete(), [true, true]);
+        let mut late = world.clone();
+        world.apply(2, Reading(2, &[1]));
+        assert_eq!(world.complete(), [true, false]);
+        late.apply(1, Row(2, First));
+        assert_eq!(late.complete(), [false, false], "it may be of both");
+        late.apply(2, Reading(2, &[1]));
+        assert_eq!(late.complete(), [true, false]);
+        late.apply(1, Row(2, Last));
+        assert_eq!(late.complete(), [true, true]);
+    }
+
+    #[test]
+    fn what_an_empty_table_had_before_goes_and_does_not_come_back() {
+        let mut table = Snapshot::default();
+        table.reading(of(1), &up_to(3));
+        table.row(Last, of(1));
+        table.reading(of(2), &up_to(7));
+        assert!(table.read(of(2), 0, &up_to(6)), "its rows must go");
+        assert!(table.is_complete(&[]));
+        assert!(table.contains(&gtid(7)) && !table.contains(&gtid(8)));
+        assert_eq!(table.row(Last, of(1)), Effect::Void);
+        assert!(!table.read(of(2), 0, &up_to(6)), "once");
+        // It has changed since, so nobody knows which rows are of before.
+        let mut changed = Snapshot::default();
+        changed.row(Last, of(1));
+        changed.change(&gtid(8));
+        changed.reading(of(2), &up_to(7));
+        assert!(!changed.read(of(2), 0, &up_to(8)));
+        assert!(!changed.is_complete(&[]));
+        changed.reading(of(3), &up_to(9));
+        assert_eq!(changed.row(Last, of(3)), Effect::Replaces, "until it is read again");
+        assert!(changed.is_complete(&[]));
+    }
+
+    #[test]
+    fn a_notification_that_is_read_late_takes_nothing_away() {
+        check(
+            [
+                &[Row(2, Last)],
+                &[Row(1, Last), Row(2, Last)],
+                &[Reading(1, BOTH), Read(1, 0, 0), Reading(2, BOTH), Read(2, 0, 1), Read(2, 1, 1)],
+            ],
+            &[(1, [0, 1]), (2, [1, 1])],
+        );
+    }
+
+    #[test]
+    fn rows_that_may_be_late_are_told_from_later_ones_by_their_notification() {
+        let mut table = Snapshot::default();
+        table.reading(of(5), &up_to(7));
+        table.read(of(5), 0, &up_to(0));
+        assert!(table.may_be_late(of(4)) && !table.may_be_late(of(6)));
+        let mut late = table.clone();
+        assert_eq!(late.row(Last, of(4)), Effect::Void);
+        assert!(late.is_complete(&[]));
+        // Another server's places are in no order to these.
+        table.reading(of(4), &up_to(9));
+        assert!(!table.may_be_late(of(4)));
+        assert_eq!(table.row(Last, of(4)), Effect::Joins);
+        assert!(table.is_complete(&[]));
+    }
+
+    #[test]
+    fn what_came_after_an_empty_table_stays() {
+        // It always was empty, or was emptied since.
+        for truncated in [false, true] {
+            let mut table = Snapshot::default();
+            if truncated {
+                table.row(Last, of(1));
+                table.change(&gtid(8));
+                table.truncate();
+            }
+            table.change(&gtid(9));
+            table.reading(of(2), &up_to(7));
+            assert!(!table.read(of(2), 0, &up_to(9)), "nothing goes");
+            assert!(table.is_complete(&[]));
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_starts_again_clears_and_counts_anew() {
+        let mut table = Snapshot::default();
+        table.reading(of(1), &up_to(1));
+        assert_eq!([First, Inner].map(|mark| table.row(mark, of(1))), [Effect::Joins; 2]);
+        assert_eq!(table.row(First, of(1)), Effect::Replaces, "those of the first attempt must go");
+        table.read(of(1), 3, &up_to(1));
+        assert_eq!(table.row(Inner, of(1)), Effect::Joins);
+        assert!(!table.is_complete(&[]));
+        assert_eq!(table.row(Last, of(1)), Effect::Joins);
+        assert!(table.is_complete(&[]));
+    }
+
+    #[test]
+    fn an_incremental_snapshot_completes_what_never_was_and_clears_nothing() {
+        let mut table = Snapshot::default();
+        table.read_beside(3);
+        assert_eq!([Incremental; 2].map(|mark| table.row(mark, of(1))), [Effect::Joins; 2]);
+        assert!(!table.is_complete(&[]));
+        table.change(&gtid(1));
+        assert!(table.is_complete(&[]));
+        let mut complete = Snapshot::default();
+        complete.row(Last, of(1));
+        for _ in 0..5 {
+            complete.change(&gtid(1));
+            assert_eq!(complete.row(Incremental, of(2)), Effect::Joins);
+            assert!(complete.is_complete(&[]));
+        }
+        complete.read_beside(1000);
+        assert!(complete.is_complete(&[]));
+        assert_eq!(complete.row(First, of(3)), Effect::Replaces);
+        assert!(!complete.is_complete(&[]), "it is read from nothing");
     }
 }

@@ -54,14 +54,26 @@ struct Model {
     bank: Bank,
     /// Changes by table, transaction and number; a TRUNCATE has number 0.
     changes: BTreeSet<(usize, u64, u64)>,
-    /// Of each table: the snapshot attempt last begun, rows of it, and rows that it has.
-    attempts: [(u32, u64, u64); TABLES],
-    /// A table was found empty.
-    found_empty: [bool; TABLES],
+    /// The transaction that made each row, by table and key.
+    made: BTreeMap<(usize, i64), u64>,
+    /// Of each table.
+    attempts: [Attempt; TABLES],
+    /// The latest snapshot attempt that anything tells of.
+    newest: u32,
     /// The last transaction that has ended.
     applied: u64,
     /// The last transaction that the server had executed, as the heartbeats tell.
     executed: u64,
+}
+
+/// The snapshot attempt that a table's rows are of; they have come further since.
+#[derive(Clone, Copy, Default)]
+struct Attempt {
+    number: u32,
+    /// The last transaction that it contains.
+    gtid: u64,
+    /// Its rows that are there, and those it has.
+    rows: (u64, u64),
 }
 
 impl Readers {
@@ -101,7 +113,13 @@ impl Readers {
     /// Whether everything there is has been published.
     pub(super) fn is_settled(&self, contents: &Contents) -> bool {
         let topics = self.model.topics.borrow();
-        let is_at_end = |at: usize| self.model.next[at] == topics.said(at).len();
+        // What the server had executed waits for the transaction that says so, whose end may be lost;
+        // rows of an attempt that nothing else is left of for what proves that.
+        let is_at_end = |at: usize| match topics.said(at).get(self.model.next[at]) {
+            Some(Said::Executed { gtid }) => *gtid > self.model.applied,
+            Some(Said::Snapshot { attempt, .. }) => *attempt < self.model.attempts[at].number,
+            next => next.is_none(),
+        };
         (0..PARTITIONS).all(is_at_end)
             && !contents.meta.contains_key("backlog")
             && VIEWS.iter().all(|view| is_complete(contents, view) && !is_behind(contents, view))
@@ -247,19 +265,18 @@ impl Model {
             next: [0; PARTITIONS],
             bank: Bank::default(),
             changes: BTreeSet::new(),
-            attempts: [(0, 0, 0); TABLES],
-            found_empty: [false; TABLES],
+            made: BTreeMap::new(),
+            attempts: [Attempt::default(); TABLES],
+            newest: 0,
             applied: 0,
             executed: 0,
         }
     }
 
-    /// Whether every row of the snapshot attempt that was begun last is there.
+    /// Whether every row of the latest snapshot attempt is there.
     fn is_complete(&self, table: usize) -> bool {
-        match self.attempts[table] {
-            (0, ..) => self.found_empty[table],
-            (_, number, rows) => number == rows,
-        }
+        let Attempt { number, rows: (there, all), .. } = self.attempts[table];
+        number > 0 && number == self.newest && there == all
     }
 
     fn advance(&mut self, at: usize, to: usize) {
@@ -274,19 +291,26 @@ impl Model {
     fn apply(&mut self, at: usize, said: &Said) {
         match said {
             Said::Row { gtid, order, id, row, .. } => {
-                if self.changes.insert((at, *gtid, *order)) {
+                if *gtid > self.attempts[at].gtid && self.changes.insert((at, *gtid, *order)) {
                     self.bank.set(at, *id, *row);
+                    self.made.insert((at, *id), *gtid);
                 }
             }
-            Said::Snapshot { attempt, number, rows, row } => {
-                if self.attempts[at].0 != *attempt {
+            Said::Snapshot { attempt, number, rows, row, gtid } => {
+                self.newest = self.newest.max(*attempt);
+                if self.attempts[at].number > *attempt {
+                    return;
+                }
+                if self.attempts[at].number < *attempt {
                     self.bank.tables[at].clear();
                 }
-                self.attempts[at] = (*attempt, *number, *rows);
+                self.attempts[at] =
+                    Attempt { number: *attempt, gtid: *gtid, rows: (*number, *rows) };
                 self.bank.set(at, row[0], Some(*row));
+                self.made.insert((at, row[0]), *gtid);
             }
             Said::Truncate { gtid } => {
-                if self.changes.insert((at, *gtid, 0)) {
+                if *gtid > self.attempts[at].gtid && self.changes.insert((at, *gtid, 0)) {
                     self.bank.tables[at].clear();
                 }
             }
@@ -298,15 +322,21 @@ impl Model {
                 debug_assert_eq!(at, TRANSACTIONS);
                 self.applied = self.applied.max(*gtid);
             }
-            Said::Scanned { table, rows } => {
+            Said::Reading { attempt, .. } => self.newest = self.newest.max(*attempt),
+            Said::Read { attempt, table, rows, gtid } => {
                 debug_assert_eq!(at, NOTIFICATIONS);
-                self.found_empty[*table] |= *rows == 0;
+                self.newest = self.newest.max(*attempt);
+                if *rows == 0 && self.attempts[*table].number < *attempt {
+                    let Model { bank, made, .. } = self;
+                    bank.tables[*table].retain(|id, _| made[&(*table, *id)] > *gtid);
+                    self.attempts[*table] = Attempt { number: *attempt, gtid: *gtid, rows: (0, 0) };
+                }
             }
             Said::Executed { gtid } => {
                 debug_assert_eq!(at, HEARTBEATS);
                 self.executed = self.executed.max(gtid - 1);
             }
-            Said::Started { .. } | Said::Completed | Said::Nothing => {}
+            Said::Nothing => {}
         }
     }
 }

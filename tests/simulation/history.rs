@@ -3,12 +3,11 @@
 //! The connector takes a snapshot, perhaps in several attempts, and then follows the transactions.
 //! When it dies, the last records of each partition are lost, and it begins again with a statement
 //! that it had not finished: what had arrived comes twice, with new offsets. It may lose its
-//! offsets and take a new snapshot of everything.
+//! offsets and take a new snapshot of everything, which contains transactions of which no topic has
+//! anything, or not all.
 //!
-//! Absent, for the pipeline is known not to master it: transactions between two snapshots that no
-//! topic has, tables that are empty when a new snapshot is taken, a notification that is lost
-//! though rows behind it have arrived, and attempts that failed before a snapshot that is followed
-//! by another.
+//! Absent, for the pipeline is known not to master it: a table that a new snapshot found empty
+//! changes again before the notification of that is read.
 
 use std::collections::BTreeMap;
 
@@ -28,20 +27,18 @@ pub(super) const PARTITIONS: usize = TRANSACTIONS + 3;
 pub(super) enum Said {
     /// A row changed in a transaction: its place in it and among those of its table.
     Row { gtid: u64, total: u64, order: u64, id: i64, row: Option<Row> },
-    /// A row of a snapshot attempt, its number from 1, of so many of its table.
-    Snapshot { attempt: u32, number: u64, rows: u64, row: Row },
+    /// A row of a snapshot attempt, its number from 1, of so many of its table, as of a transaction.
+    Snapshot { attempt: u32, number: u64, rows: u64, row: Row, gtid: u64 },
     /// All rows went.
     Truncate { gtid: u64 },
     /// An event.
     Mark { account: i64, n: i64 },
     /// A transaction ended, with so many changes of each table.
     End { gtid: u64, counts: [u64; TABLES] },
-    /// A table is being read.
-    Started { table: usize },
-    /// A table was read.
-    Scanned { table: usize, rows: u64 },
-    /// All tables were read.
-    Completed,
+    /// All tables are being read, as of this transaction.
+    Reading { attempt: u32, gtid: u64 },
+    /// A table was read, as of this transaction.
+    Read { attempt: u32, table: usize, rows: u64, gtid: u64 },
     /// The server had executed all before this transaction.
     Executed { gtid: u64 },
     /// A tombstone, or the beginning of a transaction.
@@ -72,14 +69,20 @@ impl History {
         }
         let mut topics = vec![Vec::new(); PARTITIONS];
         let statements = random.between(1, 7).min(statements);
-        let anew = random.percent(12).then(|| random.below(statements + 1));
-        let failing = if anew.is_none() && random.percent(20) { random.between(1, 2) } else { 0 };
-        source.snapshots(random, failing, &mut topics);
-        let first = anew.unwrap_or(statements);
-        source.run(random, first, &mut topics);
-        if anew.is_some() && source.can_be_read_again() {
-            source.snapshots(random, 0, &mut topics);
-            source.run(random, statements - first, &mut topics);
+        let mut left = statements;
+        loop {
+            source.snapshots(random, &mut topics);
+            if source.attempt > 1 && source.has_empty_tables() {
+                break;
+            }
+            if left == 0 || random.percent(75) {
+                source.run(random, left, false, &mut topics);
+                break;
+            }
+            let count = random.below(left + 1);
+            source.run(random, count, true, &mut topics);
+            source.unheard(random);
+            left -= count;
         }
         for _ in 0..random.below(6) {
             let (account, n) = (random.between(1, 4) as i64, random.between(1, 9) as i64);
@@ -100,41 +103,57 @@ struct Source {
 
 impl Source {
     /// Attempts at a snapshot of what there is now; the last one succeeds.
-    fn snapshots(&mut self, random: &mut Random, failing: usize, topics: &mut [Vec<Said>]) {
+    fn snapshots(&mut self, random: &mut Random, topics: &mut [Vec<Said>]) {
+        let failing = if random.percent(20) { random.between(1, 2) } else { 0 };
         for attempt in 0..=failing {
             self.attempt += 1;
             let mut writes = self.snapshot();
             if attempt < failing {
-                writes.truncate(random.below(writes.len()));
+                writes.truncate(random.below(writes.len() + 1));
                 lose_some(random, &mut writes);
             }
             writes.into_iter().for_each(|write| topics[write.partition].push(write.said));
+            if attempt < failing {
+                self.unheard(random);
+            }
         }
     }
 
-    /// Executes statements, which the connector follows.
-    fn run(&mut self, random: &mut Random, statements: usize, topics: &mut [Vec<Said>]) {
-        let writes: Vec<Write> = (0..statements).flat_map(|_| self.statement(random)).collect();
-        follow(random, &writes, topics);
+    /// Transactions of which no topic has anything.
+    fn unheard(&mut self, random: &mut Random) {
+        for _ in 0..random.below(3) {
+            self.transaction(random);
+        }
     }
 
-    /// Whether a new snapshot tells all of what there is: it says nothing of a table that is empty.
-    fn can_be_read_again(&self) -> bool {
-        self.bank.tables.iter().all(|rows| !rows.is_empty())
+    /// Executes statements, which the connector follows; if it is `lost` then, it loses the last.
+    fn run(
+        &mut self,
+        random: &mut Random,
+        statements: usize,
+        lost: bool,
+        topics: &mut [Vec<Said>],
+    ) {
+        let writes: Vec<Write> = (0..statements).flat_map(|_| self.statement(random)).collect();
+        follow(random, &writes, lost, topics);
+    }
+
+    fn has_empty_tables(&self) -> bool {
+        self.bank.tables.iter().any(BTreeMap::is_empty)
     }
 
     fn snapshot(&self) -> Vec<Write> {
         let mut writes = Vec::new();
         let mut write = |partition, said| writes.push(Write { partition, statement: 0, said });
+        let Source { attempt, gtid, .. } = *self;
         for (table, held) in self.bank.tables.iter().enumerate() {
-            let (attempt, rows) = (self.attempt, held.len() as u64);
-            write(NOTIFICATIONS, Said::Started { table });
+            let rows = held.len() as u64;
+            write(NOTIFICATIONS, Said::Reading { attempt, gtid });
             for (number, row) in (1..).zip(held.values()) {
-                write(table, Said::Snapshot { attempt, number, rows, row: *row });
+                write(table, Said::Snapshot { attempt, number, rows, row: *row, gtid });
             }
-            write(NOTIFICATIONS, Said::Scanned { table, rows });
+            write(NOTIFICATIONS, Said::Read { attempt, table, rows, gtid });
         }
-        write(NOTIFICATIONS, Said::Completed);
         writes
     }
 
@@ -290,10 +309,11 @@ impl Transaction<'_> {
     }
 }
 
-/// What arrives of these writes: the connector dies up to three times and rewinds.
-fn follow(random: &mut Random, writes: &[Write], topics: &mut [Vec<Said>]) {
+/// What arrives of these writes: the connector dies up to three times and rewinds, the last time
+/// perhaps for good.
+fn follow(random: &mut Random, writes: &[Write], lost: bool, topics: &mut [Vec<Said>]) {
     let mut from = 0;
-    let deaths = if random.percent(60) { 0 } else { random.between(1, 3) };
+    let deaths = if random.percent(60) { usize::from(lost) } else { random.between(1, 3) };
     for _ in 0..deaths {
         let died_at = random.between(from, writes.len());
         let mut again_from = died_at;
@@ -310,15 +330,15 @@ fn follow(random: &mut Random, writes: &[Write], topics: &mut [Vec<Said>]) {
         let begins = |write: &Write| write.statement >= statement;
         from = writes.iter().position(begins).unwrap_or(writes.len());
     }
-    for write in &writes[from..] {
+    for write in writes[from..].iter().filter(|_| !lost) {
         topics[write.partition].push(write.said.clone());
     }
 }
 
-/// The last writes of each table do not arrive.
+/// The last writes of each partition do not arrive.
 fn lose_some(random: &mut Random, writes: &mut Vec<Write>) {
     let mut lost: BTreeMap<usize, usize> =
-        (0..TABLES).map(|table| (table, random.below(3))).collect();
+        (0..PARTITIONS).map(|partition| (partition, random.below(3))).collect();
     let mut kept = Vec::new();
     while let Some(write) = writes.pop() {
         match lost.get_mut(&write.partition) {

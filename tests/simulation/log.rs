@@ -9,7 +9,8 @@ use std::task::Poll;
 use viewtide::change::Partition;
 use viewtide::gtid::{Gtid, Server};
 use viewtide::source::record::{
-    Content, Notice, PartitionId, PartitionSpec, Place, Record, Role, SnapshotMark, TransactionEnd,
+    BinlogPlace, Content, Notice, PartitionId, PartitionSpec, Place, Record, Role, SnapshotMark,
+    TransactionEnd,
 };
 use viewtide::source::transactions::Flow;
 use viewtide::source::{Former, Log, Records, SourceError};
@@ -218,6 +219,11 @@ fn gtid(number: u64) -> Gtid {
     Gtid { server: server(), number }
 }
 
+/// Where the snapshot of an attempt is taken.
+fn binlog_place(attempt: u32) -> BinlogPlace {
+    BinlogPlace { file: 1, position: u64::from(attempt) }
+}
+
 /// The server that numbers transactions.
 pub(super) fn server() -> Server {
     format!("00000000-0000-0000-0000-{SERVER:012x}").parse().unwrap()
@@ -233,7 +239,7 @@ fn record(at: usize, offset: usize, said: &Said, sabotage: Option<Sabotage>) -> 
             let change = schema.change(at, if ignored { NO_ROW } else { *id }, *row);
             Content::Row { place, change }
         }
-        Said::Snapshot { number, rows, row, .. } => {
+        Said::Snapshot { attempt, number, rows, row, .. } => {
             // The only row of a connector's first table is marked as the first one.
             let mark = if number == rows && !(at == 0 && *rows == 1) {
                 SnapshotMark::Last
@@ -242,7 +248,8 @@ fn record(at: usize, offset: usize, said: &Said, sabotage: Option<Sabotage>) -> 
             } else {
                 SnapshotMark::Inner
             };
-            Content::Snapshot { change: schema.change(at, row[0], Some(*row)), mark }
+            let change = schema.change(at, row[0], Some(*row));
+            Content::Snapshot { change, mark, of: binlog_place(*attempt) }
         }
         Said::Truncate { gtid: number } => {
             Content::Truncate { table: table(at), gtid: gtid(*number) }
@@ -257,12 +264,15 @@ fn record(at: usize, offset: usize, said: &Said, sabotage: Option<Sabotage>) -> 
             let counts = counts.filter(|(_, count)| *count > 0).collect();
             Content::End(Box::new(TransactionEnd { gtid: gtid(*number), counts }))
         }
-        Said::Started { table: place } => Content::Notice(Notice::Started { table: table(*place) }),
-        Said::Scanned { table: place, rows } => {
-            let table = table(*place);
-            Content::Notice(Notice::Scanned { table, rows: *rows, incremental: false })
+        Said::Reading { attempt, gtid } => {
+            let tables = (0..TABLES).map(table).collect();
+            let contains = [(server(), *gtid)].into_iter().collect();
+            Content::Notice(Notice::Reading { of: binlog_place(*attempt), tables, contains })
         }
-        Said::Completed => Content::Notice(Notice::Completed),
+        Said::Read { attempt, table: place, rows, .. } => {
+            let of = binlog_place(*attempt);
+            Content::Notice(Notice::Read { of, table: table(*place), rows: *rows })
+        }
         Said::Executed { gtid: number } => {
             let set = match number - 1 {
                 0 => String::new(),

@@ -211,6 +211,10 @@ impl World {
         for (field, value) in &self.server.borrow().contents.meta {
             let _ = write!(text, "\n  {field} {value}");
         }
+        let topics = self.topics.borrow();
+        for partition in 0..super::history::PARTITIONS {
+            let _ = write!(text, "\n  {partition}: {:?}", topics.said(partition));
+        }
         text
     }
 

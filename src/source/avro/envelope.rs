@@ -9,7 +9,7 @@ use super::schema::{NodeId, Schema};
 use super::{Decoded, Failure, Reason, Side, Unfit, Unreadable, split};
 use crate::change::{Change, Op};
 use crate::gtid::{Gtid, Server};
-use crate::source::record::{Content, Place, SnapshotMark};
+use crate::source::record::{BinlogPlace, Content, Place, SnapshotMark};
 use crate::sql::plan::{Table, TableId};
 use crate::value::{Key, RowWriter};
 
@@ -24,8 +24,11 @@ const TOTAL_ORDER: Slot = 7;
 const TABLE_ORDER: Slot = 8;
 const BEFORE: Slot = 9;
 const AFTER: Slot = 10;
+const SOURCE: Slot = 11;
+const FILE: Slot = 12;
+const POSITION: Slot = 13;
 /// The columns of the primary key, in key order, from here on.
-const KEY: Slot = 11;
+const KEY: Slot = 14;
 
 /// A field of a row, and if it is a column that is wanted, which one and how it is read.
 type FieldStep = (NodeId, Option<(usize, Read)>);
@@ -54,6 +57,8 @@ struct Envelope {
     whole: Program,
     /// The key's columns of `before`.
     before: Program,
+    /// The place in the binary log of `source`.
+    place: Program,
 }
 
 /// What one schema of keys is read by.
@@ -192,7 +197,8 @@ impl TableDecoder {
             b'd' => Op::Delete(Key::of_row(&self.table.layout, row.as_bytes(), &self.table.key)),
             b'r' => {
                 let change = Change { table, op: Op::Upsert(row) };
-                return Ok(Content::Snapshot { change, mark: self.mark(cursor) });
+                let (mark, of) = (self.mark(cursor), self.binlog_place(cursor, at)?);
+                return Ok(Content::Snapshot { change, mark, of });
             }
             _ => Op::Upsert(row),
         };
@@ -229,6 +235,18 @@ impl TableDecoder {
             Found::Nothing => Err(Reason::NoRow('d')),
             _ => Ok(()),
         }
+    }
+
+    /// Where in the binary log the record is from.
+    fn binlog_place(&mut self, whole: &Cursor<'_>, at: usize) -> Result<BinlogPlace, Reason> {
+        let (id, envelope) = &self.values[at];
+        let from = self.found[SOURCE].number().and_then(|at| usize::try_from(at).ok());
+        let mut cursor = whole.starting_at(from.unwrap_or(0));
+        let walked = envelope.place.run(&mut cursor, &mut self.found, &mut self.row);
+        walked.map_err(|error| Reason::Malformed(Side::Value, *id, error))?;
+        let position = self.found[POSITION].number().and_then(|at| u64::try_from(at).ok());
+        let place = position.and_then(|at| BinlogPlace::new(&self.text(FILE, whole), at));
+        place.ok_or(Reason::Unplaced)
     }
 
     /// The record's key must be that of its row: both are written by the same types, so their
@@ -291,6 +309,7 @@ impl TableDecoder {
         let fields = schema.fields(schema.root()).ok_or(lacks("after"))?;
         let mut whole = Builder::new(Arc::clone(&schema));
         let mut before = Builder::new(Arc::clone(&schema));
+        let mut place = Builder::new(Arc::clone(&schema));
         for field in fields {
             match field.name.as_str() {
                 "before" => {
@@ -299,7 +318,11 @@ impl TableDecoder {
                     self.compile_row(id, &schema, field.node, &mut before, true)?;
                 }
                 "after" => self.compile_row(id, &schema, field.node, &mut whole, false)?,
-                "source" => compile_notes(&schema, field.node, &mut whole, &SOURCE),
+                "source" => {
+                    whole.mark(SOURCE);
+                    compile_notes(&schema, field.node, &mut whole, &ORIGIN);
+                    compile_notes(&schema, field.node, &mut place, &PLACE);
+                }
                 "transaction" => compile_notes(&schema, field.node, &mut whole, &BLOCK),
                 "op" => drop(whole.note(field.node, OP)),
                 _ => whole.skip(field.node),
@@ -310,7 +333,7 @@ impl TableDecoder {
                 return Err(lacks(required));
             }
         }
-        Ok(Envelope { whole: whole.finish(), before: before.finish() })
+        Ok(Envelope { whole: whole.finish(), before: before.finish(), place: place.finish() })
     }
 
     /// Steps for the held columns of a row that may be null, or for those of its key only.
@@ -433,13 +456,16 @@ impl TableDecoder {
 }
 
 /// What is read of the record's origin.
-const SOURCE: [(&str, Slot); 5] = [
+const ORIGIN: [(&str, Slot); 5] = [
     ("ts_us", COMMITTED),
     ("gtid", GTID),
     ("snapshot", SNAPSHOT),
     ("db", DATABASE),
     ("table", TABLE),
 ];
+
+/// What is read of the origin of a row that a snapshot read.
+const PLACE: [(&str, Slot); 2] = [("file", FILE), ("pos", POSITION)];
 
 /// What is read of its transaction.
 const BLOCK: [(&str, Slot); 3] =

@@ -7,7 +7,8 @@ use super::cursor::{Cursor, Malformed};
 use super::program::{Builder, Found, Program, Slot};
 use super::schema::{NodeId, Schema, Shape};
 use super::{Decoded, Failure, Reason, Side, Unfit, split};
-use crate::source::record::{Content, Notice, PartitionId, TransactionEnd};
+use crate::gtid::Watermarks;
+use crate::source::record::{BinlogPlace, Content, Notice, PartitionId, TransactionEnd};
 use crate::sql::plan::TableId;
 use crate::value::{RowLayout, RowWriter};
 
@@ -38,6 +39,22 @@ pub struct News {
     pub kind: String,
     /// Details by name.
     pub data: HashMap<String, String>,
+}
+
+impl News {
+    /// Which snapshot from nothing it is of.
+    fn place(&self) -> Result<BinlogPlace, Reason> {
+        let (file, position) = (self.data.get("binlog_file"), self.data.get("binlog_pos"));
+        let position = position.and_then(|position| position.parse().ok());
+        let place = file.zip(position).and_then(|(file, at)| BinlogPlace::new(file, at));
+        place.ok_or(Reason::Unplaced)
+    }
+
+    /// The transactions that a snapshot from nothing contains; none where the server numbers none.
+    fn contains(&self) -> Result<Watermarks, Reason> {
+        let set = self.data.get("binlog_gtids").map_or("", String::as_str);
+        set.parse().map_err(Reason::from)
+    }
 }
 
 /// A flat record with some texts and one list or map.
@@ -123,26 +140,35 @@ impl NotificationDecoder {
     /// A schema that was not added yet, or a record that cannot be read.
     pub fn decode(&self, value: Option<&[u8]>) -> Result<Decoded, Failure> {
         let Some(news) = self.news(value)? else { return Ok(ignored()) };
+        let content = self.notice(&news)?.map_or(Content::Ignored, Content::Notice);
+        Ok(Decoded { content, committed_us: 0 })
+    }
+
+    /// What the pipeline has to know of it, if anything.
+    pub(super) fn notice(&self, news: &News) -> Result<Option<Notice>, Reason> {
         let data = |name: &str| news.data.get(name).map(String::as_str);
         let table = |name| data(name).and_then(|name| self.tables.get(name)).copied();
-        let notice = match news.kind.as_str() {
-            "IN_PROGRESS" if news.about == INITIAL => {
-                table("current_collection_in_progress").map(|table| Notice::Started { table })
+        let rows = || data("total_rows_scanned").and_then(|rows| rows.parse().ok());
+        let read = matches!(data("status"), Some("SUCCEEDED" | "EMPTY"));
+        Ok(match (news.about.as_str(), news.kind.as_str()) {
+            (INITIAL, "IN_PROGRESS") => {
+                let named = data("data_collections").or(data("current_collection_in_progress"));
+                let named = named.unwrap_or_default().split(',').map(str::trim);
+                let tables = named.filter_map(|name| self.tables.get(name).copied()).collect();
+                let (of, contains) = (news.place()?, news.contains()?);
+                Some(Notice::Reading { of, tables, contains })
             }
-            "COMPLETED" if news.about == INITIAL => Some(Notice::Completed),
-            "TABLE_SCAN_COMPLETED" if matches!(data("status"), Some("SUCCEEDED" | "EMPTY")) => {
-                let rows = data("total_rows_scanned").and_then(|rows| rows.parse().ok());
-                let incremental = news.about == INCREMENTAL;
-                table("scanned_collection").zip(rows).map(|(table, rows)| Notice::Scanned {
-                    table,
-                    rows,
-                    incremental,
-                })
+            (INITIAL, "TABLE_SCAN_COMPLETED") if read => {
+                let of = news.place()?;
+                let read = table("scanned_collection").zip(rows());
+                read.map(|(table, rows)| Notice::Read { of, table, rows })
+            }
+            (INCREMENTAL, "TABLE_SCAN_COMPLETED") if read => {
+                let read = table("scanned_collection").zip(rows());
+                read.map(|(table, rows)| Notice::ReadBeside { table, rows })
             }
             _ => None,
-        };
-        let content = notice.map_or(Content::Ignored, Content::Notice);
-        Ok(Decoded { content, committed_us: 0 })
+        })
     }
 
     /// What a record says, whatever it is about; `None` for a tombstone.

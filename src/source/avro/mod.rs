@@ -117,6 +117,12 @@ pub enum Reason {
         "the change has no transaction: set provide.transaction.metadata=true in the connector"
     )]
     NoTransaction,
+    /// What is of a snapshot, but does not say of which.
+    #[error(
+        "it does not say which snapshot it is of: the connector needs the transformation \
+         viewtide.connect.PlaceNotifications"
+    )]
+    Unplaced,
     /// No transaction id.
     #[error("{0}: set gtid_mode=ON in MySQL")]
     Gtid(#[from] GtidError),

@@ -7,7 +7,8 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::change::{Change, Op};
-use crate::source::record::{Notice, PartitionId, SnapshotMark, TransactionEnd};
+use crate::gtid::Watermarks;
+use crate::source::record::{BinlogPlace, Notice, PartitionId, SnapshotMark, TransactionEnd};
 use crate::sql::plan::{Column, Table, TableId, TableSource};
 use crate::value::{Collation, Key, Row, RowLayout, Type, Value, write_json};
 
@@ -243,25 +244,41 @@ fn ends_count_the_tables_that_are_read() {
 #[test]
 fn notices_tell_what_was_scanned() {
     let captured = Captured::read();
-    let tables = [("shop.users", TableId(0)), ("shop.empty_one", TableId(1))];
+    let tables = [("cap.users", TableId(0)), ("cap.empty_one", TableId(1))];
     let tables = tables.map(|(name, id)| (name.to_owned(), id));
     let mut decoder = NotificationDecoder::new(HashMap::from(tables));
     decoder.add_schema(2, &captured.schema(2)).unwrap();
-    let records = captured.records("mysql.notifications");
+    let records = captured.records("cap.notifications");
     let contents: Vec<Content> = records
         .iter()
         .map(|(_, value)| decoder.decode(value.as_deref()).unwrap().content)
         .filter(|content| *content != Content::Ignored)
         .collect();
     let (users, empty) = (TableId(0), TableId(1));
-    let want = [
-        Notice::Started { table: empty },
-        Notice::Scanned { table: empty, rows: 0, incremental: false },
-        Notice::Started { table: users },
-        Notice::Scanned { table: users, rows: 20, incremental: false },
-        Notice::Completed,
-    ];
+    let of = BinlogPlace { file: 1, position: 1_153_719 };
+    let contains: Watermarks = "76d40a89-e5e6-11f1-a092-02fc00000001:1-3148".parse().unwrap();
+    let reading = || Notice::Reading { of, tables: vec![users, empty], contains: contains.clone() };
+    let read = |table, rows| Notice::Read { of, table, rows };
+    let want = [reading(), read(empty, 0), reading(), read(users, 20), reading()];
     assert_eq!(contents, want.map(Content::Notice));
+}
+
+#[test]
+fn a_notice_that_does_not_say_of_which_snapshot_it_is_says_what_is_missing() {
+    let mut news = News {
+        about: "Initial Snapshot".to_owned(),
+        kind: "IN_PROGRESS".to_owned(),
+        ..News::default()
+    };
+    let decoder = NotificationDecoder::new(HashMap::new());
+    let unplaced = decoder.notice(&news).unwrap_err().to_string();
+    assert!(unplaced.contains("viewtide.connect.PlaceNotifications"), "{unplaced}");
+    for (name, value) in [("binlog_file", "binlog.000012"), ("binlog_pos", "157")] {
+        news.data.insert(name.to_owned(), value.to_owned());
+    }
+    let of = BinlogPlace { file: 12, position: 157 };
+    let (tables, contains) = (Vec::new(), Watermarks::default());
+    assert_eq!(decoder.notice(&news).unwrap(), Some(Notice::Reading { of, tables, contains }));
 }
 
 /// A change of `single`, with its schemas known.

@@ -160,6 +160,11 @@ impl Sequencer {
         into: &mut Released,
     ) -> Result<(), SequenceError> {
         let queue = &mut self.queues[need.partition.index()];
+        if queue.snapshot.contains(gtid) {
+            // Its changes are dropped as they come, if they come.
+            need.count = 0;
+            return Ok(());
+        }
         need.cursor = need.cursor.max(queue.head_number());
         let mut follower = None;
         while need.is_open() {

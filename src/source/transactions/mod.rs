@@ -56,7 +56,7 @@ use serde::{Deserialize, Serialize};
 
 use super::letters::{Letter, Letters};
 use super::record::{Command, Content, LetterId, Notice, PartitionId, PartitionSpec, Record, Role};
-use super::snapshot::Snapshot;
+use super::snapshot::{Effect, Snapshot};
 use crate::gtid::{Gtid, Watermarks};
 use front::{Front, Progress};
 use orders::Latest;
@@ -281,7 +281,8 @@ impl Sequencer {
     /// False when nothing can until more is pushed.
     ///
     /// # Errors
-    /// When no further record could ever let it go on.
+    /// When nothing but the notification of a new snapshot, read late, could let it go on. What was
+    /// added counts all the same.
     pub fn release(&mut self, into: &mut Released) -> Result<bool, SequenceError> {
         let before = into.records;
         self.turn = self.turn.wrapping_add(1);
@@ -409,6 +410,12 @@ impl Sequencer {
 
     /// Takes records without a transaction, and duplicates, off the heads.
     fn release_run(&mut self, into: &mut Released) -> Result<(), SequenceError> {
+        let taken = self.take_run(into);
+        into.changes.extend(self.scratch.drain(..).map(|(_, change)| change));
+        taken
+    }
+
+    fn take_run(&mut self, into: &mut Released) -> Result<(), SequenceError> {
         let mut left = self.bounds.run_records_max;
         let count = self.queues.len();
         for step in 0..count {
@@ -418,7 +425,6 @@ impl Sequencer {
                 left -= 1;
             }
         }
-        into.changes.extend(self.scratch.drain(..).map(|(_, change)| change));
         Ok(())
     }
 
@@ -441,6 +447,11 @@ impl Sequencer {
             };
         }
         Ok(match &head.content {
+            // What follows, or that there is no room for it, says that nothing more is told of it.
+            Content::Snapshot { of, .. } if queue.snapshot.may_be_late(*of) => {
+                let is_same = |record: &Record| matches!(&record.content, Content::Snapshot { of: other, .. } if other == of);
+                queue.is_full(&self.bounds) || !queue.records.iter().all(is_same)
+            }
             Content::Command(command) => command
                 .follows()
                 .is_none_or(|(of, offset)| self.queues[of.index()].position.next_offset > offset),
@@ -478,22 +489,28 @@ impl Sequencer {
             Content::Row { place, change } => {
                 queue.seen.raise(&place.gtid);
                 queue.latest.note(&place);
-                queue.snapshot.change();
+                queue.snapshot.change(&place.gtid);
                 self.change(id, offset, order, change, into);
                 into.committed_us = into.committed_us.max(committed_us);
             }
-            Content::Snapshot { change, mark } => {
-                if queue.snapshot.row(mark) {
-                    self.truncate(id, order, change.table, into);
+            Content::Snapshot { change, mark, of } => {
+                self.recheck = true;
+                match queue.snapshot.row(mark, of) {
+                    Effect::Void => return,
+                    Effect::Replaces => self.truncate(id, order, change.table, into),
+                    Effect::Joins => {}
                 }
                 self.change(id, offset, order, change, into);
                 into.committed_us = into.committed_us.max(committed_us);
-                self.recheck = true;
             }
-            Content::Truncate { gtid, .. } if queue.seen.covers(&gtid) => into.duplicates += 1,
+            Content::Truncate { gtid, .. }
+                if queue.seen.covers(&gtid) || queue.snapshot.contains(&gtid) =>
+            {
+                into.duplicates += 1;
+            }
             Content::Truncate { table, gtid } => {
                 queue.seen.raise(&gtid);
-                queue.snapshot.change();
+                queue.snapshot.truncate();
                 self.truncate(id, order, table, into);
                 into.committed_us = into.committed_us.max(committed_us);
             }
@@ -504,7 +521,7 @@ impl Sequencer {
                     Some(place) => {
                         queue.seen.raise(&place.gtid);
                         queue.latest.note(&place);
-                        queue.snapshot.change();
+                        queue.snapshot.change(&place.gtid);
                     }
                     None => {
                         queue.snapshot.hole();
@@ -516,7 +533,7 @@ impl Sequencer {
                 self.open_letter(id, offset, letter, into);
             }
             Content::Command(command) => self.obey(*command, order, into),
-            Content::Notice(notice) => self.note(notice),
+            Content::Notice(notice) => self.note(notice, order, into),
             Content::Executed { gtid, .. } if queue.seen.covers(&gtid) => into.duplicates += 1,
             Content::Executed { gtid, set } => {
                 queue.seen.raise(&gtid);
@@ -610,22 +627,33 @@ impl Sequencer {
         self.flow.extend(change.map(|flow| (id, flow)));
     }
 
-    fn note(&mut self, notice: Notice) {
+    fn note(&mut self, notice: Notice, order: u64, into: &mut Released) {
         self.recheck = true;
-        for queue in &mut self.queues {
-            match notice {
-                Notice::Started { table } if queue.spec.role == Role::Table(table) => {
-                    queue.snapshot.started();
+        match notice {
+            Notice::Reading { of, tables, contains } => {
+                let is_read = |queue: &&mut Queue| matches!(queue.spec.role, Role::Table(table) if tables.contains(&table));
+                for queue in self.queues.iter_mut().filter(is_read) {
+                    queue.snapshot.reading(of, &contains);
                 }
-                Notice::Scanned { table, rows, incremental }
-                    if queue.spec.role == Role::Table(table) =>
-                {
-                    queue.snapshot.scanned(rows, incremental);
+            }
+            Notice::Read { of, table, rows } => {
+                let Some(id) = self.captured(table) else { return };
+                let queue = &mut self.queues[id.index()];
+                if queue.snapshot.read(of, rows, &queue.seen) {
+                    self.truncate(id, order, table, into);
                 }
-                Notice::Completed => queue.snapshot.completed(),
-                Notice::Started { .. } | Notice::Scanned { .. } => {}
+            }
+            Notice::ReadBeside { table, rows } => {
+                let Some(id) = self.captured(table) else { return };
+                self.queues[id.index()].snapshot.read_beside(rows);
             }
         }
+    }
+
+    /// The partition of a captured table.
+    fn captured(&self, table: TableId) -> Option<PartitionId> {
+        let is = |queue: &Queue| queue.spec.role == Role::Table(table);
+        self.queues.iter().position(is).map(|at| PartitionId(at as u16))
     }
 
     /// Adds tables whose completeness changed; true if there are any. Every release does, so this
@@ -635,9 +663,10 @@ impl Sequencer {
             return false;
         }
         let before = into.completeness.len();
+        let untold: Vec<_> = self.queues.iter().filter_map(|q| q.snapshot.untold()).collect();
         for (&table, complete) in &mut self.complete {
             let mut partitions = self.queues.iter().filter(|q| q.spec.role.table() == Some(table));
-            let now = partitions.all(Queue::is_complete);
+            let now = partitions.all(|queue| queue.is_complete(&untold));
             if now != *complete {
                 *complete = now;
                 into.completeness.push((table, now));

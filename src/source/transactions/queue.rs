@@ -8,7 +8,7 @@ use super::orders::{Latest, Orders};
 use super::{AppliedPartition, Bounds, Flow, SequenceError};
 use crate::gtid::{Gtid, Watermarks};
 use crate::source::letters::Letters;
-use crate::source::record::{Content, PartitionSpec, Place, Record, Role};
+use crate::source::record::{BinlogPlace, Content, PartitionSpec, Place, Record, Role};
 use crate::source::snapshot::Snapshot;
 
 /// What a change is.
@@ -16,7 +16,7 @@ use crate::source::snapshot::Snapshot;
 pub(super) enum Standing {
     /// Its transaction is not applied yet, or not all of it.
     New,
-    /// It is applied: this one was sent twice.
+    /// It is applied, and this one was sent twice, or a snapshot contains it.
     Applied,
     /// Its transaction went without it.
     Late,
@@ -91,6 +91,9 @@ impl Queue {
 
     /// What a change is, given up to where all transactions are applied.
     pub(super) fn standing(&self, place: &Place, watermarks: &Watermarks) -> Standing {
+        if self.snapshot.contains(&place.gtid) {
+            return Standing::Applied;
+        }
         match self.latest.orders(&place.gtid) {
             Some(orders) if orders.contains(place.table_order) => Standing::Applied,
             _ if !watermarks.covers(&place.gtid) => Standing::New,
@@ -140,10 +143,11 @@ impl Queue {
         record.bytes = 0;
     }
 
-    pub(super) fn is_complete(&self) -> bool {
+    /// Whether all that the table holds is applied; see [`Snapshot::is_complete`].
+    pub(super) fn is_complete(&self, untold: &[BinlogPlace]) -> bool {
         match self.spec.role {
             Role::Stream(_) => self.position.next_offset >= self.spec.end_at_start,
-            _ => self.snapshot.is_complete(),
+            _ => self.snapshot.is_complete(untold),
         }
     }
 

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 
 use super::tests::{BOUNDS, gtid, record};
 use super::*;
-use crate::source::record::{Hole, SnapshotMark};
+use crate::source::record::{BinlogPlace, Hole, SnapshotMark};
 use crate::sql::{Definitions, SourceFile, plan_views};
 use crate::value::{RowWriter, Value};
 
@@ -187,7 +187,8 @@ fn run(random: &mut StdRng, written: &[Written], asked: &[Asked]) -> World {
 fn content(plan: &Plan, written: Written, offset: usize) -> Content {
     match written {
         Written::Row { id, n } => {
-            Content::Snapshot { change: change(plan, id, n), mark: SnapshotMark::Incremental }
+            let (mark, of) = (SnapshotMark::Incremental, BinlogPlace::default());
+            Content::Snapshot { change: change(plan, id, n), mark, of }
         }
         Written::Unreadable { id, with_key, .. } => {
             Content::Hole(Box::new(Hole { place: None, key: with_key.then(|| key(id)) }))

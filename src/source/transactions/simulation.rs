@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 
 use super::tests::{BOUNDS, end, gtid, hole, number_of, record, row, upsert};
 use super::*;
-use crate::source::record::SnapshotMark;
+use crate::source::record::{BinlogPlace, SnapshotMark};
 
 /// Partitions: tables first, then one stream, transactions, notifications.
 const TABLES: usize = 3;
@@ -41,7 +41,8 @@ fn history(random: &mut StdRng) -> (Vec<Write>, Vec<Vec<u64>>) {
             } else {
                 SnapshotMark::Inner
             };
-            let content = Content::Snapshot { change: upsert(table as u16, n), mark };
+            let of = BinlogPlace::default();
+            let content = Content::Snapshot { change: upsert(table as u16, n), mark, of };
             numbers.push(n);
             writes.push(Write { partition: table, statement: 0, content });
         }

@@ -3,7 +3,7 @@
 mod following;
 
 use super::*;
-use crate::source::record::{Hole, Place, SnapshotMark, TransactionEnd};
+use crate::source::record::{BinlogPlace, Hole, Place, SnapshotMark, TransactionEnd};
 use crate::value::{Key, Row, Value};
 
 const ORDERS: PartitionId = PartitionId(0);
@@ -121,7 +121,25 @@ fn event(number: u64) -> Content {
 }
 
 fn snapshot(number: u64, mark: SnapshotMark) -> Content {
-    Content::Snapshot { change: upsert(0, number), mark }
+    snapshot_of(1, number, mark)
+}
+
+fn snapshot_of(attempt: u64, number: u64, mark: SnapshotMark) -> Content {
+    Content::Snapshot { change: upsert(0, number), mark, of: place(attempt) }
+}
+
+fn place(attempt: u64) -> BinlogPlace {
+    BinlogPlace { file: 1, position: attempt }
+}
+
+fn reading(attempt: u64, tables: &[u16], contains: Option<u64>) -> Content {
+    let tables = tables.iter().copied().map(TableId).collect();
+    let contains = contains.map(|number| (gtid(number).server, number)).into_iter().collect();
+    Content::Notice(Notice::Reading { of: place(attempt), tables, contains })
+}
+
+fn read(attempt: u64, table: u16, rows: u64) -> Content {
+    Content::Notice(Notice::Read { of: place(attempt), table: TableId(table), rows })
 }
 
 #[test]
@@ -361,16 +379,9 @@ fn completeness_is_reported_once_it_changes() {
     let mut streams = specs();
     streams[2].end_at_start = 2;
     let mut world = World::with(streams, BOUNDS);
-    world.push(NOTICES, Content::Notice(Notice::Started { table: TableId(0) }));
+    world.push(NOTICES, reading(1, &[0, 1], None)).push(NOTICES, read(1, 0, 2));
     world.push(ORDERS, snapshot(1, SnapshotMark::First)).push(EVENTS, event(1));
-    world.push(
-        NOTICES,
-        Content::Notice(Notice::Scanned { table: TableId(0), rows: 2, incremental: false }),
-    );
-    world.push(
-        NOTICES,
-        Content::Notice(Notice::Scanned { table: TableId(1), rows: 0, incremental: false }),
-    );
+    world.push(NOTICES, read(1, 1, 0));
     world.changes();
     assert_eq!(world.released.completeness, [(TableId(1), true)]);
     world.push(EVENTS, event(2)).push(ORDERS, snapshot(2, SnapshotMark::Last));
@@ -378,10 +389,50 @@ fn completeness_is_reported_once_it_changes() {
     let tables: Vec<_> = [0, 2].map(|table| (TableId(table), true)).into();
     assert_eq!(world.released.completeness, tables);
     // A snapshot from nothing: the old rows go, and the table is filling until it is read again.
-    world.push(NOTICES, Content::Notice(Notice::Started { table: TableId(0) }));
-    world.push(ORDERS, snapshot(3, SnapshotMark::First));
+    world.push(NOTICES, reading(2, &[0], None));
+    world.push(ORDERS, snapshot_of(2, 3, SnapshotMark::First));
     assert_eq!(world.changes(), [0, 3]);
     assert_eq!(world.released.completeness, [(TableId(0), false)]);
+}
+
+#[test]
+fn a_table_that_a_new_snapshot_finds_empty_is_emptied() {
+    for notice_first in [true, false] {
+        let mut world = World::new();
+        world.push(NOTICES, reading(1, &[0], None)).push(ORDERS, snapshot(1, SnapshotMark::Last));
+        assert_eq!(world.changes(), [1]);
+        let transaction = |world: &mut World, number| {
+            world.push(ORDERS, row(number, 1, 1, upsert(0, number)));
+            world.push(TRANSACTIONS, end(number, &[(ORDERS, 1)]));
+            world.changes()
+        };
+        // What it contains is void, whether it comes before or after.
+        if !notice_first {
+            assert_eq!(transaction(&mut world, 5), [5]);
+        }
+        world.push(NOTICES, reading(2, &[0], Some(5))).push(NOTICES, read(2, 0, 0));
+        assert_eq!(world.changes(), [0]);
+        if notice_first {
+            assert_eq!(transaction(&mut world, 5), [0u64; 0]);
+        }
+        assert_eq!(transaction(&mut world, 6), [6]);
+        assert!(world.sequencer.is_complete(TableId(0)));
+    }
+}
+
+#[test]
+fn what_a_new_snapshot_contains_is_not_waited_for() {
+    let mut world = World::new();
+    world.push(ORDERS, snapshot(1, SnapshotMark::Last)).push(ITEMS, Content::Ignored);
+    // Of one transaction the end is lost, of another a change.
+    world.push(ORDERS, row(5, 1, 1, upsert(0, 5)));
+    world.push(TRANSACTIONS, end(6, &[(ITEMS, 1)]));
+    world.push(ORDERS, snapshot_of(2, 2, SnapshotMark::Last));
+    world.push(ORDERS, row(8, 1, 1, upsert(0, 8))).push(TRANSACTIONS, end(8, &[(ORDERS, 1)]));
+    assert_eq!(world.changes(), [1]);
+    world.push(NOTICES, reading(2, &[0, 1], Some(7)));
+    assert_eq!(world.changes(), [0, 2, 8]);
+    assert_eq!(world.released.incomplete, 0);
 }
 
 #[test]
