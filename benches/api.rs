@@ -28,8 +28,8 @@ use tokio::net::TcpListener;
 use viewtide::api::Api;
 use viewtide::dial::Dialer;
 use viewtide::engine::Document;
-use viewtide::keyspace::Keyspace;
-use viewtide::sink::{Sink, Step};
+use viewtide::keyspace::{Generation, Generations, Keyspace};
+use viewtide::sink::{Sink, Step, Target};
 use viewtide::sql::plan::{Plan, ViewId};
 use viewtide::telemetry::{Metrics, Readiness};
 use warp::Filter as _;
@@ -79,7 +79,8 @@ async fn fill(
         write(&mut sink, from, (from + step_size).min(count)).await;
     }
     let mut step = Step::new();
-    step.complete_fill(plan.view(ViewId(0)));
+    let current = Some(Generation::of(plan.view(ViewId(0)), 1));
+    step.generations("orders", &Generations { current, next: None });
     sink.commit(&step).await.unwrap();
     sink
 }
@@ -89,7 +90,7 @@ async fn write(sink: &mut Sink, from: i64, until: i64) {
     for number in from..until {
         let document =
             Document::Present { body: body(number).into_bytes(), index_values: Vec::new() };
-        step.set(ViewId(0), int(number), document);
+        step.set(Target { view: ViewId(0), generation: 1 }, int(number), document);
     }
     sink.commit(&step).await.unwrap();
 }

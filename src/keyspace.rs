@@ -5,18 +5,22 @@
 //!
 //! | key | type | content |
 //! |---|---|---|
-//! | `{viewtide:NAME}:meta` | hash | owner, `seq`, positions, transactions applied, backlog, state of each view |
-//! | `{viewtide:NAME}:VIEW:docs` | hash | key bytes → document |
-//! | `{viewtide:NAME}:VIEW:keys` | sorted set, all scores 0 | key bytes: the documents in key order |
-//! | `{viewtide:NAME}:VIEW:index` | sorted set, all scores 0 | number of the index (one byte), index values, key bytes |
-//! | `{viewtide:NAME}:VIEW:entries` | hash | key bytes → the document's members of `index`, each after its length (4 bytes, big-endian) |
+//! | `{viewtide:NAME}:meta` | hash | owner, `seq`, positions, transactions applied, backlog, generations of each view |
+//! | `{viewtide:NAME}:VIEW:GENERATION:docs` | hash | key bytes → document |
+//! | `{viewtide:NAME}:VIEW:GENERATION:keys` | sorted set, all scores 0 | key bytes: the documents in key order |
+//! | `{viewtide:NAME}:VIEW:GENERATION:index` | sorted set, all scores 0 | number of the index (one byte), index values, key bytes |
+//! | `{viewtide:NAME}:VIEW:GENERATION:entries` | hash | key bytes → the document's members of `index`, each after its length (4 bytes, big-endian) |
 //!
 //! Key bytes are those of [`crate::value::Key`]: their order is the order of the keys. A document
 //! is JSON; an error document is `!` followed by JSON `{"code", "column", "message"}`. `index` and
 //! `entries` exist only for views that declare indexes.
+//!
+//! A view is filled as a whole into a [`Generation`] of its own, beside the one that readers read;
+//! `meta` says which is which ([`Generations`]).
 
 use serde::{Deserialize, Serialize};
 
+use crate::sql::plan::View;
 use crate::value::Key;
 
 /// Most indexes a view can have: their number is one byte of an index member.
@@ -31,7 +35,7 @@ pub struct Keyspace {
     prefix: String,
 }
 
-/// The Redis keys of one view.
+/// The Redis keys of one generation of a view.
 #[derive(Clone, Debug)]
 pub struct ViewKeys {
     /// Hash of documents.
@@ -42,9 +46,16 @@ pub struct ViewKeys {
     pub entries: String,
     /// Sorted set of index members.
     pub index: String,
-    /// Field of `meta` that holds the view's [`ViewState`].
-    pub state: String,
-    /// Field of `meta` that holds what the view contains while documents of it are due.
+}
+
+/// Fields of `meta` that tell of one view.
+#[derive(Clone, Debug)]
+pub struct ViewFields {
+    /// The [`Generation`] that readers read.
+    pub current: String,
+    /// The [`Generation`] that takes its place once it is filled.
+    pub next: String,
+    /// What `current` contains for certain while documents of it are due, or it is not written.
     pub behind: String,
 }
 
@@ -69,8 +80,8 @@ pub mod meta {
     pub const EXECUTED: &str = "executed";
     /// Commit time of the newest change applied, in microseconds since 1970.
     pub const COMMITTED: &str = "committed";
-    /// Prefix of what a view contains for certain while documents of it are due: `behind:NAME`,
-    /// value as of [`APPLIED`].
+    /// Prefix of what readers of a view see for certain while documents of it are due, or while
+    /// another generation is being filled: `behind:NAME`, value as of [`APPLIED`].
     pub const BEHIND: &str = "behind:";
     /// Prefix of a row whose last change could not be read, by where that change lies:
     /// `stale:TOPIC:PARTITION:OFFSET`, value a [`super::StaleRow`] in JSON.
@@ -78,8 +89,13 @@ pub mod meta {
     /// Prefix of how many more there are that are not followed one by one:
     /// `unfollowed:TOPIC:PARTITION`, value `FROM:COUNT`.
     pub const UNFOLLOWED: &str = "unfollowed:";
-    /// Prefix of a view's state: `view:NAME`, value `filling FINGERPRINT` or `complete FINGERPRINT`.
+    /// Prefix of the generation of a view that readers read, all of whose documents are there:
+    /// `view:NAME`, value a [`super::Generation`].
     pub const VIEW: &str = "view:";
+    /// Prefix of the generation of a view that is being filled, or will be once all tables are
+    /// complete again: `next:NAME`, value a [`super::Generation`]. While there is one, nothing is
+    /// written to the one that readers read.
+    pub const NEXT: &str = "next:";
 }
 
 impl Keyspace {
@@ -98,15 +114,29 @@ impl Keyspace {
         format!("{}:scratch", self.prefix)
     }
 
-    /// The keys of a view.
-    pub fn view(&self, view: &str) -> ViewKeys {
-        let key = |kind: &str| format!("{}:{view}:{kind}", self.prefix);
+    /// What the keys of every generation of a view begin with; its number and the kind follow.
+    pub fn view_prefix(&self, view: &str) -> String {
+        format!("{}:{view}:", self.prefix)
+    }
+
+    /// The keys of a generation of a view.
+    pub fn view(&self, view: &str, generation: u64) -> ViewKeys {
+        let key = |kind: &str| format!("{}{generation}:{kind}", self.view_prefix(view));
         ViewKeys {
             docs: key("docs"),
             keys: key("keys"),
             entries: key("entries"),
             index: key("index"),
-            state: format!("{}{view}", meta::VIEW),
+        }
+    }
+}
+
+impl ViewFields {
+    /// The fields of the view with this name.
+    pub fn new(view: &str) -> ViewFields {
+        ViewFields {
+            current: format!("{}{view}", meta::VIEW),
+            next: format!("{}{view}", meta::NEXT),
             behind: format!("{}{view}", meta::BEHIND),
         }
     }
@@ -120,30 +150,94 @@ pub fn index_prefix(index: u8, values: &Key) -> Vec<u8> {
     member
 }
 
-/// Whether a view's documents are all there, and of which definition they are.
+/// Documents of a view that were filled together, of one definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ViewState {
-    /// Every document of the view has been published; before, one that is missing may yet come.
-    pub complete: bool,
-    /// [`crate::sql::plan::View::fingerprint`] of what is published.
+pub struct Generation {
+    /// Tells its keys from those of others; it only rises while the view is there.
+    pub number: u64,
+    /// [`View::fingerprint`] of the definition.
     pub fingerprint: String,
+    /// [`View::key_form`]: by it readers know whether they name documents alike.
+    pub key_form: String,
+    /// [`View::index_form`]: by it readers know whether they look up alike.
+    pub index_form: String,
 }
 
-impl ViewState {
-    /// As it stands in `meta`.
+/// What there is of a view.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Generations {
+    /// What readers read: every document is there. While there is another to come, it is not
+    /// written any more.
+    pub current: Option<Generation>,
+    /// What is being filled, or is to be, to be read then.
+    pub next: Option<Generation>,
+}
+
+impl Generation {
+    /// A generation of a view as it is defined.
+    pub fn of(view: &View, number: u64) -> Generation {
+        Generation {
+            number,
+            fingerprint: view.fingerprint.clone(),
+            key_form: view.key_form(),
+            index_form: view.index_form(),
+        }
+    }
+
+    /// As it stands in `meta`: its number first, which scripts of readers take from there.
     pub fn to_field(&self) -> String {
-        format!("{} {}", if self.complete { "complete" } else { "filling" }, self.fingerprint)
+        let Generation { number, fingerprint, key_form, index_form } = self;
+        format!("{number} {fingerprint} {key_form} {index_form}")
     }
 
     /// Reads it from `meta`; `None` for text that is none.
-    pub fn from_field(text: &str) -> Option<ViewState> {
-        let (state, fingerprint) = text.split_once(' ')?;
-        let complete = match state {
-            "complete" => true,
-            "filling" => false,
-            _ => return None,
-        };
-        Some(ViewState { complete, fingerprint: fingerprint.to_owned() })
+    pub fn from_field(text: &str) -> Option<Generation> {
+        let mut words = text.split(' ');
+        let number = words.next()?.parse().ok()?;
+        let mut word = || words.next().map(str::to_owned);
+        let generation =
+            Generation { number, fingerprint: word()?, key_form: word()?, index_form: word()? };
+        words.next().is_none().then_some(generation)
+    }
+}
+
+impl Generations {
+    /// All there are.
+    pub fn all(&self) -> impl Iterator<Item = &Generation> {
+        self.current.iter().chain(&self.next)
+    }
+
+    /// The one that documents are written to.
+    pub fn written(&self) -> Option<&Generation> {
+        self.next.as_ref().or(self.current.as_ref())
+    }
+
+    /// Whether what readers read is not written any more.
+    pub fn is_frozen(&self) -> bool {
+        self.current.is_some() && self.next.is_some()
+    }
+
+    /// What readers read follows the tables no longer: it stays as it is until another one, of the
+    /// same definition so far, is filled.
+    pub fn freeze(&mut self) {
+        if let (Some(current), None) = (&self.current, &self.next) {
+            self.next = Some(Generation { number: current.number + 1, ..current.clone() });
+        }
+    }
+
+    /// The next one is to be of this definition. What was filled of it so far is kept.
+    pub fn prepare(&mut self, view: &View) {
+        if self.next.as_ref().is_none_or(|next| next.fingerprint != view.fingerprint) {
+            let last = self.all().map(|generation| generation.number).max();
+            self.next = Some(Generation::of(view, last.unwrap_or(0) + 1));
+        }
+    }
+
+    /// The next one is filled: from here on it is read.
+    pub fn switch(&mut self) {
+        if let Some(next) = self.next.take() {
+            self.current = Some(next);
+        }
     }
 }
 
@@ -202,14 +296,47 @@ impl ErrorDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::{Definitions, SourceFile, plan_views};
+
+    fn generation(number: u64, fingerprint: &str) -> Generation {
+        let (key_form, index_form) = ("k".to_owned(), "i".to_owned());
+        Generation { number, fingerprint: fingerprint.to_owned(), key_form, index_form }
+    }
 
     #[test]
-    fn states_read_back() {
-        for complete in [true, false] {
-            let state = ViewState { complete, fingerprint: "a b".to_owned() };
-            assert_eq!(ViewState::from_field(&state.to_field()), Some(state));
+    fn generations_read_back() {
+        let one = generation(7, "f");
+        assert_eq!(Generation::from_field(&one.to_field()), Some(one));
+        for text in ["", "complete f", "x f k i", "7 f k", "7 f k i j"] {
+            assert_eq!(Generation::from_field(text), None, "{text}");
         }
-        assert_eq!(ViewState::from_field("done x"), None);
+    }
+
+    #[test]
+    fn what_is_read_stays_until_another_generation_is_filled() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let plan = plan_views(&Definitions {
+            tables: vec![file("t.sql", "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));")],
+            streams: Vec::new(),
+            views: vec![file("v.sql", "CREATE VIEW v AS SELECT id FROM t;")],
+        });
+        let mut view = View { fingerprint: "f".into(), ..plan.unwrap().views[0].clone() };
+        let mut generations = Generations::default();
+        generations.freeze();
+        assert_eq!(generations, Generations::default(), "nothing is read, nothing stays");
+        generations.prepare(&view);
+        generations.prepare(&view);
+        assert_eq!(generations.written().map(|of| of.number), Some(1), "the fill goes on");
+        generations.switch();
+        assert!(generations.current.is_some() && !generations.is_frozen());
+        generations.freeze();
+        assert_eq!(generations.next.as_ref().map(|of| of.number), Some(2));
+        view.fingerprint = "g".into();
+        generations.prepare(&view);
+        let numbers: Vec<_> = generations.all().map(|of| (of.number, &*of.fingerprint)).collect();
+        assert_eq!(numbers, [(1, "f"), (3, "g")], "what is of another definition is not reused");
+        generations.switch();
+        assert_eq!(generations.written().map(|of| of.number), Some(3));
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use viewtide::api::{Api, ApiError};
 use viewtide::dial::Dialer;
 use viewtide::engine::Document;
-use viewtide::keyspace::Keyspace;
-use viewtide::sink::Step;
+use viewtide::keyspace::{Generations, Keyspace};
+use viewtide::sink::{Step, Target};
 use viewtide::sql::plan::{Plan, ViewId};
 use viewtide::telemetry::{Metrics, Readiness};
 use viewtide::value::{Type, Value};
 
+use crate::support::generations::{current, filling};
 use crate::support::http::{Answer, Client, get};
 use crate::support::plan::{INT, TEXT, add_view, int, key};
 use crate::support::proxy::{Fault, Proxy};
@@ -127,23 +128,15 @@ async fn what_cannot_be_read_is_refused_with_its_reason() {
 async fn a_missing_document_is_404_only_in_a_complete_view() {
     let mut service = Service::start(plan()).await;
     service.publish(ORDERS, [(int(7), order(7, None))]).await;
-    for stage in ["nothing known", "filling", "of another definition"] {
+    for (stage, status) in [("nothing known", 503), ("filling", 200)] {
         for path in ["/orders/1", "/orders", "/orders?status=x"] {
             let answer = service.get(path).await;
             assert_eq!(answer.status, 503, "{stage}: {path}");
             assert_eq!(answer.headers["retry-after"], "1");
             assert!(answer.error().contains("orders is not complete"));
         }
-        assert_eq!(service.get("/orders/7").await.status, 200, "{stage}");
-        let mut step = Step::new();
-        if stage == "nothing known" {
-            step.start_fill(ORDERS, service.plan.view(ORDERS));
-        } else {
-            let mut other = service.plan.view(ORDERS).clone();
-            other.fingerprint.push('x');
-            step.complete_fill(&other);
-        }
-        service.sink.commit(&step).await.unwrap();
+        assert_eq!(service.get("/orders/7").await.status, status, "{stage}");
+        tell(&mut service, &filling(&plan().views[0], 1)).await;
     }
     service.complete().await;
     let answer = service.get("/orders/1").await;
@@ -151,6 +144,68 @@ async fn a_missing_document_is_404_only_in_a_complete_view() {
     service.publish(ORDERS, [(int(7), Document::Absent)]).await;
     assert_eq!(service.get("/orders/7").await.status, 404);
     assert_eq!(service.get("/orders").await.body, b"{\"orders\":[]}");
+}
+
+/// Says what there is of the view of orders.
+async fn tell(service: &mut Service, generations: &Generations) {
+    let mut step = Step::new();
+    step.generations("orders", generations);
+    service.sink.commit(&step).await.unwrap();
+}
+
+/// While another generation is filled, whatever its definition, readers see what was there before,
+/// as a whole; then the other, as a whole.
+#[tokio::test]
+async fn readers_see_one_generation_until_another_takes_its_place() {
+    let mut service = complete().await;
+    service.publish(ORDERS, [(int(7), order(7, Some("a"))), (int(8), order(8, None))]).await;
+    let mut other = service.plan.view(ORDERS).clone();
+    other.fingerprint.push('x');
+    let (old, new) = (current(service.plan.view(ORDERS), 1), current(&other, 2));
+    let renewing = Generations { next: new.current.clone(), ..old };
+    let mut step = Step::new();
+    let next = Target { view: ORDERS, generation: 2 };
+    step.set(next, int(7), present("{\"id\":7,\"new\":1}", &[]));
+    service.sink.commit(&step).await.unwrap();
+    tell(&mut service, &renewing).await;
+    assert_eq!(service.get("/orders/7").await.body, b"{\"id\":7}");
+    assert_eq!(service.get("/orders/9").await.status, 404);
+    assert_eq!(ids(&service.get("/orders").await), [7, 8]);
+    assert_eq!(ids(&service.get("/orders?status=a").await), [7]);
+    let ready = service.get("/readyz").await;
+    assert_eq!((ready.status, ready.json()["ready"].clone()), (200, true.into()));
+    let told = String::from_utf8(ready.body).unwrap();
+    assert!(told.contains("view orders: its documents are being filled anew"), "{told}");
+
+    tell(&mut service, &new).await;
+    assert_eq!(service.get("/orders/7").await.body, b"{\"id\":7,\"new\":1}");
+    assert_eq!(service.get("/orders/8").await.status, 404);
+    assert_eq!(ids(&service.get("/orders").await), [7]);
+}
+
+/// Under other keys or indexes a question means something else: it is not answered at all.
+#[tokio::test]
+async fn what_names_or_finds_documents_otherwise_is_not_asked() {
+    let mut service = complete().await;
+    service.publish(ORDERS, [(int(7), order(7, Some("a")))]).await;
+    let mut indexed = service.plan.view(ORDERS).clone();
+    indexed.indexes.swap(0, 1);
+    tell(&mut service, &current(&indexed, 1)).await;
+    let lookup = service.get("/orders?status=a").await;
+    assert_eq!((lookup.status, lookup.headers["retry-after"].as_str()), (503, "1"));
+    assert!(lookup.error().contains("keys or indexes are others"), "{}", lookup.error());
+    assert_eq!(service.get("/orders").await.status, 200);
+    assert_eq!(service.get("/orders/7").await.status, 200);
+    let mut keyed = service.plan.view(ORDERS).clone();
+    keyed.outputs[0].name = "user".to_owned();
+    for generations in [current(&keyed, 1), filling(&keyed, 1)] {
+        tell(&mut service, &generations).await;
+        for path in ["/orders/7", "/orders/8", "/orders", "/orders?status=a"] {
+            assert_eq!(service.get(path).await.status, 503, "{path} {generations:?}");
+        }
+    }
+    let told = String::from_utf8(service.get("/readyz").await.body).unwrap();
+    assert!(told.contains("view orders: its documents are of another definition"), "{told}");
 }
 
 #[tokio::test]
@@ -270,8 +325,8 @@ async fn a_redis_that_fails_is_503_and_comes_back_by_itself() {
     );
     sink.claim(0).await.unwrap();
     let mut step = Step::new();
-    step.set(ORDERS, int(1), order(1, None));
-    step.complete_fill(service.plan.view(ORDERS));
+    step.set(Target { view: ORDERS, generation: 1 }, int(1), order(1, None));
+    step.generations("orders", &current(service.plan.view(ORDERS), 1));
     sink.commit(&step).await.unwrap();
     assert_eq!(service.get("/orders/1").await.status, 200);
 

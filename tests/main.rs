@@ -8,6 +8,7 @@ mod crashes;
 mod dead_letters;
 mod engine;
 mod expressions;
+mod generations;
 mod http_api;
 mod http_limits;
 mod http_positions;

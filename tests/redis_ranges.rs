@@ -8,14 +8,14 @@ use proptest::prelude::*;
 use viewtide::dial::Dialer;
 use viewtide::engine::Document;
 use viewtide::keyspace::Keyspace;
-use viewtide::sink::{Claim, Sink, Step};
+use viewtide::sink::{Claim, Sink, Step, Target};
 use viewtide::sql::plan::{Plan, ViewId};
 use viewtide::value::{Key, Value};
 
 use crate::support::plan::{INT, TEXT, add_view, int, key};
 use crate::support::redis::RedisServer;
 
-const VIEW: ViewId = ViewId(0);
+const VIEW: Target = Target { view: ViewId(0), generation: 3 };
 
 /// One document as the model has it: its body and the value of each index.
 type Content = (u8, Option<String>, i64);
@@ -53,12 +53,12 @@ struct Stored {
 }
 
 fn stored(redis: &RedisServer) -> Stored {
-    let mut entries: Vec<Vec<u8>> = redis.run(&["HKEYS", "{viewtide:test}:v:entries"]);
+    let mut entries: Vec<Vec<u8>> = redis.run(&["HKEYS", "{viewtide:test}:v:3:entries"]);
     entries.sort();
     Stored {
-        docs: redis.run(&["HGETALL", "{viewtide:test}:v:docs"]),
-        keys: redis.run(&["ZRANGE", "{viewtide:test}:v:keys", "0", "-1"]),
-        index: redis.run(&["ZRANGE", "{viewtide:test}:v:index", "0", "-1"]),
+        docs: redis.run(&["HGETALL", "{viewtide:test}:v:3:docs"]),
+        keys: redis.run(&["ZRANGE", "{viewtide:test}:v:3:keys", "0", "-1"]),
+        index: redis.run(&["ZRANGE", "{viewtide:test}:v:3:index", "0", "-1"]),
         entries,
     }
 }
@@ -176,7 +176,7 @@ async fn a_crowded_range_is_swept_in_parts() {
         move || {
             let mut connection = client.get_connection().unwrap();
             let mut look = redis::cmd("HEXISTS");
-            look.arg("{viewtide:test}:v:docs").arg(int(10).as_bytes());
+            look.arg("{viewtide:test}:v:3:docs").arg(int(10).as_bytes());
             let mut always = true;
             while !done.load(Ordering::Relaxed) {
                 always &= look.query::<bool>(&mut connection).unwrap();

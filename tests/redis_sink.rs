@@ -8,17 +8,18 @@ use tokio::net::TcpListener;
 use viewtide::change::{Partition, Position};
 use viewtide::dial::Dialer;
 use viewtide::engine::Document;
-use viewtide::keyspace::Keyspace;
-use viewtide::sink::{Claim, Meta, Sink, SinkError, Step};
+use viewtide::keyspace::{Generations, Keyspace};
+use viewtide::sink::{Claim, Meta, Sink, SinkError, Step, Target};
 use viewtide::sql::plan::{Plan, ViewId};
 use viewtide::value::Value;
 
+use crate::support::generations::{current, filling};
 use crate::support::plan::{INT, TEXT, add_view, int, key};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisServer, free_port};
 
-const ORDERS: ViewId = ViewId(0);
-const PLAIN: ViewId = ViewId(1);
+const ORDERS: Target = Target { view: ViewId(0), generation: 1 };
+const PLAIN: Target = Target { view: ViewId(1), generation: 1 };
 const META: &str = "{viewtide:test}:meta";
 
 fn plan() -> Plan {
@@ -60,7 +61,7 @@ fn plain(number: i64) -> Step {
 }
 
 fn docs(redis: &RedisServer, view: &str) -> BTreeMap<Vec<u8>, String> {
-    redis.run(&["HGETALL", &format!("{{viewtide:test}}:{view}:docs")])
+    redis.run(&["HGETALL", &format!("{{viewtide:test}}:{view}:1:docs")])
 }
 
 fn members(redis: &RedisServer, key: &str) -> Vec<Vec<u8>> {
@@ -82,12 +83,15 @@ async fn a_view_that_is_dropped_leaves_nothing_and_only_by_its_owner() {
     let plan = plan();
     let mut former = claimed(&redis.address()).await;
     let mut step = plain(5);
-    step.start_fill(ORDERS, plan.view(ORDERS));
+    let orders = plan.view(ORDERS.view);
     step.set(ORDERS, int(1), present("{}", "new"));
-    step.complete_fill(plan.view(ORDERS));
+    step.set(Target { generation: 2, ..ORDERS }, int(1), present("{}", "old"));
+    let held = Generations { next: filling(orders, 2).next, ..current(orders, 1) };
+    step.generations("orders", &held);
+    step.behind("orders", Some(String::new()));
     former.commit(&step).await.unwrap();
     let kept = || redis.run::<Vec<String>>(&["KEYS", "{viewtide:test}:orders:*"]).len();
-    assert_eq!(kept(), 4);
+    assert_eq!(kept(), 8);
 
     // The view that is dropped is none of this plan.
     let mut one = Plan::default();
@@ -95,18 +99,20 @@ async fn a_view_that_is_dropped_leaves_nothing_and_only_by_its_owner() {
     let dialer = Dialer::new(&redis.url()).unwrap();
     let mut sink = Sink::new(dialer, &Keyspace::new("test"), &one);
     end_lease(&redis);
-    assert!(own(&mut sink).await.views["orders"].complete);
+    assert_eq!(own(&mut sink).await.views["orders"], held);
     let mut late = Step::new();
-    late.drop_view("orders");
+    late.drop_view("orders", &held);
     assert!(matches!(former.commit(&late).await, Err(SinkError::Fenced { .. })));
-    assert_eq!(kept(), 4);
+    assert_eq!(kept(), 8);
 
     let mut step = Step::new();
-    step.set(ViewId(0), int(6), Document::Present { body: "6".into(), index_values: Vec::new() });
-    step.drop_view("orders");
+    let plain = Target { view: ViewId(0), generation: 1 };
+    step.set(plain, int(6), Document::Present { body: "6".into(), index_values: Vec::new() });
+    step.drop_view("orders", &held);
     sink.commit(&step).await.unwrap();
     assert_eq!(kept(), 0);
-    assert!(sink.read_meta().await.unwrap().views.is_empty());
+    let meta = sink.read_meta().await.unwrap();
+    assert!(meta.views.is_empty() && meta.behind.is_empty());
     assert_eq!(docs(&redis, "plain").into_values().collect::<Vec<_>>(), ["5", "6"]);
 }
 
@@ -117,7 +123,8 @@ async fn a_step_changes_documents_index_and_meta_together() {
     let mut sink = claimed(&redis.address()).await;
     let partition = Partition { topic: "mysql.shop.orders".into(), number: 0 };
     let mut step = Step::new();
-    step.start_fill(ORDERS, plan.view(ORDERS));
+    let orders = plan.view(ORDERS.view);
+    step.generations("orders", &filling(orders, 1));
     step.set(ORDERS, int(2), present("{\"id\":2}", "new"));
     step.set(ORDERS, int(1), present("{\"id\":1}", "new"));
     let message = "out of range".to_owned();
@@ -129,53 +136,64 @@ async fn a_step_changes_documents_index_and_meta_together() {
 
     assert_eq!(docs(&redis, "orders")[int(1).as_bytes()], "{\"id\":1}");
     assert!(docs(&redis, "orders")[int(3).as_bytes()].starts_with("!{\"code\":1690,"));
-    let keys = members(&redis, "orders:keys");
+    let keys = members(&redis, "orders:1:keys");
     assert_eq!(keys, [1, 2, 3].map(|n| int(n).as_bytes().to_vec()));
-    assert_eq!(members(&redis, "orders:index").len(), 2);
+    assert_eq!(members(&redis, "orders:1:index").len(), 2);
     let meta = sink.read_meta().await.unwrap();
     assert_eq!((meta.epoch, meta.seq), (1, 1));
     assert_eq!(meta.positions[&partition], Position { next_offset: 7, fingerprint: u64::MAX });
     assert_eq!(meta.applied.to_string(), "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-9");
     assert_eq!(meta.backlog.as_deref(), Some("work"));
-    assert!(!meta.views["orders"].complete);
+    assert_eq!(meta.views["orders"], filling(orders, 1));
     assert!(meta.lease_left > Duration::ZERO && meta.lease_left <= viewtide::sink::LEASE);
 
     let mut step = Step::new();
     step.set(ORDERS, int(1), Document::Absent);
     step.set(ORDERS, int(2), present("{\"id\":2,\"x\":1}", "old"));
-    step.complete_fill(plan.view(ORDERS));
+    step.generations("orders", &current(orders, 1));
     step.backlog(None);
     sink.commit(&step).await.unwrap();
     assert_eq!(docs(&redis, "orders").len(), 2);
-    assert_eq!(members(&redis, "orders:keys").len(), 2);
-    let index = members(&redis, "orders:index");
+    assert_eq!(members(&redis, "orders:1:keys").len(), 2);
+    let index = members(&redis, "orders:1:index");
     assert_eq!(index.len(), 1, "the entries of what the documents were are gone");
     assert!(index[0].starts_with(b"\0\x01old"));
     let entries: BTreeMap<Vec<u8>, Vec<u8>> =
-        redis.run(&["HGETALL", "{viewtide:test}:orders:entries"]);
+        redis.run(&["HGETALL", "{viewtide:test}:orders:1:entries"]);
     assert_eq!(entries.len(), 2);
     let meta = sink.read_meta().await.unwrap();
     assert_eq!((meta.seq, meta.backlog), (2, None));
-    assert!(meta.views["orders"].complete);
+    assert_eq!(meta.views["orders"], current(orders, 1));
 }
 
+/// What is being filled does not touch what is read, whatever both hold; the switch drops the other.
 #[tokio::test]
-async fn a_new_fill_forgets_index_entries_of_another_definition() {
+async fn generations_are_apart_until_one_is_dropped() {
     let redis = RedisServer::start();
     let mut sink = claimed(&redis.address()).await;
+    let plan = plan();
+    let orders = plan.view(ORDERS.view);
+    let next = Target { generation: 2, ..ORDERS };
     let mut step = Step::new();
     step.set(ORDERS, int(1), present("{}", "new"));
+    step.set(ORDERS, int(2), present("{}", "new"));
+    step.generations("orders", &current(orders, 1));
     sink.commit(&step).await.unwrap();
-    // An entry that no document accounts for.
-    redis.run::<()>(&["ZADD", "{viewtide:test}:orders:index", "0", "\x01lost"]);
     let mut step = Step::new();
-    step.start_fill(ORDERS, plan().view(ORDERS));
-    step.set(ORDERS, int(1), present("{}", "old"));
-    step.replace(ORDERS, None, Some(int(5)));
+    step.set(next, int(1), present("{\"x\":1}", "old"));
+    step.replace(next, None, None);
     sink.commit(&step).await.unwrap();
-    let index = members(&redis, "orders:index");
-    assert_eq!(index.len(), 1);
-    assert!(index[0].starts_with(b"\0\x01old"));
+    assert_eq!(docs(&redis, "orders").len(), 2);
+    assert_eq!(members(&redis, "orders:1:index").len(), 2);
+    assert!(members(&redis, "orders:2:index")[0].starts_with(b"\0\x01old"));
+    let mut step = Step::new();
+    step.generations("orders", &current(orders, 2));
+    step.drop_generation("orders", 1);
+    sink.commit(&step).await.unwrap();
+    let mut left: Vec<String> = redis.run(&["KEYS", "{viewtide:test}:orders:*"]);
+    left.sort();
+    let kinds = ["docs", "entries", "index", "keys"];
+    assert_eq!(left, kinds.map(|kind| format!("{{viewtide:test}}:orders:2:{kind}")));
 }
 
 #[tokio::test]
@@ -366,7 +384,7 @@ async fn a_redis_that_went_back_is_noticed() {
 
 #[tokio::test]
 async fn a_key_of_another_program_is_named_and_nothing_half_written() {
-    for wrong in ["orders:docs", "orders:keys", "orders:entries", "orders:index", "meta"] {
+    for wrong in ["orders:1:docs", "orders:1:keys", "orders:1:entries", "orders:1:index", "meta"] {
         let redis = RedisServer::start();
         let mut sink = claimed(&redis.address()).await;
         let wrong = format!("{{viewtide:test}}:{wrong}");

@@ -44,20 +44,27 @@ async fn a_start_goes_on_where_the_former_run_stopped() {
     shop.kill();
     push_event(&shop, &event(2, "delivered")).await;
     let meta = format!("{{viewtide:{}}}:meta", shop.name);
-    for (field, value) in [("view:gone", "complete f"), ("position:gone:0", "5:0000000000000001")] {
+    for (field, value) in [
+        ("view:gone", "4 f k i"),
+        ("next:gone", "5 g k i"),
+        ("position:gone:0", "5:0000000000000001"),
+    ] {
         let _: i64 = redis.run(&["HSET", &meta, field, value]);
     }
     let gone = format!("{{viewtide:{}}}:gone", shop.name);
-    let _: i64 = redis.run(&["HSET", &format!("{gone}:docs"), "k", "{}"]);
-    let _: i64 = redis.run(&["ZADD", &format!("{gone}:keys"), "0", "k"]);
+    for generation in ["4", "5"] {
+        let _: i64 = redis.run(&["HSET", &format!("{gone}:{generation}:docs"), "k", "{}"]);
+        let _: i64 = redis.run(&["ZADD", &format!("{gone}:{generation}:keys"), "0", "k"]);
+    }
     shop.start();
     shop.eventually("/order_details_mv/7", status("delivered")).await;
     shop.eventually("/readyz", |status, _| status == 200).await;
     let published = "viewtide_documents_published_total{view=\"order_details_mv\"}";
     assert_eq!(shop.metric(published).await, Some(1.0));
     // What is not followed any more would be stale when it is taken up again.
-    let left: Vec<Option<String>> = redis.run(&["HMGET", &meta, "view:gone", "position:gone:0"]);
-    assert_eq!(left, [None, None]);
+    let fields = ["view:gone", "next:gone", "position:gone:0"];
+    let left: Vec<Option<String>> = redis.run(&[&["HMGET", &meta], &fields[..]].concat());
+    assert_eq!(left, [None, None, None]);
     assert!(redis.run::<Vec<String>>(&["KEYS", &format!("{gone}:*")]).is_empty());
     assert_eq!(shop.get("/gone/1").await.0, 404);
     shop.assert_verified();

@@ -160,7 +160,7 @@ fn connection() -> Connection {
 }
 
 fn keys_of(deployment: &Deployment, view: &str) -> ViewKeys {
-    Keyspace::new(&deployment.name).view(view)
+    Keyspace::new(&deployment.name).view(view, 1)
 }
 
 fn get(redis: &mut Connection, keys: &ViewKeys, key: &Key) -> String {

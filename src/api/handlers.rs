@@ -105,7 +105,7 @@ impl Handlers {
                 let message = format!("{} has no document {key}", view.name);
                 reply::error(StatusCode::NOT_FOUND, &message)
             }
-            Found::Unknown => return not_complete(view),
+            Found::Unknown(standing) => return not_readable(view, standing),
         };
         position.tell(&mut response);
         response
@@ -132,8 +132,8 @@ impl Handlers {
             return reply::not_now(TOO_BUSY);
         };
         let (position, page) = match self.reader.page(view, request).await {
-            Ok(At { position, found: Some(page) }) => (position, page),
-            Ok(At { found: None, .. }) => return not_complete(view),
+            Ok(At { position, found: Ok(page) }) => (position, page),
+            Ok(At { found: Err(standing), .. }) => return not_readable(view, standing),
             Err(error) => return unavailable(&error),
         };
         let last = page.documents.last().filter(|_| page.more_follow);
@@ -149,18 +149,18 @@ impl Handlers {
         reply::json(StatusCode::OK, "{\"status\":\"ok\"}")
     }
 
-    /// `/readyz`: whether everything can be served, and why not.
+    /// `/readyz`: whether everything can be served, and why not; besides what is to be known.
     pub(super) async fn ready(&self) -> Response {
-        let reasons = self.reasons().await;
-        let mut body = format!("{{\"ready\":{},\"reasons\":[", reasons.is_empty()).into_bytes();
-        for (i, reason) in reasons.iter().enumerate() {
+        let Reasons { against, besides } = self.reasons().await;
+        let mut body = format!("{{\"ready\":{},\"reasons\":[", against.is_empty()).into_bytes();
+        for (i, reason) in against.iter().chain(&besides).enumerate() {
             if i > 0 {
                 body.push(b',');
             }
             write_json_string(&mut body, reason);
         }
         body.extend_from_slice(b"]}");
-        if reasons.is_empty() {
+        if against.is_empty() {
             reply::json(StatusCode::OK, body)
         } else {
             reply::retry_later(reply::json(StatusCode::SERVICE_UNAVAILABLE, body))
@@ -177,36 +177,47 @@ impl Handlers {
     /// `/`: a page for people.
     pub(super) async fn front_page(&self) -> Response {
         let standings = self.reader.standings(&self.views).await;
-        page::render(&self.views, standings.as_deref().unwrap_or_default(), &self.reasons().await)
+        let Reasons { against, .. } = self.reasons().await;
+        page::render(&self.views, standings.as_deref().unwrap_or_default(), &against)
     }
 
     /// Why not everything can be served: what the parts of this process say, and how Redis and
     /// each view stand of which no part speaks.
-    async fn reasons(&self) -> Vec<String> {
-        let mut reasons = self.readiness.reasons();
-        let told = |reasons: &[String], part: &str| {
-            reasons.iter().any(|reason| reason.starts_with(&format!("{part}: ")))
+    async fn reasons(&self) -> Reasons {
+        let mut reasons = Reasons { against: self.readiness.reasons(), besides: Vec::new() };
+        let told = |reasons: &Reasons, part: &str| {
+            reasons.against.iter().any(|reason| reason.starts_with(&format!("{part}: ")))
         };
         match self.reader.standings(&self.views).await {
             Ok(standings) => {
                 for (view, standing) in standings {
                     let part = format!("view {}", view.name);
-                    let reason = match standing {
-                        Standing::Complete => continue,
-                        Standing::Filling => "its documents are being filled in",
-                        Standing::OtherDefinition => "its documents are of another definition",
-                        Standing::Empty => "no documents have been published yet",
-                    };
-                    if !told(&reasons, &part) {
-                        reasons.push(format!("{part}: {reason}"));
+                    if standing == Standing::Complete || told(&reasons, &part) {
+                        continue;
                     }
+                    let reason = format!("{part}: {}", explanation(standing));
+                    match standing {
+                        Standing::Renewing | Standing::OtherDefinition => &mut reasons.besides,
+                        _ => &mut reasons.against,
+                    }
+                    .push(reason);
                 }
             }
-            Err(error) if !told(&reasons, "redis") => reasons.push(format!("redis: {error}")),
+            Err(error) if !told(&reasons, "redis") => {
+                reasons.against.push(format!("redis: {error}"));
+            }
             Err(_) => {}
         }
         reasons
     }
+}
+
+/// What there is to say of readiness.
+struct Reasons {
+    /// Why not everything can be served.
+    against: Vec<String>,
+    /// What does not stand against it.
+    besides: Vec<String>,
 }
 
 /// `[…]`, or `{"orders":[…]}` for a mirror.
@@ -264,8 +275,27 @@ fn no_view(name: &str, names: &[String]) -> Response {
     reply::error(StatusCode::NOT_FOUND, &message)
 }
 
-fn not_complete(view: &Served) -> Response {
-    reply::not_now(&format!("{} is not complete yet; /readyz says why", view.name))
+fn not_readable(view: &Served, standing: Standing) -> Response {
+    reply::not_now(&match standing {
+        Standing::OtherForm => format!("{}: {}", view.name, explanation(standing)),
+        _ => format!("{} is not complete yet; /readyz says why", view.name),
+    })
+}
+
+/// How a view stands, for people.
+fn explanation(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Complete => "all its documents are there",
+        Standing::Renewing => {
+            "its documents are being filled anew; until then they are those of before"
+        }
+        Standing::OtherDefinition => "its documents are of another definition",
+        Standing::OtherForm => {
+            "its documents are of another definition, whose keys or indexes are others"
+        }
+        Standing::Filling => "its documents are being filled in",
+        Standing::Empty => "no documents have been published yet",
+    }
 }
 
 fn unavailable(error: &Unavailable) -> Response {

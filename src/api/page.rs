@@ -71,7 +71,9 @@ fn push_view(html: &mut String, view: &Served, standing: Option<Standing>) {
     let (class, state) = match standing {
         Some(Standing::Complete) => ("ok", "complete"),
         Some(Standing::Filling) => ("no", "filling"),
-        Some(Standing::OtherDefinition) => ("no", "of another definition"),
+        Some(Standing::Renewing) => ("ok", "complete, being filled anew"),
+        Some(Standing::OtherDefinition) => ("ok", "complete, of another definition"),
+        Some(Standing::OtherForm) => ("no", "of another definition"),
         Some(Standing::Empty) => ("no", "empty"),
         None => ("no", "unknown"),
     };

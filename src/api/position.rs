@@ -1,8 +1,7 @@
 //! Which of MySQL's transactions a view contains: told with every answer, and waited for where a
 //! request names transactions that it must see.
 //!
-//! What is told was read before the documents were, and positions only rise: an answer contains
-//! at least what it says.
+//! What is told was read in one instant with the documents: an answer contains what it says.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -96,12 +95,9 @@ impl After {
 }
 
 impl Position {
-    /// Asks for a view's position.
-    pub(super) fn ask(meta_key: &str, view: &Served) -> Cmd {
-        let mut ask = redis::cmd("HMGET");
-        ask.arg(meta_key).arg(&[meta::APPLIED, meta::EXECUTED, meta::COMMITTED]);
-        ask.arg(&view.keys.behind);
-        ask
+    /// The fields of `meta` that tell a view's position.
+    pub(super) fn fields(view: &Served) -> [&str; 4] {
+        [meta::APPLIED, meta::EXECUTED, meta::COMMITTED, &view.fields.behind]
     }
 
     /// Asks for what all views contain: three fields, and one for each view.
@@ -109,26 +105,23 @@ impl Position {
         let mut ask = redis::cmd("HMGET");
         ask.arg(meta_key).arg(&[meta::APPLIED, meta::EXECUTED, meta::COMMITTED]);
         for view in views.iter() {
-            ask.arg(&view.keys.behind);
+            ask.arg(&view.fields.behind);
         }
         ask
     }
 
-    /// Reads what Redis answers to [`Position::ask`].
-    pub(super) fn read(answer: &Value) -> Position {
-        match answer {
-            Value::Array(fields) => match fields.as_slice() {
-                [applied, executed, committed, behind] => {
-                    Position::of(applied, executed, committed, behind)
-                }
-                _ => Position::default(),
-            },
+    /// Reads what Redis holds in [`Position::fields`].
+    pub(super) fn read(fields: &[Value]) -> Position {
+        match fields {
+            [applied, executed, committed, behind] => {
+                Position::of(applied, executed, committed, behind)
+            }
             _ => Position::default(),
         }
     }
 
     fn of(applied: &Value, executed: &Value, committed: &Value, behind: &Value) -> Position {
-        // While documents are due, what is applied says nothing of the view, nor does its time.
+        // What is applied says nothing then of what is read of the view, nor does its time.
         if let Some(behind) = text(behind) {
             return Position { applied: behind.to_owned(), ..Position::default() };
         }
@@ -229,7 +222,7 @@ mod tests {
         let value = |text: Option<&str>| {
             text.map_or(Value::Nil, |text| Value::BulkString(text.as_bytes().to_vec()))
         };
-        Position::read(&Value::Array(fields.map(value).to_vec()))
+        Position::read(&fields.map(value))
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, Pipeline, RedisError, Value};
+use redis::{Cmd, ErrorKind, RedisError, Value};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -16,7 +16,7 @@ use super::position::Position;
 use super::request::ListRequest;
 use super::views::{Served, Views};
 use crate::dial::{DialError, Dialer};
-use crate::keyspace::{Keyspace, ViewState, meta};
+use crate::keyspace::{Generation, Keyspace, meta};
 use crate::value::Key;
 
 /// How long Redis may take to answer.
@@ -55,7 +55,7 @@ impl Unavailable {
     }
 }
 
-/// What was read, and where the view was at that moment or before.
+/// What was read, and where the view was at that moment.
 #[derive(Debug)]
 pub(super) struct At<T> {
     pub(super) position: Position,
@@ -66,10 +66,10 @@ pub(super) struct At<T> {
 #[derive(Debug)]
 pub(super) enum Found {
     Document(Vec<u8>),
-    /// The view is complete and has no such document.
+    /// All documents of the view are there, and this one is not.
     Absent,
-    /// The view is not complete, so nobody can tell.
-    Unknown,
+    /// Nobody can tell.
+    Unknown(Standing),
 }
 
 /// A page of documents.
@@ -83,11 +83,25 @@ pub(super) struct Page {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     Complete,
-    Filling,
-    /// What is there was made by another definition of the view.
+    /// Another generation is being filled; until then the documents of before are read.
+    Renewing,
+    /// What is read was made by another definition of the view, and nothing else is being filled.
     OtherDefinition,
+    /// What there is was made by another definition, under which keys or indexes mean something
+    /// else: it cannot be read.
+    OtherForm,
+    /// The first documents are being filled in.
+    Filling,
     /// Nothing has been written yet.
     Empty,
+}
+
+/// The generations of a view that there are.
+struct There {
+    /// What readers read.
+    current: Option<Generation>,
+    /// What is being filled.
+    next: Option<Generation>,
 }
 
 impl Reader {
@@ -102,57 +116,51 @@ impl Reader {
         }
     }
 
-    /// One document. Only when there is none is the view's state looked at.
+    /// One document. While a view is filled for the first time, there may be some already.
     pub(super) async fn document(
         &self,
         view: &Served,
         key: &Key,
     ) -> Result<At<Found>, Unavailable> {
-        let mut asked = redis::pipe();
-        asked.add_command(Position::ask(&self.meta, view));
-        asked.cmd("HGET").arg(&view.keys.docs).arg(key.as_bytes());
-        let [position, document] =
-            into_parts(Value::Array(self.documents.query_all(&asked).await?))?;
-        let position = Position::read(&position);
+        let mut call = self.document_script.call(&self.meta);
+        call.arg(&view.prefix).arg(key.as_bytes()).arg(fields(view));
+        let [told, document] = into_parts(self.documents.run(&self.document_script, &call).await?)?;
+        let (there, position) = there(told)?;
+        let read = there.current.as_ref().or(there.next.as_ref());
+        let is_readable = read.is_some_and(|read| read.key_form == view.key_form);
         let found = match document {
-            Value::BulkString(document) => Found::Document(document),
-            Value::Nil => self.missing(view, key).await?,
+            Value::BulkString(document) if is_readable => Found::Document(document),
+            Value::BulkString(_) => Found::Unknown(Standing::OtherForm),
+            Value::Nil if is_readable && there.current.is_some() => Found::Absent,
+            Value::Nil => Found::Unknown(there.standing(view)),
             other => return Err(unexpected(&other)),
         };
         Ok(At { position, found })
     }
 
-    /// Why there is no document; it may have come meanwhile.
-    async fn missing(&self, view: &Served, key: &Key) -> Result<Found, Unavailable> {
-        let mut call = self.document_script.call(&[&self.meta, &view.keys.docs]);
-        call.arg(&view.keys.state).arg(key.as_bytes());
-        let answer = self.documents.run(&self.document_script, &call).await?;
-        match into_parts(answer)? {
-            [_, Value::BulkString(document)] => Ok(Found::Document(document)),
-            [state, Value::Nil] => match standing(view, &state) {
-                Standing::Complete => Ok(Found::Absent),
-                _ => Ok(Found::Unknown),
-            },
-            [_, other] => Err(unexpected(&other)),
-        }
-    }
-
-    /// A page of a list or look-up; `None` while the view is not complete.
+    /// A page of a list or look-up, or why there is none.
     pub(super) async fn page(
         &self,
         view: &Served,
         request: &ListRequest,
-    ) -> Result<At<Option<Page>>, Unavailable> {
-        let position = Position::read(&self.pages.query(&Position::ask(&self.meta, view)).await?);
-        let members = if request.prefix.is_empty() { &view.keys.keys } else { &view.keys.index };
+    ) -> Result<At<Result<Page, Standing>>, Unavailable> {
+        let is_lookup = !request.prefix.is_empty();
         let (lower, upper) = request.bounds();
-        let mut call = self.page_script.call(&[&self.meta, members, &view.keys.docs]);
-        call.arg(&view.keys.state).arg(lower).arg(upper);
+        let mut call = self.page_script.call(&self.meta);
+        call.arg(&view.prefix).arg(if is_lookup { "index" } else { "keys" });
+        call.arg(lower).arg(upper);
         call.arg(request.limit).arg(PAGE_BYTES_MAX).arg(request.prefix.len());
+        call.arg(fields(view));
         let answer = self.pages.run(&self.page_script, &call).await?;
-        let [state, more, keys, documents] = into_parts(answer)?;
-        if standing(view, &state) != Standing::Complete {
-            return Ok(At { position, found: None });
+        let [told, more, keys, documents] = into_parts(answer)?;
+        let (there, position) = there(told)?;
+        let has_form = |read: &Generation| {
+            read.key_form == view.key_form && (!is_lookup || read.index_form == view.index_form)
+        };
+        match &there.current {
+            Some(current) if has_form(current) => {}
+            Some(_) => return Ok(At { position, found: Err(Standing::OtherForm) }),
+            None => return Ok(At { position, found: Err(there.standing(view)) }),
         }
         let (Value::Array(keys), Value::Array(documents)) = (keys, documents) else {
             return Err(unexpected(&more));
@@ -165,7 +173,7 @@ impl Reader {
         };
         let documents = keys.into_iter().zip(documents).filter_map(pair).collect();
         let page = Page { documents, more_follow: more == Value::Int(1) };
-        Ok(At { position, found: Some(page) })
+        Ok(At { position, found: Ok(page) })
     }
 
     /// What every view contains, as [`Position::ask_all`] asks for it.
@@ -185,25 +193,55 @@ impl Reader {
         // A field of no view, so that there is always one to ask for.
         ask.arg(&self.meta).arg(meta::EPOCH);
         for view in views.iter() {
-            ask.arg(&view.keys.state);
+            ask.arg(&[&view.fields.current, &view.fields.next]);
         }
         match self.documents.query(&ask).await? {
-            Value::Array(states) => {
-                let of = |(view, state)| (view, standing(view, state));
-                Ok(views.iter().zip(states.iter().skip(1)).map(of).collect())
+            Value::Array(told) => {
+                let pairs = told.get(1..).unwrap_or_default().chunks(2);
+                let of = |(view, pair)| (view, There::read(pair).standing(view));
+                Ok(views.iter().zip(pairs).map(of).collect())
             }
             other => Err(unexpected(&other)),
         }
     }
 }
 
-fn standing(view: &Served, state: &Value) -> Standing {
-    let Value::BulkString(state) = state else { return Standing::Empty };
-    match std::str::from_utf8(state).ok().and_then(ViewState::from_field) {
-        None => Standing::Empty,
-        Some(state) if state.fingerprint != view.fingerprint => Standing::OtherDefinition,
-        Some(state) if state.complete => Standing::Complete,
-        Some(_) => Standing::Filling,
+/// The fields of `meta` that scripts answer with: two of the generations, the rest of the position.
+fn fields(view: &Served) -> Vec<&str> {
+    let mut fields = vec![view.fields.current.as_str(), &view.fields.next];
+    fields.extend(Position::fields(view));
+    fields
+}
+
+/// What a script answers of [`fields`].
+fn there(told: Value) -> Result<(There, Position), Unavailable> {
+    let Value::Array(told) = told else { return Err(unexpected(&told)) };
+    let (generations, position) = told.split_at_checked(2).unwrap_or_default();
+    Ok((There::read(generations), Position::read(position)))
+}
+
+impl There {
+    /// Reads the fields of the generation that is read, and of the one that is filled.
+    fn read(fields: &[Value]) -> There {
+        let read = |at| match fields.get(at) {
+            Some(Value::BulkString(text)) => {
+                std::str::from_utf8(text).ok().and_then(Generation::from_field)
+            }
+            _ => None,
+        };
+        There { current: read(0), next: read(1) }
+    }
+
+    fn standing(&self, view: &Served) -> Standing {
+        match (&self.current, &self.next) {
+            (None, None) => Standing::Empty,
+            (None, Some(next)) if next.key_form == view.key_form => Standing::Filling,
+            (None, Some(_)) => Standing::OtherForm,
+            (Some(current), _) if current.key_form != view.key_form => Standing::OtherForm,
+            (Some(_), Some(_)) => Standing::Renewing,
+            (Some(current), None) if current.fingerprint == view.fingerprint => Standing::Complete,
+            (Some(_), None) => Standing::OtherDefinition,
+        }
     }
 }
 
@@ -238,18 +276,12 @@ impl Script {
         Script { code, hash: redis::Script::new(code).get_hash().to_owned() }
     }
 
-    fn call(&self, keys: &[&str]) -> Cmd {
+    /// A call with the key of `meta`; arguments are added to it.
+    fn call(&self, meta: &str) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
-        call.arg(&self.hash).arg(keys.len()).arg(keys);
+        call.arg(&self.hash).arg(1).arg(meta);
         call
     }
-}
-
-/// What is asked at once.
-#[derive(Clone, Copy)]
-enum Asked<'a> {
-    One(&'a Cmd),
-    All(&'a Pipeline),
 }
 
 /// A connection that many requests share.
@@ -275,7 +307,7 @@ impl Shared {
 
     /// Runs a script, loading it if Redis does not know it.
     async fn run(&self, script: &Script, call: &Cmd) -> Result<Value, Unavailable> {
-        match self.try_query(Asked::One(call)).await? {
+        match self.try_query(call).await? {
             Err(error) if error.code() == Some("NOSCRIPT") => {
                 let mut load = redis::cmd("SCRIPT");
                 load.arg("LOAD").arg(script.code);
@@ -287,30 +319,16 @@ impl Shared {
     }
 
     async fn query(&self, command: &Cmd) -> Result<Value, Unavailable> {
-        self.try_query(Asked::One(command)).await?.map_err(refused)
-    }
-
-    /// Sends several commands at once; the answer to each.
-    async fn query_all(&self, commands: &Pipeline) -> Result<Vec<Value>, Unavailable> {
-        match self.try_query(Asked::All(commands)).await?.map_err(refused)? {
-            Value::Array(answers) => Ok(answers),
-            other => Err(unexpected(&other)),
-        }
+        self.try_query(command).await?.map_err(refused)
     }
 
     /// Sends a command; once more, over a new connection, if the old one turns out to be gone.
     /// What Redis itself says against it is the inner error.
-    async fn try_query(&self, asked: Asked<'_>) -> Result<Result<Value, RedisError>, Unavailable> {
+    async fn try_query(&self, command: &Cmd) -> Result<Result<Value, RedisError>, Unavailable> {
         let mut again = true;
         loop {
             let (number, mut connection) = self.connection().await?;
-            let answer = match asked {
-                Asked::One(command) => command.query_async(&mut connection).await,
-                Asked::All(commands) => {
-                    commands.query_async(&mut connection).await.map(Value::Array)
-                }
-            };
-            match answer {
+            match command.query_async(&mut connection).await {
                 Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse) => {
                     self.forget(number);
                     if error.is_timeout() || !again {

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use crate::keyspace::{INDEXES_MAX, Keyspace, ViewKeys};
+use crate::keyspace::{INDEXES_MAX, Keyspace, ViewFields};
 use crate::sql::expr::ExprKind;
 use crate::sql::plan::{NodeId, Plan, View};
 use crate::value::Type;
@@ -43,8 +43,13 @@ pub(super) struct Served {
     pub(super) name: String,
     /// Place in the order of the plan.
     pub(super) place: usize,
-    pub(super) keys: ViewKeys,
+    /// What the keys of all its generations begin with.
+    pub(super) prefix: String,
+    /// Fields of `meta`.
+    pub(super) fields: ViewFields,
     pub(super) fingerprint: String,
+    pub(super) key_form: String,
+    pub(super) index_form: String,
     /// Names and types of the key's columns.
     pub(super) key: Vec<Column>,
     pub(super) key_types: Vec<Type>,
@@ -116,8 +121,11 @@ impl Served {
         Ok(Served {
             name: view.name.clone(),
             place,
-            keys: keyspace.view(&view.name),
+            prefix: keyspace.view_prefix(&view.name),
+            fields: ViewFields::new(&view.name),
             fingerprint: view.fingerprint.clone(),
+            key_form: view.key_form(),
+            index_form: view.index_form(),
             key: view.key.iter().map(column).collect(),
             key_types: view.key_types(),
             indexes,

@@ -80,7 +80,7 @@ pub async fn check(config: &Config, out: &mut (impl Write + Send)) -> io::Result
     let empty = (Catalog::default(), Plan::default());
     let (catalog, plan) = (catalog.as_ref().unwrap_or(&empty.0), plan.as_ref().unwrap_or(&empty.1));
     let (redis, kafka, registry, mysql, connect) = tokio::join!(
-        redis::probe(config),
+        redis::probe(config, plan),
         kafka::probe(config, plan),
         registry::probe(config),
         mysql::probe(config, catalog, plan),

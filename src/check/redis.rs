@@ -1,4 +1,5 @@
-//! Redis: the right service, new enough, that neither evicts nor forgets.
+//! Redis: the right service, new enough, that neither evicts nor forgets; and what it holds of the
+//! views.
 
 use std::collections::HashMap;
 
@@ -7,14 +8,21 @@ use tokio::time::timeout;
 use super::{Finding, PROBE_WAIT};
 use crate::config::Config;
 use crate::dial::Dialer;
+use crate::keyspace::Keyspace;
+use crate::sink::{Meta, Sink};
+use crate::sql::plan::Plan;
 
 const PART: &str = "redis";
 /// The oldest version whose scripts refuse a step as a whole when memory is full.
 const VERSION_MIN: u32 = 7;
 
-pub(super) async fn probe(config: &Config) -> Vec<Finding> {
-    match timeout(PROBE_WAIT, ask(config)).await {
-        Ok(Ok(info)) => judge(&config.redis.address(), &info),
+pub(super) async fn probe(config: &Config, plan: &Plan) -> Vec<Finding> {
+    match timeout(PROBE_WAIT, ask(config, plan)).await {
+        Ok(Ok((info, meta))) => {
+            let mut findings = judge(&config.redis.address(), &info);
+            findings.extend(meta.iter().flat_map(|meta| views(plan, meta)));
+            findings
+        }
         Ok(Err(text)) => vec![Finding::fail(PART, text)],
         Err(_) => {
             let address = config.redis.address();
@@ -23,12 +31,40 @@ pub(super) async fn probe(config: &Config) -> Vec<Finding> {
     }
 }
 
-/// The fields of INFO, or what to tell.
-async fn ask(config: &Config) -> Result<String, String> {
+/// The fields of INFO, and what a pipeline has told if that can be read; or what to tell.
+async fn ask(config: &Config, plan: &Plan) -> Result<(String, Option<Meta>), String> {
     let dialer = Dialer::new(config.redis.url.expose()).map_err(|error| error.to_string())?;
     let mut connection = dialer.connect(PROBE_WAIT).await.map_err(|error| error.to_string())?;
     let info = redis::cmd("INFO").query_async(&mut connection).await;
-    info.map_err(|error| format!("{} refuses INFO: {error}", dialer.address()))
+    let info = info.map_err(|error| format!("{} refuses INFO: {error}", dialer.address()))?;
+    let mut sink = Sink::new(dialer, &Keyspace::new(&config.pipeline.name), plan);
+    Ok((info, sink.read_meta().await.ok()))
+}
+
+/// Views of which readers see something else than what they are defined to be.
+fn views(plan: &Plan, meta: &Meta) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for view in &plan.views {
+        let Some(held) = meta.views.get(&view.name) else { continue };
+        let name = &view.name;
+        match (&held.current, &held.next) {
+            (Some(_), Some(_)) => findings.push(Finding::warn(
+                PART,
+                format!("view {name} is being filled anew; until then readers see what was there"),
+            )),
+            (None, Some(_)) => {
+                findings.push(Finding::warn(PART, format!("view {name} is being filled")));
+            }
+            (Some(current), None) if current.fingerprint != view.fingerprint => {
+                let text = format!(
+                    "view {name} holds documents of another definition: the next start of the pipeline fills it anew"
+                );
+                findings.push(Finding::warn(PART, text));
+            }
+            _ => {}
+        }
+    }
+    findings
 }
 
 fn judge(address: &str, info: &str) -> Vec<Finding> {

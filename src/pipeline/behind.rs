@@ -1,33 +1,43 @@
 //! What readers may rely on while documents of a view are due.
 //!
-//! Redis says once for all views which transactions are applied. While a view has a backlog, some
-//! of its documents are older than that: until then it is told beside it what the view contains
-//! for certain.
+//! Redis says once for all views which transactions are applied. While a view has a backlog, or
+//! what is read of it is not written because another generation is being filled, documents are
+//! older than that: until then it is told beside it what readers see for certain.
 
 use std::collections::BTreeMap;
 
 use super::backlog::Backlog;
 use super::views::Views;
-use crate::sink::Step;
+use crate::sink::{Meta, Step};
 use crate::sql::plan::Plan;
 
-/// What Redis was told of the views with documents due, by name: what each contains for certain, a
-/// set of transactions as text, empty where nothing is certain.
+/// What Redis was told of the views with documents due, by name: what readers of each see for
+/// certain, a set of transactions as text, empty where nothing is certain.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
     told: BTreeMap<String, String>,
+    /// What the last step that took effect told as applied.
+    applied: String,
 }
 
 impl Behind {
     /// What a former run told.
-    pub(super) fn of_former_run(told: &BTreeMap<String, String>) -> Behind {
-        Behind { told: told.clone() }
+    pub(super) fn of_former_run(meta: &Meta) -> Behind {
+        Behind { told: meta.behind.clone(), applied: meta.applied.to_string() }
     }
 
     /// Tells in a step what the views contain for certain once it takes effect, where that changes.
     pub(super) fn tell(&mut self, plan: &Plan, views: &Views, backlog: &Backlog, step: &mut Step) {
         for (id, view) in plan.views_with_ids() {
-            let certain = if views.is_waiting(id) { Some("") } else { backlog.certain(id) };
+            let generations = views.generations(id);
+            let certain = if generations.current.is_none() {
+                Some("")
+            } else if generations.is_frozen() {
+                // What was certain when it was written last.
+                Some(self.told.get(&view.name).map_or(self.applied.as_str(), String::as_str))
+            } else {
+                backlog.certain(id)
+            };
             if self.told.get(&view.name).map(String::as_str) == certain {
                 continue;
             }
@@ -40,16 +50,15 @@ impl Behind {
         }
     }
 
-    /// Redis forgot what it was told.
-    pub(super) fn forget(&mut self) {
-        self.told.clear();
+    /// A step took effect that told these transactions as applied.
+    pub(super) fn applied(&mut self, applied: String) {
+        self.applied = applied;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::views::Stage;
     use crate::sql::plan::ViewId;
     use crate::sql::{Definitions, SourceFile, plan_views};
     use crate::telemetry::Readiness;
@@ -74,7 +83,10 @@ mod tests {
         .unwrap();
         let mut views = Views::new(&plan, Readiness::new());
         let mut backlog = Backlog::at("1-5");
-        let mut behind = Behind::of_former_run(&[("v".to_owned(), "1-3".to_owned())].into());
+        let mut behind = Behind::of_former_run(&Meta {
+            behind: [("v".to_owned(), "1-3".to_owned())].into(),
+            ..Meta::default()
+        });
         let tell = |behind: &mut Behind, views: &Views, backlog: &Backlog| {
             let mut step = Step::new();
             behind.tell(&plan, views, backlog, &mut step);
@@ -82,19 +94,26 @@ mod tests {
         };
         let told = |text: &str| Some(Some(text.to_owned()));
         assert_eq!(tell(&mut behind, &views, &backlog), told(""), "nothing of it is published");
-        views.set(VIEW, Stage::Filling);
+        views.start_fill(VIEW, plan.view(VIEW));
         backlog.fill(VIEW);
         assert_eq!(tell(&mut behind, &views, &backlog), None);
+        views.switch(VIEW);
         backlog.forget(VIEW);
         backlog.keys(VIEW, [key(1)]);
         assert_eq!(tell(&mut behind, &views, &backlog), told("1-5"));
         backlog.applied("1-6");
+        behind.applied("1-6".to_owned());
         backlog.keys(VIEW, [key(2)]);
         assert_eq!(tell(&mut behind, &views, &backlog), None);
-        behind.forget();
-        assert_eq!(tell(&mut behind, &views, &backlog), told("1-5"));
+        views.start_fill(VIEW, plan.view(VIEW));
+        backlog.fill(VIEW);
+        assert_eq!(tell(&mut behind, &views, &backlog), None, "it stays as it was");
+        views.switch(VIEW);
         backlog.forget(VIEW);
         assert_eq!(tell(&mut behind, &views, &backlog), Some(None));
         assert_eq!(tell(&mut behind, &views, &backlog), None);
+        behind.applied("1-7".to_owned());
+        views.start_fill(VIEW, plan.view(VIEW));
+        assert_eq!(tell(&mut behind, &views, &backlog), told("1-7"), "nothing was due");
     }
 }

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
@@ -42,8 +43,8 @@ use crate::change::Positions;
 use crate::config::Config;
 use crate::dial::{DialError, Dialer};
 use crate::gtid::Watermarks;
-use crate::keyspace::{Keyspace, ViewState};
-use crate::sink::{Meta, Redis, Step, Store};
+use crate::keyspace::{Generation, Keyspace};
+use crate::sink::{Meta, Redis, Step, Store, Target};
 use crate::source::record::PartitionId;
 use crate::source::transactions::{Released, SequenceError, Sequencer};
 use crate::source::{Kafka, Log, Records, SourceError};
@@ -288,7 +289,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             && self.release(&mut released)?
             && self.sequencer.is_replaying() == replaying
         {}
-        let held_back = self.apply(&mut released);
+        self.apply(&mut released);
         self.observe_state();
         self.checkpoints.note(released.records);
         if replaying {
@@ -303,10 +304,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         if std::mem::take(&mut self.tell_all) {
             self.tell_all(&mut step);
         }
-        for view in held_back {
-            step.suspend_view(self.plan.view(view));
-        }
-        let fresh = self.publisher.publish_touched(&mut step);
+        let fresh = self.publisher.publish_touched(&self.views, &mut step);
         for view in self.views.published() {
             // A large table that was emptied.
             if self.publisher.backlog.fills(view) {
@@ -314,8 +312,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             }
         }
         for view in self.views.due() {
-            self.publisher.start_fill(view, &mut step);
-            self.views.set(view, Stage::Filling);
+            self.start_fill(view);
         }
         for (&partition, &position) in &released.positions {
             step.position(self.sequencer.partition(partition), position);
@@ -366,8 +363,9 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         released: &Released,
         fresh: &[ViewId],
     ) -> Result<(), PipelineError> {
-        let filled = self.publisher.publish_backlog(&mut step);
-        if let Some(stored) = self.publisher.backlog.take_store(&self.plan) {
+        let filled = self.publisher.publish_backlog(&mut self.views, &mut step);
+        self.views.record(&mut step);
+        if let Some(stored) = self.publisher.backlog.take_store(&self.plan, &self.views) {
             step.backlog(stored);
         }
         self.behind.tell(&self.plan, &self.views, &self.publisher.backlog, &mut step);
@@ -378,7 +376,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             Settled::Ending => {}
             Settled::Rewound => drop(self.refill().await?),
             Settled::Landed => {
-                self.publisher.backlog.applied(&self.sequencer.watermarks().to_string());
+                self.note_applied();
                 self.note_positions(released);
                 if let Some(view) = filled {
                     self.views.set(view, Stage::Complete);
@@ -390,9 +388,8 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         Ok(())
     }
 
-    /// Applies what was released. Returns the views that must no longer be published.
-    fn apply(&mut self, released: &mut Released) -> Vec<ViewId> {
-        let mut held_back = Vec::new();
+    /// Applies what was released. Views whose tables are not complete any more are not published.
+    fn apply(&mut self, released: &mut Released) {
         let changes = std::mem::take(&mut released.changes);
         for change in &changes {
             self.handles.applied[usize::from(change.table.0)].inc();
@@ -404,10 +401,14 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             for view in self.views.table(table, complete) {
                 self.publisher.engine.set_live(view, false);
                 self.publisher.backlog.forget(view);
-                held_back.push(view);
             }
         }
-        held_back
+    }
+
+    /// From here on a view is filled, and follows changes.
+    fn start_fill(&mut self, id: ViewId) {
+        self.views.start_fill(id, self.plan.view(id));
+        self.publisher.start_fill(id);
     }
 
     /// The state is what Redis' positions say: goes on where the former run stopped. Views whose
@@ -416,8 +417,11 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let mended = stale::mended(&self.plan, &self.sequencer, &self.claimed);
         let mut due: Vec<ViewId> = self.views.due();
         due.retain(|view| !mended.contains(view));
-        let keep = |view| due.contains(&view) && self.current(view).is_some();
         let applied = self.claimed.applied.to_string();
+        let keep = |of: Target| {
+            let is_written = |written: &Generation| written.number == of.generation;
+            due.contains(&of.view) && self.held(of.view).is_some_and(is_written)
+        };
         let stored = self.claimed.backlog.as_ref();
         let stored = stored.map(|text| Backlog::from_text(text, &applied, &self.plan, keep));
         if let Some(None) = stored {
@@ -425,29 +429,29 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             start::distrust(&mut self.claimed);
         }
         self.publisher.backlog = stored.flatten().unwrap_or_else(|| Backlog::at(&applied));
-        let stages = due.into_iter().filter_map(|view| {
-            let stored = self.current(view)?;
-            match (stored.complete, self.publisher.backlog.fills(view)) {
-                (_, true) => Some((view, Stage::Filling)),
-                (true, false) => Some((view, Stage::Complete)),
-                (false, false) => None,
-            }
-        });
-        for (view, stage) in stages.collect::<Vec<_>>() {
+        self.views.take_generations(&self.claimed.views);
+        for view in due {
+            let is_filling = self.publisher.backlog.fills(view);
+            let stage = match self.held(view) {
+                Some(_) if is_filling => Stage::Filling,
+                Some(_) if self.views.generations(view).next.is_none() => Stage::Complete,
+                _ => continue,
+            };
             self.publisher.engine.set_live(view, true);
             self.views.set(view, stage);
         }
-        self.behind = Behind::of_former_run(&self.claimed.behind);
+        self.behind = Behind::of_former_run(&self.claimed);
         self.tell_all = true;
         stale::count(&self.metrics, &self.sequencer);
         let (rows, positions) = (self.rows(), self.sequencer.positions().len());
         info!(rows, positions, "the state is where redis is; publishing from here on");
     }
 
-    /// What Redis holds of a view, if that is of its present definition.
-    fn current(&self, view: ViewId) -> Option<&ViewState> {
-        let stored = self.claimed.views.get(&self.plan.view(view).name)?;
-        self.views.is_current(view, stored).then_some(stored)
+    /// The generation of a view that a former run wrote, if it is of the present definition.
+    fn held(&self, view: ViewId) -> Option<&Generation> {
+        let view = self.plan.view(view);
+        let written = self.claimed.views.get(&view.name)?.written()?;
+        (written.fingerprint == view.fingerprint).then_some(written)
     }
 
     /// After Redis lost data or went back: claims it again, tells it where the state is, and fills
@@ -464,15 +468,17 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         }
         let mut step = Step::new();
         self.tell_all(&mut step);
+        self.views.take_generations(&self.claimed.views);
         for view in self.views.published() {
-            self.publisher.start_fill(view, &mut step);
-            self.views.set(view, Stage::Filling);
+            self.start_fill(view);
         }
-        step.backlog(self.publisher.backlog.take_store(&self.plan).flatten());
-        self.behind.forget();
+        self.views.record(&mut step);
+        step.backlog(self.publisher.backlog.take_store(&self.plan, &self.views).flatten());
+        self.behind = Behind::of_former_run(&self.claimed);
         self.behind.tell(&self.plan, &self.views, &self.publisher.backlog, &mut step);
         match self.writer.commit(&step).await? {
             Settled::Landed => {
+                self.note_applied();
                 self.note_all_positions();
                 Ok(true)
             }
@@ -507,11 +513,9 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
                 step.forget_position(partition);
             }
         }
-        for (name, stored) in &self.claimed.views {
-            match self.plan.views_with_ids().find(|(_, view)| view.name == *name) {
-                None => step.drop_view(name),
-                Some((id, _)) if self.views.is_waiting(id) => step.distrust_view(name, stored),
-                Some(_) => {}
+        for (name, held) in &self.claimed.views {
+            if !self.plan.views.iter().any(|view| view.name == *name) {
+                step.drop_view(name, held);
             }
         }
         stale::tell_all(&self.plan, &self.sequencer, &self.claimed, step);
@@ -544,7 +548,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let age = now.as_secs_f64() - released.committed_us as f64 / 1e6;
         metrics.lag_seconds.set(if held > 0 { age } else { 0.0 });
-        for view in fresh {
+        for view in fresh.iter().filter(|view| !self.views.generations(**view).is_frozen()) {
             self.handles.freshness[usize::from(view.0)].observe(age.max(0.0));
         }
     }
@@ -557,6 +561,16 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let (_, bytes) = self.sequencer.held();
         metrics.queue_bytes.set(bytes as i64);
         metrics.rows.set(self.rows() as i64);
+        for ((id, _), filling) in self.plan.views_with_ids().zip(&self.handles.filling) {
+            filling.set(i64::from(self.views.generations(id).next.is_some()));
+        }
+    }
+
+    /// Redis was told which transactions are applied.
+    fn note_applied(&mut self) {
+        let applied = self.sequencer.watermarks().to_string();
+        self.publisher.backlog.applied(&applied);
+        self.behind.applied(applied);
     }
 
     /// Redis is where these changes are.
@@ -587,6 +601,8 @@ struct Handles {
     applied: Vec<Counter>,
     /// By view.
     freshness: Vec<Histogram>,
+    /// By view.
+    filling: Vec<Gauge>,
 }
 
 impl Handles {
@@ -594,6 +610,7 @@ impl Handles {
         Handles {
             applied: plan.tables.iter().map(|table| metrics.applied(&table.name)).collect(),
             freshness: plan.views.iter().map(|view| metrics.freshness(&view.name)).collect(),
+            filling: plan.views.iter().map(|view| metrics.filling(&view.name)).collect(),
         }
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use prometheus_client::metrics::counter::Counter;
 
 use super::backlog::{Backlog, Chunk};
+use super::views::Views;
 use crate::config::Limits;
 use crate::engine::{Document, Engine, READ_AHEAD};
-use crate::sink::Step;
+use crate::sink::{Step, Target};
 use crate::sql::plan::{Plan, ViewId};
 use crate::telemetry::Metrics;
 use crate::value::Key;
@@ -78,25 +79,25 @@ impl Publisher {
     }
 
     /// Starts to fill a view: from here on it follows changes, and everything it has goes out.
-    pub(super) fn start_fill(&mut self, id: ViewId, step: &mut Step) {
-        self.engine.set_live(id, true);
-        self.engine.forget_published(id);
-        self.backlog.fill(id);
-        step.start_fill(id, self.plan.view(id));
+    pub(super) fn start_fill(&mut self, view: ViewId) {
+        self.engine.set_live(view, true);
+        self.engine.forget_published(view);
+        self.backlog.fill(view);
     }
 
     /// Puts every document that changes have touched into the step, and what has no room into the
     /// backlog. Returns the views with documents in the step.
-    pub(super) fn publish_touched(&mut self, step: &mut Step) -> Vec<ViewId> {
+    pub(super) fn publish_touched(&mut self, views: &Views, step: &mut Step) -> Vec<ViewId> {
         let touched = self.engine.take_touched();
         for view in touched.refills {
-            self.start_fill(view, step);
+            self.engine.forget_published(view);
+            self.backlog.refill(view);
         }
         for fanout in touched.fanouts {
             self.metrics.split_steps.inc();
             self.backlog.fan_out(&self.plan, fanout);
         }
-        let mut views = Vec::new();
+        let mut fresh = Vec::new();
         let mut rest: BTreeMap<ViewId, Vec<Key>> = BTreeMap::new();
         for (at, (view, key)) in touched.documents.iter().enumerate() {
             if at.is_multiple_of(READ_AHEAD) {
@@ -105,8 +106,11 @@ impl Publisher {
             }
             if !self.has_room(step) {
                 rest.entry(*view).or_default().push(key.clone());
-            } else if self.publish(*view, key.clone(), step) && views.last() != Some(view) {
-                views.push(*view);
+            } else if let Some(target) = views.target(*view)
+                && self.publish(target, key.clone(), step)
+                && fresh.last() != Some(view)
+            {
+                fresh.push(*view);
             }
         }
         if !rest.is_empty() {
@@ -115,41 +119,42 @@ impl Publisher {
         for (view, keys) in rest {
             self.backlog.keys(view, keys);
         }
-        views
+        fresh
     }
 
     /// Puts the next chunk of the backlog into the step. Returns the view whose fill that ends.
-    pub(super) fn publish_backlog(&mut self, step: &mut Step) -> Option<ViewId> {
+    pub(super) fn publish_backlog(&mut self, views: &mut Views, step: &mut Step) -> Option<ViewId> {
         if !self.has_room(step) {
             return None;
         }
         let max = self.bounds.chunk_documents;
         let mut chunk = self.backlog.next_chunk(&mut self.engine, max)?;
+        let target = views.target(chunk.view)?;
         let mut done = 0;
         while done < chunk.keys.len() && self.has_room(step) {
             if done.is_multiple_of(READ_AHEAD) {
                 self.engine.read_ahead(chunk.keys[done..].iter().map(|key| (chunk.view, key)));
             }
-            self.publish_due(&chunk, &chunk.keys[done], step);
+            self.publish_due(&chunk, target, &chunk.keys[done], step);
             done += 1;
         }
         self.backlog.return_rest(&mut chunk, done);
         let range = chunk.range?;
         if range.until.is_none() {
             // No key is left that was never passed, though some may be passed once more.
-            step.complete_fill(self.plan.view(chunk.view));
+            views.switch(chunk.view);
         }
-        step.replace(chunk.view, range.after, range.until);
+        step.replace(target, range.after, range.until);
         (!self.backlog.fills(chunk.view)).then_some(chunk.view)
     }
 
     /// A fill replaces ranges, so what is unchanged must be in it too.
-    fn publish_due(&mut self, chunk: &Chunk, key: &Key, step: &mut Step) {
+    fn publish_due(&mut self, chunk: &Chunk, target: Target, key: &Key, step: &mut Step) {
         if chunk.range.is_some() {
             let document = self.engine.document(chunk.view, key);
-            self.put(chunk.view, key.clone(), document, step);
+            self.put(target, key.clone(), document, step);
         } else {
-            self.publish(chunk.view, key.clone(), step);
+            self.publish(target, key.clone(), step);
         }
     }
 
@@ -158,18 +163,18 @@ impl Publisher {
     }
 
     /// Puts a document into the step unless it is what it was.
-    fn publish(&mut self, view: ViewId, key: Key, step: &mut Step) -> bool {
-        match self.engine.assemble(view, &key) {
-            Some(document) => self.put(view, key, document, step),
+    fn publish(&mut self, target: Target, key: Key, step: &mut Step) -> bool {
+        match self.engine.assemble(target.view, &key) {
+            Some(document) => self.put(target, key, document, step),
             None => {
-                self.counters[usize::from(view.0)].unchanged.inc();
+                self.counters[usize::from(target.view.0)].unchanged.inc();
                 return false;
             }
         };
         true
     }
 
-    fn put(&mut self, view: ViewId, key: Key, document: Document, step: &mut Step) {
+    fn put(&mut self, target: Target, key: Key, document: Document, step: &mut Step) {
         let max = self.bounds.document_bytes;
         let document = match document {
             Document::Present { body, .. } if body.len() > max => Document::Error {
@@ -182,12 +187,12 @@ impl Publisher {
             },
             document => document,
         };
-        let counters = &self.counters[usize::from(view.0)];
+        let counters = &self.counters[usize::from(target.view.0)];
         match &document {
             Document::Absent => counters.deleted.inc(),
             Document::Present { .. } => counters.published.inc(),
             Document::Error { .. } => counters.errors.inc(),
         };
-        step.set(view, key, document);
+        step.set(target, key, document);
     }
 }

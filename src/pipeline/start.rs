@@ -17,6 +17,7 @@ use super::{Ends, Handles, Pipeline, PipelineError, STEP_CHANGES, Shutdown};
 use crate::change::Positions;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::keyspace::Generations;
 use crate::sink::{Meta, Sink, Store};
 use crate::source::transactions::{Bounds, Sequencer};
 use crate::source::{Former, Log, Settings};
@@ -117,10 +118,10 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
     }))
 }
 
-/// What Redis holds of views is of other positions than the state: nothing of it counts.
+/// What Redis holds of views is of other positions than the state: nothing of it is written on.
 pub(super) fn distrust(meta: &mut Meta) {
     meta.backlog = None;
-    meta.views.values_mut().for_each(|stored| stored.complete = false);
+    meta.views.values_mut().for_each(Generations::freeze);
 }
 
 /// Does something while the pipeline is claimed; once more, under a new claim, if Redis goes back

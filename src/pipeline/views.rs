@@ -1,9 +1,15 @@
-//! Which views may be published: a view waits for its tables, then is filled, then is complete.
+//! Which views may be published, and to where: a view waits for its tables, then is filled, then is
+//! complete.
+//!
+//! Readers never see a view half filled if it was whole before. Whatever is to be filled as a
+//! whole (a new definition, tables that were read anew, a Redis that went back) is filled into a
+//! generation of its own, beside the one that readers read and that is not written meanwhile. The
+//! step that ends the fill lets them read the new one and drops the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::keyspace::ViewState;
-use crate::sink::Meta;
+use crate::keyspace::Generations;
+use crate::sink::{Meta, Step, Target};
 use crate::source::record::{PartitionSpec, Role};
 use crate::sql::plan::{Plan, TableId, View, ViewId};
 use crate::telemetry::Readiness;
@@ -19,7 +25,7 @@ pub(super) enum Stage {
     Complete,
 }
 
-/// All views with their stages; says in readiness what is not complete.
+/// All views with their stages and generations; says in readiness what is not complete.
 #[derive(Debug)]
 pub(super) struct Views {
     views: Vec<Status>,
@@ -29,10 +35,14 @@ pub(super) struct Views {
 #[derive(Debug)]
 struct Status {
     name: String,
-    fingerprint: String,
     /// The tables it reads, and whether each is complete.
     tables: BTreeMap<TableId, bool>,
     stage: Stage,
+    generations: Generations,
+    /// What Redis holds of them.
+    held: Generations,
+    /// Redis is to be told of them, whatever it holds.
+    untold: bool,
 }
 
 /// A former run published a view of this definition, which none does before all events of its
@@ -42,8 +52,10 @@ pub(super) fn trust_former_run<'a>(
     plan: &Plan,
     meta: &Meta,
 ) {
-    let is_published =
-        |view: &View| meta.views.get(&view.name).is_some_and(|s| s.fingerprint == view.fingerprint);
+    let is_published = |view: &View| {
+        let held = meta.views.get(&view.name);
+        held.is_some_and(|held| held.all().any(|of| of.fingerprint == view.fingerprint))
+    };
     for spec in specs {
         let (Role::Stream(table), Some(target)) = (spec.role, spec.target) else { continue };
         let reads = |view: &View| view.nodes.iter().any(|node| node.table == table);
@@ -58,9 +70,11 @@ impl Views {
     pub(super) fn new(plan: &Plan, readiness: Readiness) -> Views {
         let status = |view: &View| Status {
             name: view.name.clone(),
-            fingerprint: view.fingerprint.clone(),
             tables: view.nodes.iter().map(|node| (node.table, false)).collect(),
             stage: Stage::Waiting,
+            generations: Generations::default(),
+            held: Generations::default(),
+            untold: true,
         };
         let views = Views { views: plan.views.iter().map(status).collect(), readiness };
         views.views.iter().for_each(|view| view.tell(&views.readiness));
@@ -90,11 +104,6 @@ impl Views {
         views.map(|(at, _)| ViewId(at as u16)).collect()
     }
 
-    /// Whether nothing of a view is published.
-    pub(super) fn is_waiting(&self, view: ViewId) -> bool {
-        self.views[usize::from(view.0)].stage == Stage::Waiting
-    }
-
     /// The views that are published, whether filled to the end or not.
     pub(super) fn published(&self) -> Vec<ViewId> {
         let views = self.views.iter().enumerate().filter(|(_, view)| view.stage != Stage::Waiting);
@@ -108,9 +117,56 @@ impl Views {
         view.tell(&self.readiness);
     }
 
-    /// Whether what Redis holds of a view is of the view's present definition.
-    pub(super) fn is_current(&self, view: ViewId, stored: &ViewState) -> bool {
-        stored.fingerprint == self.views[usize::from(view.0)].fingerprint
+    /// Takes over what a former run left of each view.
+    pub(super) fn take_generations(&mut self, held: &BTreeMap<String, Generations>) {
+        for view in &mut self.views {
+            view.held = held.get(&view.name).cloned().unwrap_or_default();
+            view.generations = view.held.clone();
+            view.untold = true;
+            view.tell(&self.readiness);
+        }
+    }
+
+    /// What there is of a view.
+    pub(super) fn generations(&self, view: ViewId) -> &Generations {
+        &self.views[usize::from(view.0)].generations
+    }
+
+    /// Where documents of a view are written; a view that is published has a place for them.
+    pub(super) fn target(&self, view: ViewId) -> Option<Target> {
+        let written = self.generations(view).written()?;
+        Some(Target { view, generation: written.number })
+    }
+
+    /// From here on the view is filled into a generation beside the one that readers read.
+    pub(super) fn start_fill(&mut self, id: ViewId, view: &View) {
+        self.views[usize::from(id.0)].generations.prepare(view);
+        self.set(id, Stage::Filling);
+    }
+
+    /// The view is filled: readers read what was filled beside the one that they read so far.
+    pub(super) fn switch(&mut self, view: ViewId) {
+        self.views[usize::from(view.0)].generations.switch();
+    }
+
+    /// Adds to a step what there is of each view once it takes effect, where Redis knows something
+    /// else. What is read of a view that waits for its tables stays as it is from there on.
+    pub(super) fn record(&mut self, step: &mut Step) {
+        for view in &mut self.views {
+            if view.stage == Stage::Waiting {
+                view.generations.freeze();
+            }
+            if !std::mem::take(&mut view.untold) && view.held == view.generations {
+                continue;
+            }
+            let numbers =
+                |all: &Generations| all.all().map(|of| of.number).collect::<BTreeSet<_>>();
+            for number in numbers(&view.held).difference(&numbers(&view.generations)) {
+                step.drop_generation(&view.name, *number);
+            }
+            step.generations(&view.name, &view.generations);
+            view.held.clone_from(&view.generations);
+        }
     }
 }
 
@@ -119,6 +175,10 @@ impl Status {
         let part = format!("view {}", self.name);
         match self.stage {
             Stage::Complete => readiness.clear(&part),
+            Stage::Filling if self.generations.is_frozen() => {
+                let text = "healing: filled anew; its documents are those of before until then";
+                readiness.block(&part, text);
+            }
             Stage::Filling => readiness.block(&part, "healing: its documents are being published"),
             Stage::Waiting => {
                 let complete = self.tables.values().filter(|complete| **complete).count();
@@ -133,6 +193,7 @@ impl Status {
 mod tests {
     use super::*;
     use crate::change::{Partition, Position};
+    use crate::keyspace::Generation;
     use crate::sql::{Definitions, SourceFile, plan_views};
 
     #[test]
@@ -152,8 +213,9 @@ mod tests {
             end_at_start: 9,
         };
         let end = |fingerprint: &str, target: Option<Position>| {
-            let state = ViewState { complete: false, fingerprint: fingerprint.into() };
-            let meta = Meta { views: [("v".to_owned(), state)].into(), ..Meta::default() };
+            let view = View { fingerprint: fingerprint.into(), ..plan.views[0].clone() };
+            let held = Generations { next: Some(Generation::of(&view, 1)), current: None };
+            let meta = Meta { views: [("v".to_owned(), held)].into(), ..Meta::default() };
             let mut specs = [PartitionSpec { target, ..spec.clone() }];
             trust_former_run(&mut specs, &plan, &meta);
             specs[0].end_at_start

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::change::{Partition, Position, Positions};
 use crate::gtid::Watermarks;
-use crate::keyspace::{StaleRow, Unfollowed, ViewState, meta};
+use crate::keyspace::{Generation, Generations, StaleRow, Unfollowed, meta};
 
 /// The whole of `meta`; empty in an empty Redis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub struct Meta {
     pub behind: BTreeMap<String, String>,
     /// Work not yet published, as the pipeline wrote it.
     pub backlog: Option<String>,
-    /// State of each view, by name.
-    pub views: BTreeMap<String, ViewState>,
+    /// What there is of each view, by name.
+    pub views: BTreeMap<String, Generations>,
     /// Rows whose last change could not be read, by where that lies.
     pub stale_rows: BTreeMap<(Partition, i64), StaleRow>,
     /// How many more there are that are not followed one by one.
@@ -88,11 +88,18 @@ impl Meta {
                 } else if let Some(view) = field.strip_prefix(meta::BEHIND) {
                     self.behind.insert(view.to_owned(), value.to_owned());
                 } else if let Some(view) = field.strip_prefix(meta::VIEW) {
-                    self.views.insert(view.to_owned(), ViewState::from_field(value)?);
+                    // What cannot be read is of an earlier layout: the view is filled anew.
+                    self.view(view).current = Generation::from_field(value);
+                } else if let Some(view) = field.strip_prefix(meta::NEXT) {
+                    self.view(view).next = Generation::from_field(value);
                 }
             }
         }
         Some(())
+    }
+
+    fn view(&mut self, name: &str) -> &mut Generations {
+        self.views.entry(name.to_owned()).or_default()
     }
 }
 
@@ -126,7 +133,9 @@ mod tests {
             ("position:mysql.shop.orders:0", "17:00000000000000ff"),
             ("applied", "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:1-9"),
             ("behind:v", ""),
-            ("view:a:b", "complete f1"),
+            ("view:a:b", "3 f k i"),
+            ("next:a:b", "4 g k i"),
+            ("view:c", "complete f"),
             ("stale:mysql.shop.orders:0:16", r#"{"table":"orders","key":["7"]}"#),
             ("unfollowed:events:2", "40:3"),
             ("of later versions", "?"),
@@ -138,7 +147,8 @@ mod tests {
         assert!(!meta.is_given_back && read(&[("lease", "0")]).unwrap().is_given_back);
         assert_eq!(meta.applied.to_string(), "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:1-9");
         assert_eq!(meta.behind["v"], "");
-        assert!(meta.views["a:b"].complete);
+        let numbers: Vec<u64> = meta.views["a:b"].all().map(|of| of.number).collect();
+        assert_eq!((numbers, &meta.views["c"]), (vec![3, 4], &Generations::default()));
         let row = &meta.stale_rows[&(partition, 16)];
         assert_eq!((row.table.as_str(), &row.key), ("orders", &Some(vec!["7".to_owned()])));
         let events = Partition { topic: "events".into(), number: 2 };

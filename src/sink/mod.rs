@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use error::{Failure, SinkError};
 pub use meta::{Meta, MetaError};
 pub use server::Redis;
-pub use step::{KeyRange, Put, STEP_BYTES_MAX, STEP_DOCUMENTS_MAX, Step, ViewStep};
+pub use step::{KeyRange, Put, STEP_BYTES_MAX, STEP_DOCUMENTS_MAX, Step, Target, ViewStep};
 pub use store::{LEASE, NewClaim, Owner, Ownership, Reply, Store, Sweep};
 
 use crate::dial::Dialer;
@@ -262,8 +262,8 @@ impl<S: Store> Sink<S> {
     /// in between, it will be replaced again.
     async fn sweep(&mut self, step: &Step, view: usize, range: usize) -> Result<(), SinkError> {
         let changes = step.views.iter().nth(view);
-        let Some((&view, changes, range)) =
-            changes.and_then(|(id, changes)| Some((id, changes, changes.ranges.get(range)?)))
+        let Some((&target, changes, range)) =
+            changes.and_then(|(of, changes)| Some((of, changes, changes.ranges.get(range)?)))
         else {
             return Err(unexpected(&Reply::Crowded { view, range }));
         };
@@ -272,7 +272,7 @@ impl<S: Store> Sink<S> {
         let mut swept: Option<Vec<u8>> = range.after.as_ref().map(|key| key.as_bytes().to_vec());
         loop {
             let owner = self.owner.as_ref().ok_or_else(unclaimed)?;
-            let sweep = Sweep { view, after: swept.as_deref(), until, given: &given };
+            let sweep = Sweep { target, after: swept.as_deref(), until, given: &given };
             let answer = self.store.sweep(owner, &sweep).await;
             match self.hear(answer)? {
                 Reply::Swept(last) if last.is_empty() => return Ok(()),

@@ -57,7 +57,7 @@ impl Script {
     }
 
     /// A call with these keys; arguments are added to it.
-    pub(super) fn call(&self, keys: &[&str]) -> Cmd {
+    pub(super) fn call(&self, keys: &[String]) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
         call.arg(&self.hash).arg(keys.len()).arg(keys);
         call

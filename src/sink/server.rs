@@ -9,11 +9,11 @@ use super::error::Failure;
 use super::exchange::Exchange;
 use super::scripts::Scripts;
 use super::store::{LEASE, NewClaim, Owner, Ownership, Reply, Store, Sweep};
-use super::{Meta, Step};
+use super::{Meta, Step, Target};
 use crate::dial::Dialer;
 use crate::keyspace::meta as field;
 use crate::keyspace::{Keyspace, ViewKeys};
-use crate::sql::plan::{Plan, View, ViewId};
+use crate::sql::plan::{Plan, View};
 
 /// Most stale keys that a step removes from one range. Ranges with more are swept in sub-steps of
 /// so many keys first, so that Redis is never held for long.
@@ -27,24 +27,22 @@ pub struct Redis {
     keyspace: Keyspace,
     meta: String,
     scratch: String,
-    /// By [`ViewId`].
+    /// By [`crate::sql::plan::ViewId`].
     views: Vec<StoredView>,
     stale_keys_max: usize,
 }
 
 #[derive(Debug)]
 struct StoredView {
-    keys: ViewKeys,
+    name: String,
     indexed: bool,
 }
 
 impl Redis {
     /// Where a plan's views are kept. Nothing is connected yet.
     pub fn new(dialer: Dialer, keyspace: &Keyspace, plan: &Plan) -> Redis {
-        let view = |view: &View| StoredView {
-            keys: keyspace.view(&view.name),
-            indexed: !view.indexes.is_empty(),
-        };
+        let view =
+            |view: &View| StoredView { name: view.name.clone(), indexed: !view.indexes.is_empty() };
         Redis {
             exchange: Exchange::new(dialer),
             scripts: Scripts::new(),
@@ -61,26 +59,38 @@ impl Redis {
         Redis { stale_keys_max, ..self }
     }
 
-    fn view(&self, id: ViewId) -> &StoredView {
-        &self.views[usize::from(id.0)]
+    fn view(&self, target: Target) -> &StoredView {
+        &self.views[usize::from(target.view.0)]
+    }
+
+    /// The keys of a generation as scripts take them.
+    fn keys(&self, target: Target) -> Vec<String> {
+        let StoredView { name, indexed } = self.view(target);
+        let ViewKeys { docs, keys, entries, index } = self.keyspace.view(name, target.generation);
+        let mut taken = vec![docs, keys];
+        if *indexed {
+            taken.extend([entries, index]);
+        }
+        taken
     }
 
     fn step_call(&self, owner: &Owner, step: &Step) -> Cmd {
-        let mut keys = vec![self.meta.as_str()];
-        for &id in step.views.keys() {
-            keys.extend(self.view(id).keys());
+        let mut keys = vec![self.meta.clone()];
+        for &target in step.views.keys() {
+            keys.extend(self.keys(target));
         }
-        let dropped: Vec<ViewKeys> = step.dropped.iter().map(|v| self.keyspace.view(v)).collect();
-        for view in &dropped {
-            keys.extend([&view.docs, &view.keys, &view.entries, &view.index].map(String::as_str));
+        for (view, generation) in &step.dropped {
+            let ViewKeys { docs, keys: order, entries, index } =
+                self.keyspace.view(view, *generation);
+            keys.extend([docs, order, entries, index]);
         }
         let mut call = self.scripts.step.call(&keys);
         call.arg(owner.epoch).arg(&owner.token).arg(owner.seq).arg(owner.seq + 1);
         call.arg(millis(LEASE)).arg(self.stale_keys_max);
         step.push_fields(&mut call);
         call.arg(step.views.len());
-        for (&id, changes) in &step.views {
-            changes.push_to(&mut call, self.view(id).indexed);
+        for (&target, changes) in &step.views {
+            changes.push_to(&mut call, self.view(target).indexed);
         }
         call
     }
@@ -115,13 +125,13 @@ impl Store for Redis {
     }
 
     async fn claim(&mut self, claim: &NewClaim<'_>) -> Result<Reply, Failure> {
-        let mut call = self.scripts.claim.call(&[&self.meta, &self.scratch]);
+        let mut call = self.scripts.claim.call(&[self.meta.clone(), self.scratch.clone()]);
         call.arg(claim.token).arg(claim.token_before).arg(claim.epoch_min).arg(millis(LEASE));
         self.exchange.run(&self.scripts.claim, &call).await
     }
 
     async fn renew(&mut self, owner: &Owner, lease: Duration) -> Result<Reply, Failure> {
-        let mut call = self.scripts.renew.call(&[&self.meta]);
+        let mut call = self.scripts.renew.call(std::slice::from_ref(&self.meta));
         call.arg(owner.epoch).arg(&owner.token).arg(owner.seq).arg(millis(lease));
         self.exchange.run(&self.scripts.renew, &call).await
     }
@@ -132,8 +142,8 @@ impl Store for Redis {
     }
 
     async fn sweep(&mut self, owner: &Owner, sweep: &Sweep<'_>) -> Result<Reply, Failure> {
-        let mut keys = vec![self.meta.as_str()];
-        keys.extend(self.view(sweep.view).keys());
+        let mut keys = vec![self.meta.clone()];
+        keys.extend(self.keys(sweep.target));
         let bound = |mark: u8, key: &[u8]| [&[mark], key].concat();
         let mut call = self.scripts.sweep.call(&keys);
         call.arg(owner.epoch).arg(&owner.token).arg(owner.seq).arg(millis(LEASE));
@@ -162,17 +172,6 @@ impl Store for Redis {
         let not_ours =
             |e| Failure::Fatal(format!("redis key {} is not of this program: {e}", self.meta));
         Meta::from_fields(fields, seconds * 1000 + micros / 1000).map_err(not_ours)
-    }
-}
-
-impl StoredView {
-    /// The view's keys as scripts take them.
-    fn keys(&self) -> impl Iterator<Item = &str> {
-        let (keys, indexed) = (&self.keys, self.indexed);
-        let always = [keys.docs.as_str(), &keys.keys];
-        always
-            .into_iter()
-            .chain(indexed.then_some([keys.entries.as_str(), &keys.index]).into_iter().flatten())
     }
 }
 

@@ -6,7 +6,7 @@
 -- ARGV  epoch, token, seq before, seq after, lease in ms, most stale keys of a range,
 --       number of fields to set · field, value …, number of fields to remove · field …,
 --       number of views, then for each:
---         1 if it has indexes, 1 if its index is dropped first,
+--         1 if it has indexes,
 --         number of documents · key, document …, and with indexes as many entries …,
 --         number of removed keys · key …,
 --         number of ranges · lower bound, upper bound, documents given in it …
@@ -44,7 +44,6 @@ for v = 1, take_number() do
     view.entries, view.index = KEYS[key_at + 1], KEYS[key_at + 2]
     key_at = key_at + 2
   end
-  view.drops_index = take() == '1'
   view.puts = take_number()
   view.puts_from = skip(view.puts * 2)
   if indexed then view.entries_from = skip(view.puts) end
@@ -145,7 +144,6 @@ local function replace(view, range)
 end
 
 for _, view in ipairs(views) do
-  if view.drops_index and view.entries then redis.call('UNLINK', view.entries, view.index) end
   if view.puts > 0 then write(view) end
   if view.removed > 0 then
     local gone = {}

@@ -8,8 +8,10 @@ use redis::Cmd;
 use crate::change::{Partition, Position};
 use crate::engine::Document;
 use crate::gtid::Watermarks;
-use crate::keyspace::{ErrorDocument, StaleRow, Unfollowed, ViewState, index_prefix, meta};
-use crate::sql::plan::{View, ViewId};
+use crate::keyspace::{
+    ErrorDocument, Generation, Generations, StaleRow, Unfollowed, ViewFields, index_prefix, meta,
+};
+use crate::sql::plan::ViewId;
 use crate::value::Key;
 
 /// Most documents that one step may write or remove: Redis serves nobody else meanwhile.
@@ -24,16 +26,25 @@ pub const STEP_BYTES_MAX: usize = 32 << 20;
 #[derive(Debug)]
 pub struct Step {
     pub(super) id: u64,
-    pub(super) views: BTreeMap<ViewId, ViewStep>,
-    /// Views of which nothing is left, by name; none of the plan's.
-    pub(super) dropped: BTreeSet<String>,
+    pub(super) views: BTreeMap<Target, ViewStep>,
+    /// Generations of which nothing is left, by name of the view and number.
+    pub(super) dropped: BTreeSet<(String, u64)>,
     /// Fields of `meta` that change; `None` removes.
     fields: BTreeMap<String, Option<String>>,
     documents: usize,
     bytes: usize,
 }
 
-/// What changes in one view.
+/// A generation of a view, to be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// The view.
+    pub view: ViewId,
+    /// Number of the generation.
+    pub generation: u64,
+}
+
+/// What changes in one generation of a view.
 #[derive(Clone, Debug, Default)]
 pub struct ViewStep {
     /// Documents written.
@@ -42,8 +53,6 @@ pub struct ViewStep {
     pub removed: Vec<Key>,
     /// Ranges in which nothing but the documents written is left.
     pub ranges: Vec<KeyRange>,
-    /// All index entries go first.
-    pub drops_index: bool,
 }
 
 /// A document written.
@@ -96,13 +105,13 @@ impl Step {
         self.views.is_empty() && self.fields.is_empty()
     }
 
-    /// What changes in each view.
-    pub fn views(&self) -> &BTreeMap<ViewId, ViewStep> {
+    /// What changes in each generation.
+    pub fn views(&self) -> &BTreeMap<Target, ViewStep> {
         &self.views
     }
 
-    /// Views of which nothing is left, by name.
-    pub fn dropped(&self) -> &BTreeSet<String> {
+    /// Generations of which nothing is left, by name of the view and number.
+    pub fn dropped(&self) -> &BTreeSet<(String, u64)> {
         &self.dropped
     }
 
@@ -111,8 +120,8 @@ impl Step {
         &self.fields
     }
 
-    /// Sets what stands under a key of a view. Error documents are not found by index.
-    pub fn set(&mut self, view: ViewId, key: Key, document: Document) {
+    /// Sets what stands under a key. Error documents are not found by index.
+    pub fn set(&mut self, target: Target, key: Key, document: Document) {
         let (body, entries) = match document {
             Document::Present { body, index_values } => (body, pack_entries(&key, &index_values)),
             Document::Error { code, column, message } => {
@@ -121,50 +130,41 @@ impl Step {
             Document::Absent => {
                 self.documents += 1;
                 self.bytes += key.as_bytes().len();
-                self.view(view).removed.push(key);
+                self.target(target).removed.push(key);
                 return;
             }
         };
         self.documents += 1;
         self.bytes += key.as_bytes().len() + body.len() + entries.len();
-        self.view(view).puts.push(Put { key, body, entries });
+        self.target(target).puts.push(Put { key, body, entries });
     }
 
     /// Removes every document with a key above `after` (`None`: from the first) up to and with
     /// `until` (`None`: to the last) that this step does not write.
-    pub fn replace(&mut self, view: ViewId, after: Option<Key>, until: Option<Key>) {
-        self.view(view).ranges.push(KeyRange { after, until });
+    pub fn replace(&mut self, target: Target, after: Option<Key>, until: Option<Key>) {
+        self.target(target).ranges.push(KeyRange { after, until });
     }
 
-    /// From now on documents of the view may be missing: a fill begins. Its index entries are
-    /// dropped, for they may be of another definition; the fill brings them back.
-    pub fn start_fill(&mut self, id: ViewId, view: &View) {
-        self.view(id).drops_index = true;
-        self.set_state(view, false);
+    /// What there is of a view from now on. The documents of what is there no more are dropped
+    /// besides ([`Step::drop_generation`]).
+    pub fn generations(&mut self, view: &str, generations: &Generations) {
+        let ViewFields { current, next, behind: _ } = ViewFields::new(view);
+        let value = |generation: &Option<Generation>| generation.as_ref().map(Generation::to_field);
+        self.fields.insert(current, value(&generations.current));
+        self.fields.insert(next, value(&generations.next));
     }
 
-    /// Every document of the view is there.
-    pub fn complete_fill(&mut self, view: &View) {
-        self.set_state(view, true);
+    /// All documents of a generation go. However many they are, the step is not longer for it:
+    /// Redis frees them on a thread of its own.
+    pub fn drop_generation(&mut self, view: &str, number: u64) {
+        self.dropped.insert((view.to_owned(), number));
     }
 
-    /// There is no view of this name any more: all that Redis holds of it goes. However much that
-    /// is, the step is not longer for it: Redis frees it on a thread of its own.
-    pub fn drop_view(&mut self, name: &str) {
-        self.fields.insert(format!("{}{name}", meta::VIEW), None);
-        self.fields.insert(format!("{}{name}", meta::BEHIND), None);
-        self.dropped.insert(name.to_owned());
-    }
-
-    /// The documents of a view stay as they are for now, and some may be missing.
-    pub fn suspend_view(&mut self, view: &View) {
-        self.set_state(view, false);
-    }
-
-    /// The documents of a view, of whatever definition, no longer follow the positions.
-    pub fn distrust_view(&mut self, name: &str, stored: &ViewState) {
-        let state = ViewState { complete: false, ..stored.clone() };
-        self.fields.insert(format!("{}{name}", meta::VIEW), Some(state.to_field()));
+    /// There is no view of this name any more: all that Redis holds of it goes.
+    pub fn drop_view(&mut self, name: &str, held: &Generations) {
+        self.generations(name, &Generations::default());
+        self.behind(name, None);
+        held.all().for_each(|generation| self.drop_generation(name, generation.number));
     }
 
     /// A partition has been applied up to here.
@@ -211,10 +211,10 @@ impl Step {
         self.fields.insert(meta::COMMITTED.to_owned(), Some(micros.to_string()));
     }
 
-    /// For certain a view contains only the changes of these transactions, for documents of it are
-    /// due; `None` when none is.
+    /// For certain readers of a view see only the changes of these transactions, for documents of
+    /// it are due, or what they read is not written any more; `None` when neither is so.
     pub fn behind(&mut self, view: &str, applied: Option<String>) {
-        self.fields.insert(format!("{}{view}", meta::BEHIND), applied);
+        self.fields.insert(ViewFields::new(view).behind, applied);
     }
 
     /// The work that is not yet published; `None` when there is none.
@@ -235,20 +235,15 @@ impl Step {
         }
     }
 
-    fn set_state(&mut self, view: &View, complete: bool) {
-        let state = ViewState { complete, fingerprint: view.fingerprint.clone() };
-        self.fields.insert(format!("{}{}", meta::VIEW, view.name), Some(state.to_field()));
-    }
-
-    fn view(&mut self, view: ViewId) -> &mut ViewStep {
-        self.views.entry(view).or_default()
+    fn target(&mut self, target: Target) -> &mut ViewStep {
+        self.views.entry(target).or_default()
     }
 }
 
 impl ViewStep {
     /// Adds the view's changes to the arguments of the step script.
     pub(super) fn push_to(&self, call: &mut Cmd, indexed: bool) {
-        call.arg(u8::from(indexed)).arg(u8::from(self.drops_index));
+        call.arg(u8::from(indexed));
         call.arg(self.puts.len());
         for put in &self.puts {
             call.arg(put.key.as_bytes()).arg(put.body.as_slice());
@@ -335,8 +330,9 @@ mod tests {
         let mut step = Step::new();
         assert!(step.is_empty());
         let present = Document::Present { body: "{}".into(), index_values: Vec::new() };
-        step.set(ViewId(0), key(1), present);
-        step.set(ViewId(0), key(2), Document::Absent);
+        let target = Target { view: ViewId(0), generation: 1 };
+        step.set(target, key(1), present);
+        step.set(target, key(2), Document::Absent);
         assert_eq!((step.documents(), step.bytes()), (2, 9 + 2 + 9));
         assert_ne!(step.id, Step::new().id);
     }

@@ -7,8 +7,7 @@
 use std::time::Duration;
 
 use super::error::Failure;
-use super::{Meta, Step};
-use crate::sql::plan::ViewId;
+use super::{Meta, Step, Target};
 
 /// How long a claim lasts beyond its last step or renewal.
 pub const LEASE: Duration = Duration::from_secs(3);
@@ -90,8 +89,8 @@ pub struct Ownership {
 /// open, that are not among those given.
 #[derive(Clone, Debug)]
 pub struct Sweep<'s> {
-    /// The view.
-    pub view: ViewId,
+    /// The generation of a view.
+    pub target: Target,
     /// Key bytes below the part.
     pub after: Option<&'s [u8]>,
     /// Key bytes at its end.
@@ -116,9 +115,9 @@ pub enum Reply {
     },
     /// Too many keys in a range for one step: a sweep must come first.
     Crowded {
-        /// Place of the view in the step.
+        /// Place of the generation in the step.
         view: usize,
-        /// Place of the range in the view's.
+        /// Place of the range in the generation's.
         range: usize,
     },
     /// A range has been swept up to this key; empty when to its end.

@@ -298,4 +298,27 @@ impl View {
     pub fn key_types(&self) -> Vec<Type> {
         self.key.iter().map(|&output| self.outputs[output].expr.ty).collect()
     }
+
+    /// Equal where keys name documents alike: names and types of their columns.
+    pub fn key_form(&self) -> String {
+        self.form([self.key.as_slice()])
+    }
+
+    /// Equal where look-ups find alike: names and types of the columns of each index.
+    pub fn index_form(&self) -> String {
+        self.form(self.indexes.iter().map(|index| index.columns.as_slice()))
+    }
+
+    /// A word for lists of columns.
+    fn form<'v>(&self, lists: impl IntoIterator<Item = &'v [usize]>) -> String {
+        let mut text = String::new();
+        for columns in lists {
+            for &at in columns {
+                let output = &self.outputs[at];
+                text.push_str(&format!("{:?} {:?},", output.name, output.expr.ty));
+            }
+            text.push('\n');
+        }
+        format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+    }
 }

@@ -95,6 +95,7 @@ pub struct Metrics {
     deleted: PerView<Counter>,
     unchanged: PerView<Counter>,
     error_documents: PerView<Counter>,
+    filling: PerView<Gauge>,
     freshness: Family<ViewLabel, Histogram, fn() -> Histogram>,
     retries: PerPart<Counter>,
     wait_seconds: PerPart<Counter<f64, AtomicU64>>,
@@ -168,6 +169,11 @@ impl Metrics {
             deleted: add(r, "documents_deleted", "Documents deleted from Redis"),
             unchanged: add(r, "documents_unchanged", "Documents assembled and found unchanged"),
             error_documents: add(r, "error_documents", "Documents published as an error"),
+            filling: add(
+                r,
+                "filling",
+                "1 while other documents are to replace those that are read",
+            ),
             freshness: freshness.clone(),
             retries: add(r, "retries", "Calls tried again"),
             wait_seconds: add(r, "wait_seconds", "Seconds spent waiting for a part"),
@@ -270,6 +276,12 @@ impl Metrics {
     /// Documents of a view published as an error.
     pub fn error_documents(&self, view: &str) -> Counter {
         self.error_documents.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
+    /// 1 while a generation of a view's documents is being filled, or is to be once its tables are
+    /// complete.
+    pub fn filling(&self, view: &str) -> Gauge {
+        self.filling.get_or_create_owned(&ViewLabel { view: view.to_owned() })
     }
 
     /// Seconds from a change's commit until its document of this view was readable; keep the

@@ -1,5 +1,6 @@
 //! The documents in Redis, and how far the pipeline says it has come.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -20,6 +21,8 @@ pub(super) struct Documents {
     connection: MultiplexedConnection,
     keyspace: Keyspace,
     sink: Sink,
+    /// Number of the generation that is compared, by view.
+    generations: BTreeMap<String, u64>,
 }
 
 impl Documents {
@@ -28,7 +31,7 @@ impl Documents {
         let connection = dialer.connect(REPLY_WAIT).await?;
         let keyspace = Keyspace::new(&config.pipeline.name);
         let sink = Sink::new(dialer, &keyspace, plan);
-        Ok(Documents { connection, keyspace, sink })
+        Ok(Documents { connection, keyspace, sink, generations: BTreeMap::new() })
     }
 
     /// How far the pipeline has come. Documents read later are at least as new.
@@ -37,6 +40,19 @@ impl Documents {
             .read_meta()
             .await
             .map_err(|error| VerifyError::Redis { reason: error.to_string() })
+    }
+
+    /// From now on documents of this generation of a view are read.
+    pub(super) fn choose(&mut self, view: &str, generation: u64) {
+        self.generations.insert(view.to_owned(), generation);
+    }
+
+    /// Whether readers still read the generation that was chosen, and it is still written.
+    pub(super) async fn is_current(&mut self, view: &str) -> Result<bool, VerifyError> {
+        let meta = self.meta().await?;
+        let held = meta.views.get(view).filter(|held| !held.is_frozen());
+        let current = held.and_then(|held| held.current.as_ref());
+        Ok(current.map(|current| current.number) == self.generations.get(view).copied())
     }
 
     /// The documents of these keys, in their order.
@@ -83,6 +99,6 @@ impl Documents {
     }
 
     fn keys_of(&self, view: &str) -> ViewKeys {
-        self.keyspace.view(view)
+        self.keyspace.view(view, self.generations.get(view).copied().unwrap_or_default())
     }
 }

@@ -30,7 +30,7 @@ pub use compare::Difference;
 use crate::config::Config;
 use crate::dial::DialError;
 use crate::gtid::Server;
-use crate::keyspace::ViewState;
+use crate::keyspace::{Generation, Generations};
 use crate::sql::plan::{Plan, View};
 use crate::value::Key;
 use database::Database;
@@ -149,6 +149,12 @@ pub enum VerifyError {
         "redis holds documents of another definition of view {view}: restart the pipeline with these files"
     )]
     OtherDefinition {
+        /// The view.
+        view: String,
+    },
+    /// A view whose documents were replaced meanwhile.
+    #[error("the documents of view {view} were filled anew meanwhile: verify it again")]
+    Renewed {
         /// The view.
         view: String,
     },
@@ -348,6 +354,9 @@ impl<'a> Verifier<'a> {
         }
         self.settle(view, candidates, &mut report).await?;
         self.check_counts(view, &mut report).await?;
+        if !self.documents.is_current(&view.name).await? {
+            return Err(VerifyError::Renewed { view: view.name.clone() });
+        }
         Ok(report)
     }
 
@@ -373,12 +382,19 @@ impl<'a> Verifier<'a> {
         let deadline = Instant::now() + self.options.patience;
         loop {
             let meta = self.documents.meta().await?;
-            match meta.views.get(&view.name) {
-                Some(ViewState { fingerprint, .. }) if *fingerprint != view.fingerprint => {
-                    return Err(VerifyError::OtherDefinition { view: view.name.clone() });
+            let held = meta.views.get(&view.name).cloned().unwrap_or_default();
+            let is_ours = |of: &Generation| of.fingerprint == view.fingerprint;
+            let other = || VerifyError::OtherDefinition { view: view.name.clone() };
+            match held {
+                Generations { current: Some(current), next: None } if is_ours(&current) => {
+                    self.documents.choose(&view.name, current.number);
+                    return Ok(());
                 }
-                Some(ViewState { complete: true, .. }) => return Ok(()),
+                Generations { current: Some(_), next: None } => return Err(other()),
                 _ if Instant::now() < deadline => tokio::time::sleep(POLL * 20).await,
+                Generations { current: Some(current), .. } if !is_ours(&current) => {
+                    return Err(other());
+                }
                 _ => {
                     let seconds = self.options.patience.as_secs();
                     return Err(VerifyError::NotComplete { view: view.name.clone(), seconds });

@@ -204,7 +204,11 @@ impl Scene {
 
     /// A key of the view that the witness reads.
     pub(crate) fn key(&self, kind: &str) -> String {
-        format!("{{viewtide:{}}}:{VIEW}:{kind}", self.deployment.name)
+        let name = &self.deployment.name;
+        let meta = format!("{{viewtide:{name}}}:meta");
+        let read: String = self.redis.run(&["HGET", &meta, &format!("view:{VIEW}")]);
+        let generation = read.split(' ').next().unwrap();
+        format!("{{viewtide:{name}}}:{VIEW}:{generation}:{kind}")
     }
 
     /// Waits until the processor's log has a text.

@@ -53,6 +53,30 @@ CREATE INDEX by_owner ON accounts_mv (owner);";
 const ENTRIES_SQL: &str = "CREATE VIEW entries_mv AS
 SELECT e.id, e.v, a.v AS account_v FROM entries e LEFT JOIN accounts a ON a.id = e.account;";
 
+/// The same views by other statements: one reads a column less and is looked up by another, one
+/// tells a column more.
+const OTHER_ACCOUNTS_SQL: &str = "CREATE VIEW accounts_mv AS
+SELECT a.id, a.owner, a.v, a.entries,
+  (SELECT COUNT(*) FROM entries e WHERE e.account = a.id) AS counted,
+  (SELECT MAX(e.v) FROM entries e WHERE e.account = a.id) AS newest,
+  (SELECT COUNT(*) FROM notes n WHERE n.account = a.id) AS notes,
+  m.n AS mark
+FROM accounts a
+JOIN owners o ON o.id = a.owner
+LEFT JOIN LATERAL (SELECT n FROM marks WHERE marks.account = a.id
+  ORDER BY n DESC, _partition DESC, _offset DESC LIMIT 1) AS m ON TRUE;
+CREATE INDEX by_entries ON accounts_mv (entries);";
+const OTHER_ENTRIES_SQL: &str = "CREATE VIEW entries_mv AS
+SELECT e.id, e.v, a.v AS account_v, e.account FROM entries e LEFT JOIN accounts a ON a.id = e.account;";
+
+/// By which statements the views are defined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Definition {
+    #[default]
+    One,
+    Other,
+}
+
 /// A row by its columns, as many as its table has.
 pub(super) type Row = [i64; 4];
 
@@ -85,18 +109,21 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// The one of all simulations.
-    pub(super) fn get() -> &'static Schema {
-        static SCHEMA: OnceLock<Schema> = OnceLock::new();
-        SCHEMA.get_or_init(Schema::new)
+    /// Those of all simulations.
+    pub(super) fn get(definition: Definition) -> &'static Schema {
+        static SCHEMAS: [OnceLock<Schema>; 2] = [OnceLock::new(), OnceLock::new()];
+        SCHEMAS[definition as usize].get_or_init(|| match definition {
+            Definition::One => Schema::new(ACCOUNTS_SQL, ENTRIES_SQL),
+            Definition::Other => Schema::new(OTHER_ACCOUNTS_SQL, OTHER_ENTRIES_SQL),
+        })
     }
 
-    fn new() -> Schema {
+    fn new(accounts: &str, entries: &str) -> Schema {
         let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
         let definitions = Definitions {
             tables: vec![file("tables.sql", DDL)],
             streams: vec![file("marks.sql", STREAM)],
-            views: vec![file("accounts_mv.sql", ACCOUNTS_SQL), file("entries_mv.sql", ENTRIES_SQL)],
+            views: vec![file("accounts_mv.sql", accounts), file("entries_mv.sql", entries)],
         };
         let plan = plan_views(&definitions).unwrap();
         let table = |name: &str| plan.tables_with_ids().find(|(_, t)| t.name == name).unwrap();
@@ -157,11 +184,11 @@ impl Bank {
     }
 
     /// What a view must hold.
-    pub(super) fn documents(&self, view: usize) -> Documents {
-        if view == ACCOUNTS_MV { self.accounts() } else { self.entries() }
+    pub(super) fn documents(&self, view: usize, definition: Definition) -> Documents {
+        if view == ACCOUNTS_MV { self.accounts(definition) } else { self.entries(definition) }
     }
 
-    fn accounts(&self) -> Documents {
+    fn accounts(&self, definition: Definition) -> Documents {
         let mut counted: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
         for [_, account, v, _] in self.tables[ENTRIES].values() {
             let (count, newest) = counted.entry(*account).or_default();
@@ -176,13 +203,17 @@ impl Bank {
             };
             let notes = self.tables[NOTES].values().filter(|note| note[1] == *id).count();
             let mark = self.marks.get(id).map_or("null".to_owned(), i64::to_string);
+            let (owner_v, indexed) = match definition {
+                Definition::One => (format!("\"owner_v\":{owner_v},"), owner),
+                Definition::Other => (String::new(), entries),
+            };
             let body = format!(
-                "{{\"id\":{id},\"owner\":{owner},\"v\":{v},\"owner_v\":{owner_v},\
+                "{{\"id\":{id},\"owner\":{owner},\"v\":{v},{owner_v}\
                  \"entries\":{entries},\"counted\":{counted},\"newest\":{newest},\
                  \"notes\":{notes},\"mark\":{mark}}}"
             );
             let key_of = key(*id).as_bytes().to_vec();
-            let mut member = index_prefix(0, &key(*owner));
+            let mut member = index_prefix(0, &key(*indexed));
             member.extend_from_slice(&key_of);
             documents.index.push(member);
             documents.bodies.insert(key_of, body.into_bytes());
@@ -191,11 +222,15 @@ impl Bank {
         documents
     }
 
-    fn entries(&self) -> Documents {
+    fn entries(&self, definition: Definition) -> Documents {
         let document = |[id, account, v, _]: &Row| {
             let account_v = self.tables[ACCOUNTS].get(account).map(|account| account[3]);
             let account_v = account_v.map_or("null".to_owned(), |v| v.to_string());
-            let body = format!("{{\"id\":{id},\"v\":{v},\"account_v\":{account_v}}}");
+            let more = match definition {
+                Definition::One => String::new(),
+                Definition::Other => format!(",\"account\":{account}"),
+            };
+            let body = format!("{{\"id\":{id},\"v\":{v},\"account_v\":{account_v}{more}}}");
             (key(*id).as_bytes().to_vec(), body.into_bytes())
         };
         let bodies = self.tables[ENTRIES].values().map(document).collect();

@@ -9,8 +9,9 @@
 //!   applied;
 //! - every document at any time shows whole transactions, and none goes back;
 //! - positions do not go back, and what is told as applied is what they say;
-//! - nothing of a view is there before all its tables were complete once, and it is complete only
-//!   while they are.
+//! - nothing of a view is there before all its tables were complete once, and what is read of it
+//!   is written only while they are;
+//! - what is read stands still while another generation is filled, and no other is left over.
 //!
 //! Where the server itself lost something, readers begin to compare anew.
 
@@ -18,12 +19,16 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::bank::{ACCOUNTS_MV, Bank, Documents, READS, TABLES, VIEWS, version};
+use viewtide::keyspace::{Generation, Generations};
+
+use super::bank::{
+    ACCOUNTS_MV, Bank, Definition, Documents, READS, Schema, TABLES, VIEWS, version,
+};
 use super::history::{
     HEARTBEATS, MARK_PARTITIONS, MARKS, NOTIFICATIONS, PARTITIONS, Said, TRANSACTIONS,
 };
 use super::log::{Topics, fingerprint, partition, server};
-use super::store::Contents;
+use super::store::{Contents, StoredView};
 
 /// Documents by key.
 type Bodies = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -36,8 +41,12 @@ pub(super) struct Readers {
     server: String,
     /// Greatest version seen of each document, by view.
     seen: [BTreeMap<Vec<u8>, i64>; 2],
+    /// What was read of each view, and of which generation.
+    last: [Option<(u64, StoredView)>; 2],
     /// All tables of the view were complete once.
     admitted: [bool; 2],
+    /// By which statements what is read of each view was made.
+    definitions: [Definition; 2],
     /// What the documents must be where the model stands.
     wanted: [Option<Documents>; 2],
     /// While documents of a view are due: the last transaction applied at each moment since there
@@ -87,7 +96,9 @@ impl Readers {
             fields: (0..PARTITIONS).map(field).collect(),
             server: server().to_string(),
             seen: Default::default(),
+            last: [None, None],
             admitted: [false; 2],
+            definitions: Default::default(),
             wanted: [None, None],
             moments: Default::default(),
             wrong: None,
@@ -106,6 +117,7 @@ impl Readers {
     /// Looks at a server that lost something.
     pub(super) fn look_again(&mut self, contents: &Contents) {
         self.seen = Default::default();
+        self.last = [None, None];
         self.restart();
         self.look(contents);
     }
@@ -122,7 +134,9 @@ impl Readers {
         };
         (0..PARTITIONS).all(is_at_end)
             && !contents.meta.contains_key("backlog")
-            && VIEWS.iter().all(|view| is_complete(contents, view) && !is_behind(contents, view))
+            && VIEWS
+                .iter()
+                .all(|view| is_written(&generations(contents, view)) && !is_behind(contents, view))
     }
 
     /// The rows as the positions have them.
@@ -185,12 +199,34 @@ impl Readers {
         let name = VIEWS[view];
         let complete = READS[view].iter().all(|table| self.model.is_complete(*table));
         self.admitted[view] |= complete;
-        if is_complete(contents, name) && !complete {
-            return Err(format!("{name} is complete before its tables are"));
+        let there = generations(contents, name);
+        if is_written(&there) && !complete {
+            return Err(format!("{name} is written before its tables are complete"));
         }
-        let Some(stored) = contents.views.get(name) else { return Ok(()) };
-        if !stored.documents.is_empty() && !self.admitted[view] {
-            return Err(format!("{name} is published before its tables were complete"));
+        for ((_, number), stored) in contents.views.iter().filter(|((of, _), _)| of == name) {
+            if !there.all().any(|generation| generation.number == *number) {
+                return Err(format!("generation {number} of {name} is left over"));
+            }
+            if !stored.documents.is_empty() && !self.admitted[view] {
+                return Err(format!("{name} is published before its tables were complete"));
+            }
+        }
+        let Some(read) = there.current.as_ref().or(there.next.as_ref()) else { return Ok(()) };
+        let definition = definition(view, &read.fingerprint);
+        if definition != self.definitions[view] {
+            self.definitions[view] = definition;
+            self.wanted[view] = None;
+            self.moments[view].clear();
+        }
+        let nothing = StoredView::default();
+        let place = (name.to_owned(), read.number);
+        let stored = contents.views.get(&place).unwrap_or(&nothing);
+        match &mut self.last[view] {
+            Some((number, last)) if *number == read.number && last == stored => {}
+            Some((number, _)) if *number == read.number && there.is_frozen() => {
+                return Err(format!("{name} is written while another generation is filled"));
+            }
+            last => *last = Some((read.number, stored.clone())),
         }
         for (key, body) in &stored.documents {
             let version = version(view, body).map_err(|wrong| format!("{name}: {wrong}"))?;
@@ -202,9 +238,9 @@ impl Readers {
             *seen = version;
         }
         self.check_certain(view, contents, &stored.documents)?;
-        if is_complete(contents, name) && !is_behind(contents, name) {
+        if is_written(&there) && !is_behind(contents, name) {
             let bank = &self.model.bank;
-            let wanted = self.wanted[view].get_or_insert_with(|| bank.documents(view));
+            let wanted = self.wanted[view].get_or_insert_with(|| bank.documents(view, definition));
             if stored.documents != wanted.bodies {
                 let (found, wanted) = (shown(&stored.documents), shown(&wanted.bodies));
                 return Err(format!("{name} holds {found:#?} instead of {wanted:#?}"));
@@ -229,12 +265,16 @@ impl Readers {
         if certain.is_none() {
             moments.clear();
         }
-        if !is_complete(contents, name) || certain.is_some_and(String::is_empty) {
+        if generations(contents, name).current.is_none() || certain.is_some_and(String::is_empty) {
             moments.clear();
             return Ok(());
         }
-        let bank = &self.model.bank;
-        let wanted = self.wanted[view].get_or_insert_with(|| bank.documents(view));
+        if certain.is_some() && moments.is_empty() {
+            // Read for the first time, with documents due since before.
+            return Ok(());
+        }
+        let (bank, definition) = (&self.model.bank, self.definitions[view]);
+        let wanted = self.wanted[view].get_or_insert_with(|| bank.documents(view, definition));
         moments.push((self.model.applied, wanted.bodies.clone()));
         let Some(certain) = certain else { return Ok(()) };
         let last = certain.rsplit_once('-').and_then(|(_, last)| last.parse::<u64>().ok());
@@ -341,9 +381,27 @@ impl Model {
     }
 }
 
-fn is_complete(contents: &Contents, view: &str) -> bool {
-    let state = contents.meta.get(&format!("view:{view}"));
-    state.is_some_and(|state| state.starts_with("complete "))
+/// What there is of a view.
+fn generations(contents: &Contents, view: &str) -> Generations {
+    let read = |place: &str| {
+        let text = contents.meta.get(&format!("{place}:{view}"))?;
+        Some(Generation::from_field(text).expect(text))
+    };
+    Generations { current: read("view"), next: read("next") }
+}
+
+/// By which statements a view with this fingerprint is made.
+fn definition(view: usize, fingerprint: &str) -> Definition {
+    let is_of = |of: &Definition| {
+        let plan = &Schema::get(*of).plan;
+        plan.views.iter().any(|of| of.name == VIEWS[view] && of.fingerprint == fingerprint)
+    };
+    [Definition::One, Definition::Other].into_iter().find(is_of).expect(fingerprint)
+}
+
+/// Whether what is read of a view follows the tables.
+fn is_written(generations: &Generations) -> bool {
+    generations.current.is_some() && generations.next.is_none()
 }
 
 fn is_behind(contents: &Contents, view: &str) -> bool {

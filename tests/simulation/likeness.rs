@@ -10,10 +10,10 @@ use std::time::Duration;
 use viewtide::change::{Partition, Position};
 use viewtide::dial::Dialer;
 use viewtide::engine::Document;
-use viewtide::keyspace::Keyspace;
+use viewtide::keyspace::{Generation, Generations, Keyspace};
 use viewtide::sink::{
     Claim, Failure, LEASE, Meta, NewClaim, Owner, Ownership, Redis, Reply, Sink, SinkError, Step,
-    Store, Sweep,
+    Store, Sweep, Target,
 };
 use viewtide::sql::plan::{Plan, ViewId};
 use viewtide::value::Value;
@@ -34,8 +34,11 @@ const OPERATIONS: usize = 60;
 const NEVER_MS: u64 = 1 << 45;
 
 const META: &str = "{viewtide:test}:meta";
+const VIEWS: [&str; 2] = ["indexed", "plain"];
 const INDEXED: ViewId = ViewId(0);
 const PLAIN: ViewId = ViewId(1);
+/// Generations of each view.
+const GENERATIONS: usize = 3;
 
 /// The simulated server, without trouble.
 #[derive(Clone)]
@@ -77,7 +80,7 @@ impl Store for Simulated {
     }
 
     async fn sweep(&mut self, owner: &Owner, sweep: &Sweep<'_>) -> Result<Reply, Failure> {
-        let view = &self.plan.view(sweep.view).name;
+        let view = &self.plan.view(sweep.target.view).name;
         let work = |contents: &mut Contents| contents.sweep(view, sweep, STALE_KEYS_MAX);
         Ok(self.own(owner, LEASE.as_millis() as u64, work))
     }
@@ -165,24 +168,29 @@ fn plan() -> Plan {
 fn any_step(random: &mut Random, plan: &Plan) -> Step {
     let mut step = Step::new();
     for view in [INDEXED, PLAIN] {
-        if random.percent(15) {
-            step.start_fill(view, plan.view(view));
+        let name = &plan.view(view).name;
+        if random.percent(20) {
+            let mut one = |percent| {
+                let number = random.between(1, GENERATIONS) as u64;
+                random.percent(percent).then(|| Generation::of(plan.view(view), number))
+            };
+            step.generations(name, &Generations { current: one(70), next: one(30) });
         }
+        if random.percent(15) {
+            step.drop_generation(name, random.between(1, GENERATIONS) as u64);
+        }
+        let generation = random.between(1, GENERATIONS) as u64;
+        let target = Target { view, generation };
         for number in 0..14 {
             if random.percent(25) {
-                step.set(view, int(number), document(random, view));
+                step.set(target, int(number), document(random, view));
             }
         }
         for _ in 0..random.below(10).saturating_sub(7) {
             let (after, length) = (random.below(14) as i64, random.between(1, 9) as i64);
             let after = random.percent(70).then_some(after);
             let until = random.percent(70).then(|| int(after.unwrap_or(0) + length));
-            step.replace(view, after.map(int), until);
-        }
-        match random.below(8) {
-            0 => step.complete_fill(plan.view(view)),
-            1 => step.suspend_view(plan.view(view)),
-            _ => {}
+            step.replace(target, after.map(int), until);
         }
     }
     let partition = Partition { topic: "t".into(), number: random.below(3) as i32 };
@@ -190,7 +198,11 @@ fn any_step(random: &mut Random, plan: &Plan) -> Step {
         0 => step.forget_position(&partition),
         1 => step.backlog(random.percent(50).then(|| "work".to_owned())),
         2 => step.behind("plain", random.percent(50).then(String::new)),
-        3 => step.drop_view("gone"),
+        3 => {
+            // Of no plan: only what is held of it is known.
+            let held = Generation::of(plan.view(PLAIN), 1);
+            step.drop_view("plain", &Generations { current: Some(held), next: None });
+        }
         _ => {
             let next_offset = random.below(100) as i64;
             step.position(&partition, Position { next_offset, fingerprint: random.next() });
@@ -235,15 +247,18 @@ fn done(outcome: Result<(), SinkError>) -> String {
 fn held(redis: &RedisServer) -> Contents {
     let meta: BTreeMap<String, String> = redis.run(&["HGETALL", META]);
     let mut contents = Contents { meta, views: BTreeMap::new() };
-    for view in ["indexed", "plain"] {
-        let name = |kind: &str| format!("{{viewtide:test}}:{view}:{kind}");
+    for (view, generation) in
+        VIEWS.iter().flat_map(|view| (1..=GENERATIONS as u64).map(move |n| (view, n)))
+    {
+        let name = |kind: &str| format!("{{viewtide:test}}:{view}:{generation}:{kind}");
         let documents: BTreeMap<Vec<u8>, Vec<u8>> = redis.run(&["HGETALL", &name("docs")]);
         let keys: Vec<Vec<u8>> = redis.run(&["ZRANGE", &name("keys"), "0", "-1"]);
         assert!(keys.iter().eq(documents.keys()), "documents and their keys go together");
         let entries = redis.run(&["HGETALL", &name("entries")]);
         let index: Vec<Vec<u8>> = redis.run(&["ZRANGE", &name("index"), "0", "-1"]);
         let index = BTreeSet::from_iter(index);
-        contents.views.insert(view.to_owned(), StoredView { documents, entries, index });
+        let stored = StoredView { documents, entries, index };
+        contents.views.insert(((*view).to_owned(), generation), stored);
     }
     comparable(&contents)
 }

@@ -64,6 +64,7 @@ impl Topics {
 
 /// The near end of the log, of one process.
 pub(super) struct SimulatedLog {
+    pub(super) schema: &'static Schema,
     pub(super) topics: Rc<RefCell<Topics>>,
     pub(super) clockwork: Rc<Clockwork>,
     pub(super) random: RefCell<Random>,
@@ -72,6 +73,7 @@ pub(super) struct SimulatedLog {
 
 /// The reading of it.
 pub(super) struct SimulatedRecords {
+    schema: &'static Schema,
     topics: Rc<RefCell<Topics>>,
     clockwork: Rc<Clockwork>,
     random: Random,
@@ -108,11 +110,12 @@ impl Log for SimulatedLog {
                 );
             }
             let end_at_start = known.map_or(end, |known| known.end_at_start.min(end));
-            let role = role(at);
+            let role = role(self.schema, at);
             specs.push(PartitionSpec { partition, role, start, target, end_at_start });
             *next = start.next_offset as usize;
         }
         let records = SimulatedRecords {
+            schema: self.schema,
             topics: Rc::clone(&self.topics),
             clockwork: Rc::clone(&self.clockwork),
             random: Random::new(self.random.borrow_mut().next()),
@@ -171,7 +174,7 @@ impl SimulatedRecords {
             }
             for _ in 0..self.random.between(1, 4).min(there).min(wanted - batch.len()) {
                 let offset = self.next[at];
-                batch.push(record(at, offset, &topics.said[at][offset], sabotage));
+                batch.push(record(self.schema, at, offset, &topics.said[at][offset], sabotage));
                 self.next[at] += 1;
             }
             if batch.len() == wanted {
@@ -204,8 +207,7 @@ pub(super) fn fingerprint(partition: usize, offset: i64) -> u64 {
     (partition as u64 + 1) << 32 | offset as u64
 }
 
-fn role(at: usize) -> Role {
-    let schema = Schema::get();
+fn role(schema: &Schema, at: usize) -> Role {
     match at {
         TRANSACTIONS => Role::Transactions,
         NOTIFICATIONS => Role::Notifications,
@@ -229,8 +231,13 @@ pub(super) fn server() -> Server {
     format!("00000000-0000-0000-0000-{SERVER:012x}").parse().unwrap()
 }
 
-fn record(at: usize, offset: usize, said: &Said, sabotage: Option<Sabotage>) -> Record {
-    let schema = Schema::get();
+fn record(
+    schema: &Schema,
+    at: usize,
+    offset: usize,
+    said: &Said,
+    sabotage: Option<Sabotage>,
+) -> Record {
     let table = |place: usize| schema.tables[place];
     let content = match said {
         Said::Row { gtid: number, total, order, id, row } => {

@@ -34,6 +34,8 @@ pub(super) enum Event {
     Wait { ms: u64 },
     /// A process starts on a machine.
     Start { machine: usize },
+    /// The views are defined by other statements, for processes that start from now on.
+    Redefine,
     /// A process is gone.
     Crash { process: usize, fate: Fate },
     /// A process is told to end.
@@ -121,7 +123,7 @@ impl Event {
     fn trouble(random: &mut Random, events: &mut Vec<Event>) {
         let process = random.below(PROCESSES_MAX);
         let machine = random.below(MACHINES);
-        let last = match random.below(32) {
+        let last = match random.below(35) {
             0..3 => Event::Start { machine },
             3..6 => Event::Crash { process, fate: Fate::Kept },
             6 => Event::Crash { process, fate: Fate::Lost },
@@ -146,6 +148,13 @@ impl Event {
                 Event::Disk { machine, full: random.percent(50) }
             }
             27 => Event::BackUp { machine },
+            32..35 => {
+                events.push(Event::Redefine);
+                if random.percent(70) {
+                    events.push(Event::Crash { process, fate: Fate::Kept });
+                }
+                Event::Start { machine }
+            }
             loss => {
                 if random.percent(50) {
                     // While nobody is there to notice.

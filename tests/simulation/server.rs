@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use viewtide::sink::{
-    Failure, LEASE, Meta, NewClaim, Owner, Ownership, Reply, Step, Store, Sweep, ViewStep,
+    Failure, LEASE, Meta, NewClaim, Owner, Ownership, Reply, Step, Store, Sweep, Target, ViewStep,
 };
-use viewtide::sql::plan::{Plan, ViewId};
+use viewtide::sql::plan::Plan;
 
 use super::check::Readers;
 use super::schedule::Sabotage;
@@ -27,7 +27,7 @@ pub(super) struct Server {
     pub(super) losses: u64,
     since: Instant,
     /// Documents of a step that are not written yet.
-    held_back: Vec<(ViewId, ViewStep)>,
+    held_back: Vec<(Target, ViewStep)>,
 }
 
 /// What goes wrong with the next exchanges.
@@ -126,9 +126,9 @@ impl Link {
         if sabotage != Some(Sabotage::NoFencing) && !contents.is_owned_by(owner) {
             return Reply::Owner(contents.ownership());
         }
-        let mut views: Vec<(ViewId, ViewStep)> = match sabotage {
+        let mut views: Vec<(Target, ViewStep)> = match sabotage {
             Some(Sabotage::EarlyCommit | Sabotage::TornStep) => {
-                step.views().iter().map(|(id, changes)| (*id, changes.clone())).collect()
+                step.views().iter().map(|(of, changes)| (*of, changes.clone())).collect()
             }
             _ => {
                 let reply = contents.step(owner, step, &self.plan, STALE_KEYS_MAX, lease_ends);
@@ -139,15 +139,15 @@ impl Link {
         if sabotage == Some(Sabotage::EarlyCommit) {
             std::mem::swap(&mut views, &mut server.held_back);
         } else {
-            for (id, changes) in &mut views {
+            for (of, changes) in &mut views {
                 let rest = second_half(changes);
-                contents.write(self.plan.view(*id), changes);
+                contents.write(self.plan.view(of.view), of.generation, changes);
                 *changes = rest;
             }
             server.readers.look(contents);
         }
-        for (id, changes) in &views {
-            contents.write(self.plan.view(*id), changes);
+        for (of, changes) in &views {
+            contents.write(self.plan.view(of.view), of.generation, changes);
         }
         contents.write_fields(step, owner.seq + 1, lease_ends);
         server.readers.look(contents);
@@ -182,7 +182,7 @@ impl Store for Link {
     }
 
     async fn sweep(&mut self, owner: &Owner, sweep: &Sweep<'_>) -> Result<Reply, Failure> {
-        let view = &self.plan.view(sweep.view).name;
+        let view = &self.plan.view(sweep.target.view).name;
         self.exchange(false, |server| {
             if !server.contents.is_owned_by(owner) {
                 return Reply::Owner(server.contents.ownership());
@@ -214,6 +214,5 @@ fn second_half(changes: &mut ViewStep) -> ViewStep {
         puts: changes.puts.split_off(changes.puts.len() / 2),
         removed: std::mem::take(&mut changes.removed),
         ranges: std::mem::take(&mut changes.ranges),
-        drops_index: false,
     }
 }

@@ -12,11 +12,11 @@ use viewtide::sql::plan::{Plan, View};
 pub(super) struct Contents {
     /// The `meta` hash.
     pub(super) meta: BTreeMap<String, String>,
-    /// By name of the view.
-    pub(super) views: BTreeMap<String, StoredView>,
+    /// By name of the view and number of the generation.
+    pub(super) views: BTreeMap<(String, u64), StoredView>,
 }
 
-/// One view.
+/// One generation of a view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct StoredView {
     /// By key bytes.
@@ -79,8 +79,8 @@ impl Contents {
         if let Some((view, range)) = self.crowded(step, plan, stale_max) {
             return Reply::Crowded { view, range };
         }
-        for (id, changes) in step.views() {
-            self.write(plan.view(*id), changes);
+        for (target, changes) in step.views() {
+            self.write(plan.view(target.view), target.generation, changes);
         }
         self.write_fields(step, owner.seq + 1, lease_ends_ms);
         Reply::Done
@@ -88,8 +88,9 @@ impl Contents {
 
     /// The first range of a step with too many keys in it, as places in the step.
     fn crowded(&self, step: &Step, plan: &Plan, stale_max: usize) -> Option<(usize, usize)> {
-        for (view, (id, changes)) in step.views().iter().enumerate() {
-            let Some(stored) = self.views.get(&plan.view(*id).name) else { continue };
+        for (view, (target, changes)) in step.views().iter().enumerate() {
+            let name = plan.view(target.view).name.clone();
+            let Some(stored) = self.views.get(&(name, target.generation)) else { continue };
             for (range, keys) in changes.ranges.iter().enumerate() {
                 let held = stored.documents.range::<[u8], _>(bounds(keys)).count();
                 if held > stale_max + changes.puts.len() {
@@ -100,14 +101,10 @@ impl Contents {
         None
     }
 
-    /// Writes the documents of a view's changes.
-    pub(super) fn write(&mut self, view: &View, changes: &ViewStep) {
+    /// Writes the documents of the changes of a generation.
+    pub(super) fn write(&mut self, view: &View, generation: u64, changes: &ViewStep) {
         let indexed = !view.indexes.is_empty();
-        let view = self.views.entry(view.name.clone()).or_default();
-        if changes.drops_index && indexed {
-            view.entries.clear();
-            view.index.clear();
-        }
+        let view = self.views.entry((view.name.clone(), generation)).or_default();
         view.put(indexed, changes);
         changes.removed.iter().for_each(|key| view.remove(key.as_bytes()));
         for range in &changes.ranges {
@@ -121,8 +118,8 @@ impl Contents {
 
     /// Sets and removes the fields of a step, raises `seq`, and lets the lease end then.
     pub(super) fn write_fields(&mut self, step: &Step, seq: u64, lease_ends_ms: u64) {
-        for name in step.dropped() {
-            self.views.remove(name);
+        for dropped in step.dropped() {
+            self.views.remove(dropped);
         }
         for (field, value) in step.fields() {
             match value {
@@ -136,7 +133,7 @@ impl Contents {
 
     /// Removes what is stale among the first keys of a part of a range.
     pub(super) fn sweep(&mut self, name: &str, sweep: &Sweep<'_>, keys_max: usize) -> Reply {
-        let view = self.views.entry(name.to_owned()).or_default();
+        let view = self.views.entry((name.to_owned(), sweep.target.generation)).or_default();
         let lower = sweep.after.map_or(Bound::Unbounded, Bound::Excluded);
         let upper = sweep.until.map_or(Bound::Unbounded, Bound::Included);
         let held = view.documents.range::<[u8], _>((lower, upper)).map(|(key, _)| key.clone());

@@ -21,7 +21,7 @@ use viewtide::config::{Config, Limits};
 use viewtide::pipeline::{Ends, PipelineError, run_between};
 use viewtide::telemetry::{Metrics, Readiness};
 
-use super::bank::Schema;
+use super::bank::{Definition, Schema};
 use super::check::Readers;
 use super::disk::{Disk, Drive, Fate};
 use super::history::{History, Said};
@@ -79,6 +79,8 @@ struct World {
     disks: [Rc<RefCell<Disk>>; MACHINES],
     processes: Vec<Process>,
     started: usize,
+    /// Of the views, for processes that start.
+    definition: Definition,
 }
 
 /// Runs a schedule, lets everything settle, and says what was wrong. The runtime's clock is paused.
@@ -115,6 +117,7 @@ impl World {
             disks: Default::default(),
             processes: Vec::new(),
             started: 0,
+            definition: Definition::default(),
             topics,
             random,
         }
@@ -161,6 +164,12 @@ impl World {
                 let server = &mut *self.server.borrow_mut();
                 server.snapshots.clear();
                 server.go_back(Default::default());
+            }
+            Event::Redefine => {
+                self.definition = match self.definition {
+                    Definition::One => Definition::Other,
+                    Definition::Other => Definition::One,
+                };
             }
             Event::Disk { machine, full } => self.disks[machine].borrow_mut().is_full = full,
             Event::BackUp { machine } => self.disks[machine].borrow_mut().back_up(),
@@ -226,9 +235,11 @@ impl World {
         let metrics = Arc::clone(METRICS.get_or_init(|| Arc::new(Metrics::new())));
         self.started += 1;
         let number = self.started;
-        let plan = Arc::clone(&Schema::get().plan);
+        let schema = Schema::get(self.definition);
+        let plan = Arc::clone(&schema.plan);
         let ends = Ends {
             log: SimulatedLog {
+                schema,
                 topics: Rc::clone(&self.topics),
                 clockwork: Rc::clone(&self.clockwork),
                 random: RefCell::new(Random::new(self.random.next())),

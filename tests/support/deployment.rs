@@ -182,6 +182,31 @@ impl Deployment {
         self.viewtide = Some(command.spawn().unwrap());
     }
 
+    /// Replaces the file of a view from the next start on, or removes it.
+    pub(crate) fn redefine(&self, view: &str, statements: Option<&str>) {
+        let path = self.folder.join(format!("sql/views/{view}.sql"));
+        match statements {
+            Some(statements) => fs::write(path, statements).unwrap(),
+            None => fs::remove_file(path).unwrap(),
+        }
+    }
+
+    /// Starts `viewtide serve`: an API of its own, by the views as they are now.
+    pub(crate) async fn serve(&self) -> Serving {
+        let address = format!("127.0.0.1:{}", free_port());
+        let log = File::create(self.folder.join("serve.log")).unwrap();
+        let mut command = self.command(&["serve"]);
+        command.env("VIEWTIDE_API_LISTEN", &address);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        let serving = Serving { child: command.spawn().unwrap(), address };
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(&serving.address).await.is_err() {
+            assert!(Instant::now() < deadline, "nobody serves");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        serving
+    }
+
     /// The running viewtide.
     pub(crate) fn process(&mut self) -> &mut Child {
         self.viewtide.as_mut().expect("viewtide runs")
@@ -365,6 +390,20 @@ impl Drop for Deployment {
             .current_dir(repository())
             .env("CONNECT_PORT", port)
             .output();
+    }
+}
+
+/// An API beside the pipeline; ends with the test.
+pub(crate) struct Serving {
+    child: Child,
+    /// Host and port.
+    pub(crate) address: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

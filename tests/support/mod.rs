@@ -4,6 +4,7 @@
 
 pub(crate) mod deployment;
 pub(crate) mod events;
+pub(crate) mod generations;
 pub(crate) mod http;
 pub(crate) mod plan;
 pub(crate) mod proxy;

@@ -56,7 +56,7 @@ pub(crate) fn add_view(
             .enumerate()
             .map(|(at, columns)| ViewIndex { name: format!("i{at}"), columns: columns.to_vec() })
             .collect(),
-        fingerprint: format!("{name}-1"),
+        fingerprint: format!("{}-1", name.replace(' ', "_")),
     });
 }
 

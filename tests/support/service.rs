@@ -9,11 +9,12 @@ use viewtide::api::Api;
 use viewtide::dial::Dialer;
 use viewtide::engine::Document;
 use viewtide::keyspace::Keyspace;
-use viewtide::sink::{Claim, Sink, Step};
+use viewtide::sink::{Claim, Sink, Step, Target};
 use viewtide::sql::plan::{Plan, ViewId};
 use viewtide::telemetry::{Metrics, Readiness};
 use viewtide::value::Key;
 
+use super::generations::current;
 use super::http::{Answer, get};
 use super::redis::RedisServer;
 
@@ -61,7 +62,7 @@ impl Service {
         get(&self.address, path).await
     }
 
-    /// Publishes documents of a view.
+    /// Publishes documents of a view's first generation.
     pub(crate) async fn publish(
         &mut self,
         view: ViewId,
@@ -69,15 +70,17 @@ impl Service {
     ) {
         let mut step = Step::new();
         for (key, document) in documents {
-            step.set(view, key, document);
+            step.set(Target { view, generation: 1 }, key, document);
         }
         self.sink.commit(&step).await.unwrap();
     }
 
-    /// Says that all views are complete.
+    /// Says that the first generation of all views is complete.
     pub(crate) async fn complete(&mut self) {
         let mut step = Step::new();
-        self.plan.views.iter().for_each(|view| step.complete_fill(view));
+        for view in &self.plan.views {
+            step.generations(&view.name, &current(view, 1));
+        }
         self.sink.commit(&step).await.unwrap();
     }
 

@@ -20,6 +20,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::iter;
 use std::sync::Arc;
 
+use super::views::Views;
 use crate::engine::{Engine, Fanout};
 use crate::sql::plan::{NodeId, Plan, View, ViewId};
 use crate::value::Key;
@@ -188,7 +189,7 @@ impl Backlog {
             }
         };
         if due + after - before > KEYS_MAX {
-            self.fill_around(view);
+            self.refill(view);
         }
     }
 
@@ -205,7 +206,7 @@ impl Backlog {
         let since = self.due_since(view, depth);
         self.work.push_back(Work::Fanout { since, depth, fanout });
         if is_full {
-            self.fill_around(view);
+            self.refill(view);
         }
     }
 
@@ -222,7 +223,7 @@ impl Backlog {
 
     /// Everything of a view is due instead of what was. A fill that is under way goes on, around to
     /// where it is now: it passes every key once more, but none waits longer than that.
-    fn fill_around(&mut self, view: ViewId) {
+    pub(super) fn refill(&mut self, view: ViewId) {
         let of_view = self.work.iter().filter(|work| work.view() == view);
         let since = of_view.map(Work::since).min_by_key(|since| since.number);
         let since = since.unwrap_or(&self.now).clone();
@@ -318,13 +319,13 @@ impl Backlog {
 
     /// What to store with the positions, if it is time: the entries as text, `None` when there
     /// are none.
-    pub(super) fn take_store(&mut self, plan: &Plan) -> Option<Option<String>> {
+    pub(super) fn take_store(&mut self, plan: &Plan, views: &Views) -> Option<Option<String>> {
         if !self.changed && self.chunks < CHUNKS_PER_STORE {
             return None;
         }
         self.changed = false;
         self.chunks = 0;
-        Some((!self.is_empty()).then(|| self.to_text(plan)))
+        Some((!self.is_empty()).then(|| self.to_text(plan, views)))
     }
 
     /// Numbers of the moments since which something is due.

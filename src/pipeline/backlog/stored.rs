@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backlog, Fill, Moment, Work, depth};
 use crate::engine::Fanout;
-use crate::sql::plan::{NodeId, Plan, ViewId};
+use crate::pipeline::views::Views;
+use crate::sink::Target;
+use crate::sql::plan::{NodeId, Plan};
 use crate::value::Key;
 
 /// All entries. Views go by name: ids are of one start only.
@@ -17,10 +19,12 @@ struct Stored {
     work: Vec<StoredWork>,
 }
 
-/// An entry; `since` is the place of its moment.
+/// An entry of documents that are due in a generation of a view; `since` is the place of its
+/// moment.
 #[derive(Serialize, Deserialize)]
 struct StoredWork {
     view: String,
+    generation: u64,
     since: usize,
     #[serde(flatten)]
     kind: StoredKind,
@@ -36,11 +40,12 @@ enum StoredKind {
 
 impl Backlog {
     /// The entries as text.
-    pub(super) fn to_text(&self, plan: &Plan) -> String {
+    pub(super) fn to_text(&self, plan: &Plan, views: &Views) -> String {
         let numbers = self.moments();
         let mut moments = vec![String::new(); numbers.len()];
         let mut stored = Vec::with_capacity(self.work.len());
         for work in &self.work {
+            let Some(Target { view, generation }) = views.target(work.view()) else { continue };
             let Moment { number, applied } = work.since();
             let since = numbers.range(..number).count();
             applied.as_ref().clone_into(&mut moments[since]);
@@ -53,27 +58,32 @@ impl Backlog {
                     StoredKind::Fanout { node, key }
                 }
             };
-            stored.push(StoredWork { view: plan.view(work.view()).name.clone(), since, kind });
+            let view = plan.view(view).name.clone();
+            stored.push(StoredWork { view, generation, since, kind });
         }
         serde_json::to_string(&Stored { moments, work: stored }).unwrap_or_default()
     }
 
-    /// The entries of the views for which `keep` holds, as stored where these transactions were
+    /// The entries of the generations for which `keep` holds, as stored where these transactions were
     /// applied; `None` if the text is no such entries.
     pub(in crate::pipeline) fn from_text(
         text: &str,
         applied: &str,
         plan: &Plan,
-        keep: impl Fn(ViewId) -> bool,
+        keep: impl Fn(Target) -> bool,
     ) -> Option<Backlog> {
         let Stored { moments, work: stored } = serde_json::from_str(text).ok()?;
         let moment = |(number, applied): (u64, String)| Moment { number, applied: applied.into() };
         let moments: Vec<Moment> = (0..).zip(moments).map(moment).collect();
         let mut work = VecDeque::new();
-        for StoredWork { view, since, kind } in stored {
+        for StoredWork { view, generation, since, kind } in stored {
             let since = moments.get(since)?.clone();
             let named = plan.views_with_ids().find(|(_, of_plan)| of_plan.name == view);
-            let Some((view, _)) = named.filter(|(id, _)| keep(*id)) else { continue };
+            let Some((view, _)) =
+                named.filter(|(view, _)| keep(Target { view: *view, generation }))
+            else {
+                continue;
+            };
             work.push_back(match kind {
                 StoredKind::Fill { is_first, after, until, around_to } => {
                     Work::Fill(Fill { view, since, is_first, after, until, around_to })
