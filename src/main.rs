@@ -279,6 +279,10 @@ fn told(outcome: Result<bool, OperateError>) -> ExitCode {
 async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> ExitCode {
     let metrics = Arc::new(Metrics::new());
     let readiness = Readiness::new();
+    if process {
+        // Before the API listens: what Redis holds may be of another definition.
+        readiness.block("pipeline", "starting");
+    }
     let (end, ending) = watch::channel(false);
     let signalled = match signals() {
         Ok(signalled) => tokio::spawn(signalled),

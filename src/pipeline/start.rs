@@ -50,8 +50,8 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
     shutdown: Shutdown,
 ) -> Result<Option<Pipeline<L::Records, S, C>>, PipelineError> {
     let Ends { log, store, mut storage } = ends;
-    let mut writer =
-        Writer::new(Sink::on(store), Arc::clone(&metrics), readiness.clone(), shutdown);
+    let views = Views::new(&plan, readiness.clone());
+    let mut writer = Writer::new(Sink::on(store), Arc::clone(&metrics), readiness, shutdown);
     let (mut meta, standing_by) = match writer.stand().await? {
         None => return Ok(None),
         Some(Standing::Owner(meta)) => {
@@ -103,7 +103,7 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
         look_at: standing_by.then(Instant::now),
         loaded: loaded.end,
         misfit: None,
-        views: Views::new(&plan, readiness),
+        views,
         publisher: Publisher::new(engine, Arc::clone(&plan), &config.limits, Arc::clone(&metrics)),
         sequencer,
         handles: Handles::new(&plan, &metrics),
