@@ -52,6 +52,8 @@ pub(super) struct Readers {
     /// While documents of a view are due: the last transaction applied at each moment since there
     /// was none, and the documents then.
     moments: [Vec<(u64, Bodies)>; 2],
+    /// There were others before the first of these moments.
+    is_cut: [bool; 2],
     /// The first thing found wrong.
     pub(super) wrong: Option<String>,
 }
@@ -101,6 +103,7 @@ impl Readers {
             definitions: Default::default(),
             wanted: [None, None],
             moments: Default::default(),
+            is_cut: Default::default(),
             wrong: None,
         }
     }
@@ -148,6 +151,7 @@ impl Readers {
         self.model = Model::new(Rc::clone(&self.model.topics));
         self.wanted = [None, None];
         self.moments = Default::default();
+        self.is_cut = [true; 2];
     }
 
     fn check(&mut self, contents: &Contents) -> Result<(), String> {
@@ -217,6 +221,7 @@ impl Readers {
             self.definitions[view] = definition;
             self.wanted[view] = None;
             self.moments[view].clear();
+            self.is_cut[view] = true;
         }
         let nothing = StoredView::default();
         let place = (name.to_owned(), read.number);
@@ -262,12 +267,10 @@ impl Readers {
         let name = VIEWS[view];
         let certain = contents.meta.get(&format!("behind:{name}"));
         let moments = &mut self.moments[view];
-        if certain.is_none() {
+        let is_current = generations(contents, name).current.is_some();
+        if is_current && certain.is_none() {
             moments.clear();
-        }
-        if generations(contents, name).current.is_none() || certain.is_some_and(String::is_empty) {
-            moments.clear();
-            return Ok(());
+            self.is_cut[view] = false;
         }
         if certain.is_some() && moments.is_empty() {
             // Read for the first time, with documents due since before.
@@ -276,13 +279,14 @@ impl Readers {
         let (bank, definition) = (&self.model.bank, self.definitions[view]);
         let wanted = self.wanted[view].get_or_insert_with(|| bank.documents(view, definition));
         moments.push((self.model.applied, wanted.bodies.clone()));
+        let certain = certain.filter(|certain| is_current && !certain.is_empty());
         let Some(certain) = certain else { return Ok(()) };
         let last = certain.rsplit_once('-').and_then(|(_, last)| last.parse::<u64>().ok());
         let last = last.ok_or_else(|| certain.clone())?;
         if last > self.model.applied {
             return Err(format!("{name} is told to contain {last}, which is not applied"));
         }
-        if moments[0].0 > last {
+        if moments[0].0 > last || (moments[0].0 == last && self.is_cut[view]) {
             return Ok(());
         }
         let since = moments.iter().position(|(applied, _)| *applied >= last).unwrap_or(0);
