@@ -85,7 +85,7 @@ use table::{HEAD, Line, Run, Table};
 
 /// The services of this suite alone: they are killed.
 const PLACE: Place = Place {
-    variable: "VIEWTIDE_FAULTS_STACK_DIR",
+    variable: "VIEWTIDE_TEST_FAULTS_STACK_DIR",
     folder: ".local/faults",
     settings: &[
         ("MYSQL_PORT", "14306"),
