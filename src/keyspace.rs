@@ -202,6 +202,11 @@ impl Generation {
 }
 
 impl Generations {
+    /// Whether readers read all there is, and nothing newer is being filled.
+    pub fn is_whole(&self) -> bool {
+        self.current.is_some() && self.next.is_none()
+    }
+
     /// All there are.
     pub fn all(&self) -> impl Iterator<Item = &Generation> {
         self.current.iter().chain(&self.next)

@@ -82,6 +82,10 @@ enum Command {
         /// Tables that views read
         #[arg(required = true, value_name = "TABLE")]
         tables: Vec<String>,
+        /// Forget their rows first: what was deleted unnoticed goes, too. Documents keep their last
+        /// state until all is read
+        #[arg(long)]
+        anew: bool,
         /// Seconds that all of it may take
         #[arg(long, value_name = "SECONDS", default_value_t = 600,
               value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -206,9 +210,9 @@ async fn obey(command: Command, config: &Config) -> ExitCode {
             let patience = Duration::from_secs(wait);
             verify(config, &plan, &verify::Options { view, all, patience }).await
         }
-        Command::Resnapshot { tables, wait } => {
+        Command::Resnapshot { tables, anew, wait } => {
             let (patience, out) = (Duration::from_secs(wait), &mut io::stdout());
-            told(operate::resnapshot(config, &plan, &tables, patience, out).await)
+            told(operate::resnapshot(config, &plan, &tables, anew, patience, out).await)
         }
         Command::Dlq(command) => told(dlq(config, &plan, command).await),
     }

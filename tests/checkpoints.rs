@@ -206,6 +206,7 @@ impl<'t> Process<'t> {
                 fingerprint: 1 + self.next[at] as u64,
                 committed_us: 0,
                 bytes: 100,
+                anew: None,
                 content: content.clone(),
             });
             self.next[at] += 1;

@@ -9,9 +9,10 @@
 //! older rows then come behind newer ones. So the first table asked for is the one with the
 //! heartbeat, of which snapshot rows mean nothing; all later chunks are read where the binlog is.
 //!
-//! Before it a `resync` command marks where the tables' topics ended: what comes from there on
-//! says all that is true of them. Rows that were deleted unnoticed are in no snapshot; sweeping
-//! them out can begin from that mark.
+//! Rows that were deleted unnoticed are in no snapshot. To be rid of those, too, a table is read
+//! anew ([`crate::source::anew`]): its rows are forgotten where the snapshot begins in its topic,
+//! and its views keep their last state until all of it is read. Where in the topic it ends only a
+//! record behind it tells; so one row is read once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -24,17 +25,18 @@ use rdkafka::message::Message as _;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_schema_by_id};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use super::commands::Commands;
 use super::{ANSWER_WAIT, OperateError, Progress, client, kafka};
 use crate::change::Partition;
 use crate::config::Config;
+use crate::keyspace::Generations;
+use crate::sink::Meta;
+use crate::source::anew::{one_row, signal_id};
 use crate::source::avro::{Failure, HEARTBEAT_TABLE, INCREMENTAL, News, NotificationDecoder};
-use crate::source::command::Order;
 use crate::source::readable_end;
-use crate::sql::plan::{Plan, TableSource};
+use crate::sql::plan::{Plan, Table, TableSource, View};
 
 /// How often Debezium is asked while it cannot read a table: one error of a statement makes it
 /// leave the table out.
@@ -46,7 +48,8 @@ const BEGIN_WAIT: Duration = Duration::from_secs(30);
 /// How long one wait for a notification lasts before the time is looked at.
 const POLL_WAIT: Duration = Duration::from_millis(200);
 
-/// Has tables read again and waits until documents contain what was read; whether it came to that.
+/// Has tables read again, `anew` or beside the rows that are known, and waits until documents contain
+/// what was read; whether it came to that.
 ///
 /// # Errors
 /// A table that no view reads; Kafka, the registry or Redis that cannot be asked.
@@ -54,23 +57,22 @@ pub async fn resnapshot(
     config: &Config,
     plan: &Plan,
     tables: &[String],
+    anew: bool,
     patience: Duration,
     out: &mut impl Write,
 ) -> Result<bool, OperateError> {
     let deadline = Instant::now() + patience;
     let tables = known(plan, tables)?;
     let mut news = NewsReader::at_the_end(config)?;
-    let mut commands = Commands::open(config).await?;
-    for table in &tables {
-        let partition = Partition { topic: topic_of(config, table), number: 0 };
-        let from = news.end_of(&partition)?;
-        commands.write(&Order::Resync { table: table.clone(), from }).await?;
-    }
     let mut outcome = Outcome::Broken;
     for _ in 0..TRIES {
-        let id = format!("viewtide-{:032x}", rand::random::<u128>());
-        signal(config, &tables, &id).await?;
-        writeln!(out, "asked debezium to read {} again", list(&tables))?;
+        let id = match anew {
+            true => signal_id(rand::random(), tables.iter().map(String::as_str)),
+            false => plain_id(),
+        };
+        signal(config, &tables, &id, &[]).await?;
+        let how = if anew { "anew" } else { "again" };
+        writeln!(out, "asked debezium to read {} {how}", list(&tables))?;
         out.flush()?;
         outcome = tokio::task::block_in_place(|| follow(&mut news, &id, deadline, out))?;
         if outcome != Outcome::Broken {
@@ -80,16 +82,32 @@ pub async fn resnapshot(
     if outcome != Outcome::Complete {
         return Ok(false);
     }
+    if anew {
+        let id = plain_id();
+        let rows: Vec<_> =
+            plan.tables.iter().filter(|table| tables.contains(&table.name)).collect();
+        signal(config, &tables, &id, &rows).await?;
+        let quiet = &mut std::io::sink();
+        outcome = tokio::task::block_in_place(|| follow(&mut news, &id, deadline, quiet))?;
+        if outcome != Outcome::Complete {
+            writeln!(out, "debezium does not show that it has come to an end; ask again")?;
+            return Ok(false);
+        }
+    }
     let mut ends: BTreeMap<Partition, i64> = BTreeMap::new();
     for table in &tables {
         let partition = Partition { topic: topic_of(config, table), number: 0 };
         let end = news.end_of(&partition)?;
         ends.insert(partition, end);
     }
-    let is_past = |meta: &crate::sink::Meta| {
+    let reads = |view: &View| view.nodes.iter().any(|n| tables.contains(&plan.table(n.table).name));
+    let views: Vec<&str> =
+        plan.views.iter().filter(|view| reads(view)).map(|view| view.name.as_str()).collect();
+    let is_past = |meta: &Meta| {
+        let is_whole = |name: &&str| meta.views.get(*name).is_some_and(Generations::is_whole);
         ends.iter().all(|(partition, end)| {
             *end == 0 || meta.positions.get(partition).is_some_and(|at| at.next_offset >= *end)
-        })
+        }) && (!anew || views.iter().all(is_whole))
     };
     let left = deadline.saturating_duration_since(Instant::now());
     if Progress::new(config, plan)?.wait_for(left, is_past).await?.is_none() {
@@ -196,16 +214,35 @@ fn known(plan: &Plan, tables: &[String]) -> Result<BTreeSet<String>, OperateErro
     tables.iter().map(find).collect()
 }
 
-/// Writes the signal.
-async fn signal(config: &Config, tables: &BTreeSet<String>, id: &str) -> Result<(), OperateError> {
+/// The id of a signal that has tables read beside the rows that are known.
+fn plain_id() -> String {
+    format!("viewtide-{:032x}", rand::random::<u128>())
+}
+
+/// Writes the signal; of tables named a second time it asks for one row alone.
+async fn signal(
+    config: &Config,
+    tables: &BTreeSet<String>,
+    id: &str,
+    one_row_of: &[&Table],
+) -> Result<(), OperateError> {
     let database = &config.mysql.database;
     let tables = iter::once(HEARTBEAT_TABLE).chain(tables.iter().map(String::as_str));
     let collections: Vec<String> =
         tables.map(|table| format!("{}.{}", literal(database), literal(table))).collect();
+    let condition = |table: &&Table| {
+        let collection = format!("{}.{}", literal(database), literal(&table.name));
+        json!({"data-collection": collection, "filter": one_row(table)})
+    };
+    let conditions: Vec<Value> = one_row_of.iter().map(condition).collect();
     let body = json!({
         "id": id,
         "type": "execute-snapshot",
-        "data": {"data-collections": collections, "type": "INCREMENTAL"},
+        "data": {
+            "data-collections": collections,
+            "type": "INCREMENTAL",
+            "additional-conditions": conditions,
+        },
     });
     let failed = kafka(config);
     let producer: FutureProducer =

@@ -527,7 +527,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         metrics.transactions.inc_by(released.transactions);
         metrics.duplicates.inc_by(released.duplicates);
         metrics.holes.inc_by(released.holes);
-        stale::observe(metrics, &self.sequencer, released, &self.plan);
+        stale::observe(metrics, &self.sequencer, released);
         self.observe_state();
         if released.incomplete > 0 {
             warn!(transactions = released.incomplete, "applied without changes that were lost");

@@ -65,7 +65,7 @@ pub(super) fn mended(plan: &Plan, sequencer: &Sequencer, held: &Meta) -> BTreeSe
 }
 
 /// Counts and logs what came of commands, and how many rows are stale.
-pub(super) fn observe(metrics: &Metrics, sequencer: &Sequencer, released: &Released, plan: &Plan) {
+pub(super) fn observe(metrics: &Metrics, sequencer: &Sequencer, released: &Released) {
     for obeyed in &released.commands {
         let (command, outcome) = match obeyed {
             Obeyed::Replayed(letter) => {
@@ -87,11 +87,6 @@ pub(super) fn observe(metrics: &Metrics, sequencer: &Sequencer, released: &Relea
                 let topic = &sequencer.partition(letter.partition).topic;
                 info!(topic, offset = letter.offset, "the dead letter was settled before");
                 ("letter", "settled")
-            }
-            Obeyed::Resync(table, from) => {
-                let table = &plan.table(*table).name;
-                info!(table, from, "the table is read again");
-                ("resync", "applied")
             }
         };
         metrics.commands(command, outcome).inc();

@@ -12,7 +12,6 @@
 //! |---|---|
 //! | `replay` | `topic`, `partition`, `offset`, `fingerprint` of a dead letter; `key` and `value` as they were, in base64 or absent |
 //! | `drop` | `topic`, `partition`, `offset`, `fingerprint` |
-//! | `resync` | `table`, `from`: the first offset of its topic that counts |
 //!
 //! A replay carries the bytes itself: what it does must not depend on another topic's retention.
 //! They are decoded as of their own place, by the declarations of today.
@@ -29,7 +28,6 @@ use super::avro::{Decoded, Failure, Reason, Side};
 use super::decode::Decoder;
 use super::record::{Command, Content, LetterId, PartitionId, PartitionSpec};
 use crate::change::{Change, Op, Partition};
-use crate::sql::plan::{Plan, TableId};
 
 /// The version that this program writes, and the last that it reads.
 pub const VERSION: u32 = 1;
@@ -50,13 +48,6 @@ pub enum Order {
     Drop {
         /// Which.
         letter: LetterPlace,
-    },
-    /// A table is being read again.
-    Resync {
-        /// Its name.
-        table: String,
-        /// The first offset of its topic that counts.
-        from: i64,
     },
 }
 
@@ -113,10 +104,6 @@ struct Written {
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    table: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<i64>,
 }
 
 /// What every version has.
@@ -137,11 +124,6 @@ impl Order {
                 (written.key, written.value) = (encode(key), encode(value));
             }
             Order::Drop { letter } => written.of_letter("drop", letter),
-            Order::Resync { table, from } => {
-                "resync".clone_into(&mut written.command);
-                written.table = Some(table.clone());
-                written.from = Some(*from);
-            }
         }
         serde_json::to_vec(&written).unwrap_or_default()
     }
@@ -192,13 +174,6 @@ impl Written {
                 letter: self.into_letter()?,
             }),
             "drop" => Ok(Order::Drop { letter: self.into_letter()? }),
-            "resync" => {
-                let lacks = |member| CommandError::Lacks { command: "resync".to_owned(), member };
-                Ok(Order::Resync {
-                    table: self.table.ok_or_else(|| lacks("table"))?,
-                    from: self.from.ok_or_else(|| lacks("from"))?,
-                })
-            }
             _ => Err(CommandError::Unknown(self.command)),
         }
     }
@@ -232,8 +207,6 @@ pub(super) struct CommandDecoder {
 struct Target {
     id: PartitionId,
     partition: Partition,
-    table: TableId,
-    name: String,
     decoder: Decoder,
     /// The schema just asked for cannot be had or used, and why: that leaves the dead letter
     /// unread, and stops nothing.
@@ -244,13 +217,11 @@ impl CommandDecoder {
     /// A decoder of the commands for a pipeline that reads these partitions of tables.
     pub(super) fn new(
         pipeline: &str,
-        plan: &Plan,
         partitions: impl IntoIterator<Item = (PartitionId, PartitionSpec, Decoder)>,
     ) -> CommandDecoder {
         let target = |(id, spec, decoder): (PartitionId, PartitionSpec, Decoder)| {
-            let table = spec.role.table()?;
-            let name = plan.table(table).name.clone();
-            Some(Target { id, partition: spec.partition, table, name, decoder, unusable: None })
+            spec.role.table()?;
+            Some(Target { id, partition: spec.partition, decoder, unusable: None })
         };
         CommandDecoder {
             pipeline: pipeline.to_owned(),
@@ -270,12 +241,6 @@ impl CommandDecoder {
             return ignored;
         }
         let command = match order {
-            Order::Resync { table, from } => {
-                let Some(target) = self.partitions.iter().find(|t| t.name == table) else {
-                    return ignored;
-                };
-                Command::Resync { table: target.table, partition: target.id, from }
-            }
             Order::Drop { letter } => {
                 let Some(at) = self.find(&letter.partition) else { return ignored };
                 Command::Drop { letter: self.partitions[at].id_of(&letter) }
@@ -363,7 +328,6 @@ mod tests {
         for order in [
             Order::Replay { letter: letter(), key: Some(vec![0, 255]), value: None },
             Order::Drop { letter: letter() },
-            Order::Resync { table: "orders".into(), from: i64::MAX },
         ] {
             let read = Order::parse(&order.to_json("shop")).unwrap();
             assert_eq!(read, ("shop".to_owned(), order));
@@ -377,9 +341,8 @@ mod tests {
             ("[1]", "cannot be read"),
             (r#"{"version":1,"pipeline":"p","command":"dance"}"#, "no command `dance`"),
             (r#"{"version":1,"pipeline":"p","command":"drop"}"#, "`drop` lacks `fingerprint`"),
-            (r#"{"version":1,"pipeline":"p","command":"resync","table":"t"}"#, "lacks `from`"),
-            (r#"{"version":1,"pipeline":"p","command":"resync","who":1}"#, "unknown field `who`"),
-            (r#"{"version":0,"pipeline":"p","command":"resync"}"#, "`version` is not"),
+            (r#"{"version":1,"pipeline":"p","command":"drop","who":1}"#, "unknown field `who`"),
+            (r#"{"version":0,"pipeline":"p","command":"drop"}"#, "`version` is not"),
             (r#"{"version":1,"pipeline":"p","command":"replay","value":"?"}"#, "`value` is not"),
         ] {
             match Order::parse(text.as_bytes()) {

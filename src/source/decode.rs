@@ -62,7 +62,7 @@ impl Decoder {
                     Some((PartitionId(at as u16), spec.clone(), decoder))
                 };
                 let targets = specs.iter().enumerate().filter_map(target);
-                Decoder::Commands(Box::new(CommandDecoder::new(pipeline, plan, targets)))
+                Decoder::Commands(Box::new(CommandDecoder::new(pipeline, targets)))
             }
         };
         specs.iter().map(decoder).collect()

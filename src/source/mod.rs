@@ -5,6 +5,7 @@
 //! order and tells when a table is complete. Nothing outside of this module knows that there is
 //! Kafka.
 
+pub mod anew;
 pub mod avro;
 pub mod command;
 mod copies;

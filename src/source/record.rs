@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::anew::AnewId;
 use crate::change::{Change, Partition, Position};
 use crate::gtid::{Gtid, Watermarks};
 use crate::sql::plan::TableId;
@@ -75,6 +76,8 @@ pub struct Record {
     pub committed_us: i64,
     /// What it counts towards the bounds of its queue, in bytes.
     pub bytes: u32,
+    /// The snapshot that was reading its table anew when it was written.
+    pub anew: Option<AnewId>,
     /// What it says.
     pub content: Content,
 }
@@ -161,26 +164,13 @@ pub enum Command {
         /// The dead letter.
         letter: LetterId,
     },
-    /// A table is being read again: what its topic holds from here on says all that is true of it.
-    Resync {
-        /// The table.
-        table: TableId,
-        /// The partition that its changes come by.
-        partition: PartitionId,
-        /// The first offset that counts.
-        from: i64,
-    },
 }
 
 impl Command {
     /// The record that must have been applied before.
-    pub fn follows(&self) -> Option<(PartitionId, i64)> {
-        match self {
-            Command::Replay { letter, .. } | Command::Drop { letter } => {
-                Some((letter.partition, letter.offset))
-            }
-            Command::Resync { .. } => None,
-        }
+    pub fn follows(&self) -> (PartitionId, i64) {
+        let (Command::Replay { letter, .. } | Command::Drop { letter }) = self;
+        (letter.partition, letter.offset)
     }
 }
 
@@ -273,5 +263,9 @@ pub enum Notice {
         table: TableId,
         /// Rows read.
         rows: u64,
+        /// Which, if it read the table anew.
+        anew: Option<AnewId>,
+        /// The transactions that had been read by then.
+        contains: Watermarks,
     },
 }

@@ -20,12 +20,17 @@
 //! An incremental snapshot, which a signal asks for while changes go on, empties nothing: a table
 //! that was complete stays so. It completes one that never was.
 //!
+//! An incremental snapshot may also read a table anew ([`super::anew`]): its first record in the
+//! table's topic empties the table, which is complete again once a record follows that was written
+//! after it.
+//!
 //! Absent: proof that an incremental snapshot is complete to the row, since Debezium leaves out
 //! rows that changed while it read them; the changes of the table are counted in their place.
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{BinlogPlace, SnapshotMark};
+use super::anew::AnewId;
+use super::record::{BinlogPlace, Content, SnapshotMark};
 use crate::gtid::{Gtid, Watermarks};
 
 /// Snapshots remembered of a table: what comes of an older one is long behind.
@@ -42,6 +47,12 @@ pub(super) struct Snapshot {
     closed: bool,
     /// What an incremental snapshot read since.
     incremental: Incremental,
+    /// The snapshot that reads, or has read, the table anew since.
+    anew: Option<Anew>,
+    /// Such snapshots that are over, the latest last.
+    over: Vec<AnewId>,
+    /// The one that read the table to its end last.
+    ended: Option<AnewId>,
     held: Held,
     /// Notifications of snapshots from nothing that read the table, in their order.
     told: Vec<Told>,
@@ -56,6 +67,14 @@ struct Incremental {
     rows: u64,
     /// Rows that Debezium says it read.
     scanned: Option<u64>,
+}
+
+/// What is known of a snapshot that reads the table anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Anew {
+    id: AnewId,
+    /// All that it reads is applied: it was over when a record that is applied was written.
+    followed: bool,
 }
 
 /// What rows the table may have.
@@ -104,6 +123,7 @@ impl Snapshot {
             || self.latest != Some(of)
             || self.incremental.rows > 0;
         if begins {
+            self.end_anew();
             self.latest = Some(of);
             self.rows = 0;
             self.incremental = Incremental::default();
@@ -126,6 +146,36 @@ impl Snapshot {
         let Some(latest) = self.latest.filter(|latest| of < *latest) else { return false };
         self.told.iter().all(|told| told.of != of)
             && self.told.iter().any(|told| told.of == latest && told.rows == Some(0))
+    }
+
+    /// Follows the table's topic past a record that counts, which was written while a snapshot read
+    /// the table anew, or while none did. True when it is the first of such a snapshot: the rows of
+    /// before must go.
+    pub(super) fn follow(&mut self, anew: Option<AnewId>, content: &Content) -> bool {
+        match (anew.filter(|id| !self.over.contains(id)), &mut self.anew) {
+            (Some(id), Some(anew)) if anew.id == id => false,
+            (Some(id), _) => {
+                self.begin_anew(Anew { id, followed: false });
+                std::mem::take(&mut self.held) != Held::Nothing
+            }
+            (None, Some(anew)) => {
+                anew.followed |= !matches!(content, Content::Ignored);
+                false
+            }
+            (None, None) => false,
+        }
+    }
+
+    fn begin_anew(&mut self, anew: Anew) {
+        self.end_anew();
+        self.anew = Some(anew);
+        self.incremental = Incremental::default();
+    }
+
+    /// Records of the snapshot that come again later mean nothing.
+    fn end_anew(&mut self) {
+        self.over.extend(self.anew.take().map(|anew| anew.id));
+        self.over.drain(..self.over.len().saturating_sub(TOLD_MAX));
     }
 
     /// Counts a row that is unreadable: it may have been a snapshot's.
@@ -165,12 +215,11 @@ impl Snapshot {
 
     /// The table is being read from nothing, as of these transactions.
     pub(super) fn reading(&mut self, of: BinlogPlace, contains: &Watermarks) {
-        contains.iter().for_each(|(server, number)| {
-            self.contained.raise(&Gtid { server: server.clone(), number });
-        });
+        self.contain(contains);
         if self.told.last().is_none_or(|told| told.of != of) {
             self.told.retain(|told| told.of != of);
             self.told.push(Told { of, rows: None });
+            self.end_anew();
             self.told.drain(..self.told.len().saturating_sub(TOLD_MAX));
         }
     }
@@ -187,21 +236,54 @@ impl Snapshot {
         if self.untold().is_some_and(|latest| latest > of) {
             return false;
         }
+        let Some(empties) = self.empty(seen) else { return false };
+        self.latest = Some(of);
+        (self.rows, self.closed) = (0, false);
+        self.incremental = Incremental::default();
+        empties
+    }
+
+    /// A snapshot found the table empty. Whether it has rows of before, which must go; `None` if
+    /// nobody can tell them from those of after.
+    fn empty(&mut self, seen: &Watermarks) -> Option<bool> {
         let has_older = match &self.held {
             Held::Nothing => false,
             Held::Since(gtid) => self.contained.covers(gtid),
             Held::Rows => true,
         };
         if has_older && !self.contained.include(seen) {
-            return false;
+            return None;
         }
-        self.latest = Some(of);
-        (self.rows, self.closed) = (0, false);
-        self.incremental = Incremental::default();
         if has_older {
             self.held = Held::Nothing;
         }
-        has_older
+        Some(has_older)
+    }
+
+    /// The table was read to its end anew, when these transactions had been read. True when it was
+    /// empty but may have rows of before: those must go.
+    pub(super) fn read_anew(
+        &mut self,
+        id: AnewId,
+        rows: u64,
+        contains: &Watermarks,
+        seen: &Watermarks,
+    ) -> bool {
+        self.ended = Some(id);
+        let has_begun = self.anew.as_ref().is_some_and(|anew| anew.id == id);
+        if rows > 0 || has_begun || self.over.contains(&id) {
+            return false;
+        }
+        self.contain(contains);
+        let Some(empties) = self.empty(seen) else { return false };
+        self.begin_anew(Anew { id, followed: true });
+        empties
+    }
+
+    fn contain(&mut self, contains: &Watermarks) {
+        contains.iter().for_each(|(server, number)| {
+            self.contained.raise(&Gtid { server: server.clone(), number });
+        });
     }
 
     /// The table was read to its end by an incremental snapshot.
@@ -220,6 +302,9 @@ impl Snapshot {
     pub(super) fn is_complete(&self, untold: &[BinlogPlace]) -> bool {
         if untold.iter().any(|of| self.latest != Some(*of)) {
             return false;
+        }
+        if let Some(anew) = &self.anew {
+            return anew.followed && self.ended == Some(anew.id);
         }
         let Incremental { rows, scanned } = self.incremental;
         if (rows > 0 || self.latest.is_none()) && scanned.is_some_and(|scanned| rows >= scanned) {
@@ -240,7 +325,9 @@ impl Snapshot {
 mod tests {
     use super::SnapshotMark::{First, Incremental, Inner, Last};
     use super::*;
+    use crate::change::{Change, Op};
     use crate::gtid::Server;
+    use crate::sql::plan::TableId;
 
     fn of(number: u64) -> BinlogPlace {
         BinlogPlace { file: 1, position: number }
@@ -514,6 +601,57 @@ mod tests {
             assert!(!table.read(of(2), 0, &up_to(9)), "nothing goes");
             assert!(table.is_complete(&[]));
         }
+    }
+
+    /// A row of an incremental snapshot, or a change, in a table's topic.
+    fn follow(table: &mut Snapshot, anew: Option<AnewId>) -> bool {
+        let change = Change { table: TableId(0), op: Op::Truncate };
+        let read = Content::Snapshot { change, mark: Incremental, of: of(1) };
+        let clears = table.follow(anew, &read);
+        table.row(Incremental, of(1));
+        clears
+    }
+
+    #[test]
+    fn a_table_that_is_read_anew_is_emptied_once_and_complete_once_something_follows() {
+        for told_first in [true, false] {
+            let mut table = Snapshot::default();
+            table.row(Last, of(1));
+            assert!(table.is_complete(&[]) && follow(&mut table, Some(7)));
+            assert!(!table.is_complete(&[]) && !follow(&mut table, Some(7)));
+            if told_first {
+                assert!(!table.read_anew(7, 2, &up_to(9), &up_to(0)));
+            }
+            assert!(!table.is_complete(&[]), "more may come");
+            assert!(!follow(&mut table, None));
+            if !told_first {
+                assert!(!table.is_complete(&[]), "it may have broken off");
+                assert!(!table.read_anew(7, 2, &up_to(9), &up_to(0)));
+            }
+            assert!(table.is_complete(&[]));
+            // What the connector sends again of it once it is over means nothing.
+            assert!(follow(&mut table, Some(8)) && !follow(&mut table, Some(7)));
+            assert!(!table.is_complete(&[]));
+            table.read_anew(8, 2, &up_to(9), &up_to(0));
+            assert!(table.is_complete(&[]));
+            // A snapshot from nothing counts by itself.
+            table.reading(of(3), &up_to(20));
+            assert!(!table.is_complete(&[]) && !follow(&mut table, Some(8)));
+            assert_eq!(table.row(Last, of(3)), Effect::Replaces);
+            assert!(table.is_complete(&[]));
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_read_anew_and_empty_is_so_by_its_notification() {
+        let mut table = Snapshot::default();
+        table.row(Last, of(1));
+        let mut changed = table.clone();
+        assert!(table.read_anew(7, 0, &up_to(5), &up_to(4)), "its rows must go");
+        assert!(table.is_complete(&[]) && table.contains(&gtid(5)));
+        assert!(!follow(&mut table, Some(7)) && table.is_complete(&[]));
+        assert!(!changed.read_anew(7, 0, &up_to(5), &up_to(6)), "which rows, nobody knows");
+        assert!(changed.is_complete(&[]), "as it was");
     }
 
     #[test]

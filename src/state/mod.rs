@@ -16,7 +16,6 @@
 //! | row blocks | table, number of rows, each row's length and packed bytes |
 //! | trailer block | JSON: S1, rows of each table; nothing follows |
 //!
-//! Absent: stamps of rows, which a resync by snapshot would need to find what it left behind.
 
 mod block;
 mod contents;

@@ -296,6 +296,7 @@ fn record(
         fingerprint,
         committed_us: offset as i64 + 1,
         bytes: RECORD_BYTES,
+        anew: None,
         content,
     }
 }

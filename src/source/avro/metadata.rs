@@ -8,6 +8,7 @@ use super::program::{Builder, Found, Program, Slot};
 use super::schema::{NodeId, Schema, Shape};
 use super::{Decoded, Failure, Reason, Side, Unfit, split};
 use crate::gtid::Watermarks;
+use crate::source::anew;
 use crate::source::record::{BinlogPlace, Content, Notice, PartitionId, TransactionEnd};
 use crate::sql::plan::TableId;
 use crate::value::{RowLayout, RowWriter};
@@ -165,7 +166,12 @@ impl NotificationDecoder {
             }
             (INCREMENTAL, "TABLE_SCAN_COMPLETED") if read => {
                 let read = table("scanned_collection").zip(rows());
-                read.map(|(table, rows)| Notice::ReadBeside { table, rows })
+                let contains = news.contains()?;
+                let anew = data("scanned_collection").and_then(|name| {
+                    let (_, name) = name.split_once('.')?;
+                    anew::number_of(&news.id, name)
+                });
+                read.map(|(table, rows)| Notice::ReadBeside { table, rows, anew, contains })
             }
             _ => None,
         })

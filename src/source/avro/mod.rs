@@ -120,7 +120,7 @@ pub enum Reason {
     /// What is of a snapshot, but does not say of which.
     #[error(
         "it does not say which snapshot it is of: the connector needs the transformation \
-         viewtide.connect.PlaceNotifications"
+         viewtide.connect.NameSnapshots"
     )]
     Unplaced,
     /// No transaction id.

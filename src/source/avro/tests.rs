@@ -272,7 +272,7 @@ fn a_notice_that_does_not_say_of_which_snapshot_it_is_says_what_is_missing() {
     };
     let decoder = NotificationDecoder::new(HashMap::new());
     let unplaced = decoder.notice(&news).unwrap_err().to_string();
-    assert!(unplaced.contains("viewtide.connect.PlaceNotifications"), "{unplaced}");
+    assert!(unplaced.contains("viewtide.connect.NameSnapshots"), "{unplaced}");
     for (name, value) in [("binlog_file", "binlog.000012"), ("binlog_pos", "157")] {
         news.data.insert(name.to_owned(), value.to_owned());
     }

@@ -1,7 +1,7 @@
 //! One record: recognised, decoded, or put aside.
 
 use prometheus_client::metrics::counter::Counter;
-use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -9,6 +9,7 @@ use super::patience::{Ending, FIRST_WAIT, Patience};
 use super::topics;
 use super::watch::LastRead;
 use crate::source::SourceError;
+use crate::source::anew::{self, AnewId};
 use crate::source::avro::{Decoded, Failure, Side, schema_id};
 use crate::source::copies::Met;
 use crate::source::dead_letters::DeadLetters;
@@ -29,6 +30,8 @@ const RECORD_OVERHEAD: usize = 128;
 pub(super) struct Reading {
     pub(super) spec: PartitionSpec,
     pub(super) decoder: Decoder,
+    /// Name of the captured table that it is of.
+    pub(super) table: Option<String>,
     pub(super) consumed: Counter,
     pub(super) dead: Counter,
     /// Unreadable records since the last readable one.
@@ -65,8 +68,16 @@ impl Incoming<'_> {
             fingerprint,
             committed_us,
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            anew: self.anew(polled),
             content,
         }))
+    }
+
+    /// The snapshot that was reading the table anew when this was written.
+    fn anew(&self, polled: &BorrowedMessage<'_>) -> Option<AnewId> {
+        let (table, headers) = (self.reading.table.as_ref()?, polled.headers()?);
+        let header = headers.iter().find(|header| header.key == anew::HEADER)?;
+        anew::number_of(std::str::from_utf8(header.value?).ok()?, table)
     }
 
     fn decode(

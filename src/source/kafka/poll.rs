@@ -21,7 +21,7 @@ use super::watch::{Context, LastRead, Sighting, Watch};
 use crate::change::Partition;
 use crate::source::dead_letters::DeadLetters;
 use crate::source::decode::Decoder;
-use crate::source::record::{PartitionId, PartitionSpec, Record};
+use crate::source::record::{PartitionId, PartitionSpec, Record, Role};
 use crate::source::registry::Registry;
 use crate::source::transactions::Flow;
 use crate::source::{Former, Settings, SourceError};
@@ -102,6 +102,10 @@ impl Thread {
         let reading = |(spec, decoder): (&PartitionSpec, Decoder)| Reading {
             consumed: metrics.consumed(&spec.partition.topic),
             dead: metrics.dead_letters(&spec.partition.topic),
+            table: match spec.role {
+                Role::Table(table) => Some(plan.table(table).name.clone()),
+                _ => None,
+            },
             spec: spec.clone(),
             decoder,
             unreadable_in_a_row: 0,

@@ -180,8 +180,6 @@ pub enum Obeyed {
     Dropped(LetterId),
     /// There was nothing to do: the row is certain since.
     Settled(LetterId),
-    /// The table is read again, from this offset on.
-    Resync(TableId, i64),
 }
 
 impl Released {
@@ -452,9 +450,10 @@ impl Sequencer {
                 let is_same = |record: &Record| matches!(&record.content, Content::Snapshot { of: other, .. } if other == of);
                 queue.is_full(&self.bounds) || !queue.records.iter().all(is_same)
             }
-            Content::Command(command) => command
-                .follows()
-                .is_none_or(|(of, offset)| self.queues[of.index()].position.next_offset > offset),
+            Content::Command(command) => {
+                let (of, offset) = command.follows();
+                self.queues[of.index()].position.next_offset > offset
+            }
             Content::End(end) => self.watermarks.covers(&end.gtid),
             // What the set names is applied once the transaction that brought it is.
             Content::Executed { gtid, .. } => self.watermarks.covers(gtid),
@@ -484,6 +483,13 @@ impl Sequencer {
             into.duplicates += 1;
             return;
         }
+        if let Some(table) = queue.spec.role.table()
+            && queue.snapshot.follow(record.anew, &record.content)
+        {
+            self.truncate(id, order, table, into);
+            self.recheck = true;
+        }
+        let queue = &mut self.queues[id.index()];
         let (offset, committed_us) = (record.offset, record.committed_us);
         match record.content {
             Content::Row { place, change } => {
@@ -588,9 +594,6 @@ impl Sequencer {
     /// Does what a command says.
     fn obey(&mut self, command: Command, order: u64, into: &mut Released) {
         let (letter, change) = match command {
-            Command::Resync { table, from, .. } => {
-                return into.commands.push(Obeyed::Resync(table, from));
-            }
             Command::Drop { letter } => (letter, None),
             Command::Replay { letter, change } => (letter, Some(change)),
         };
@@ -643,9 +646,17 @@ impl Sequencer {
                     self.truncate(id, order, table, into);
                 }
             }
-            Notice::ReadBeside { table, rows } => {
+            Notice::ReadBeside { table, rows, anew, contains } => {
                 let Some(id) = self.captured(table) else { return };
-                self.queues[id.index()].snapshot.read_beside(rows);
+                let queue = &mut self.queues[id.index()];
+                match anew {
+                    None => queue.snapshot.read_beside(rows),
+                    Some(anew) => {
+                        if queue.snapshot.read_anew(anew, rows, &contains, &queue.seen) {
+                            self.truncate(id, order, table, into);
+                        }
+                    }
+                }
             }
         }
     }

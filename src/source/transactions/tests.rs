@@ -82,7 +82,7 @@ impl World {
 
 pub(super) fn record(partition: PartitionId, offset: i64, content: Content) -> Record {
     let fingerprint = offset as u64 + 1000;
-    Record { partition, offset, fingerprint, committed_us: offset, bytes: 100, content }
+    Record { partition, offset, fingerprint, committed_us: offset, bytes: 100, anew: None, content }
 }
 
 pub(super) fn gtid(number: u64) -> Gtid {
