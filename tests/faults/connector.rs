@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mysql_async::Row;
+use mysql_async::prelude::Queryable as _;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -70,6 +72,29 @@ pub(crate) async fn too_large(scene: &mut Scene) {
         scene.reconfigure(&[LARGE]);
         scene.converge().await;
         scene.deployment.execute("UPDATE customers SET note = NULL").await;
+        scene.converge().await;
+    }
+}
+
+/// MySQL throws away what the connector has not read: told, until an operator has it take a new
+/// snapshot, which contains what no topic has.
+pub(crate) async fn binlog_purged(scene: &mut Scene) {
+    snapshot_is_stored(scene).await;
+    for _ in 0..scene.extent.of(1, 4) {
+        Service::Connect.kill();
+        scene.fault("kill -9 connect");
+        sleep(WITHIN).await;
+        let mut mysql = scene.deployment.mysql().await;
+        mysql.query_drop("FLUSH BINARY LOGS").await.unwrap();
+        let logs: Vec<Row> = mysql.query("SHOW BINARY LOGS").await.unwrap();
+        let newest: String = logs.last().unwrap().get(0).unwrap();
+        mysql.query_drop(format!("PURGE BINARY LOGS TO '{newest}'")).await.unwrap();
+        scene.fault("binlog purged");
+        Service::Connect.start();
+        scene.becomes_unready("mysql has purged the binlog that comes next").await;
+        scene.reconfigure(&["snapshot.mode=when_needed"]);
+        scene.converge().await;
+        scene.reconfigure(&[]);
         scene.converge().await;
     }
 }

@@ -25,11 +25,11 @@
 //! | broker killed | `kafka-kill` |
 //! | topic deleted, re-created, trimmed | `tests/topics.rs`, `tests/restarts.rs` |
 //! | Connect killed, also inside a wide transaction | `connect-kill`, `connect-kill-wide` |
-//! | … before it has stored that its snapshot is done | `connect-kill-early`, which shows a fault of the product: tables read anew are not held back together, so that documents mix two snapshots until the last of them is complete |
+//! | … before it has stored that its snapshot is done | `connect-kill-early` |
 //! | connector task FAILED | `connector-failed` |
 //! | what a connector cannot pass: record too large · history lost | `connector-too-large`, `connector-history-lost` |
 //! | MySQL killed · binlog rotated | `mysql-kill`, `binlog-rotate` |
-//! | binlog purged | open: needs resync |
+//! | binlog purged | `binlog-purged` |
 //! | registry down · slow | `registry-kill`, `registry-network` |
 //! | registry empty after a restart | `registry-empty` |
 //! | new snapshot by command · TRUNCATE · ALTER TABLE | `resnapshot`, `truncate`, `alter`, `column-dropped`; DDL that rewrites values: open, needs resync |

@@ -52,6 +52,7 @@ pub(crate) enum Scenario {
     ConnectorHistoryLost,
     MysqlKill,
     BinlogRotate,
+    BinlogPurged,
     RegistryKill,
     RegistryEmpty,
     Truncate,
@@ -89,6 +90,7 @@ impl Scenario {
                 | Scenario::RedisScripts
                 | Scenario::RedisStranger
                 | Scenario::BinlogRotate
+                | Scenario::BinlogPurged
                 | Scenario::RegistryKill
                 | Scenario::RegistryNetwork
                 | Scenario::MysqlNetwork
@@ -176,6 +178,7 @@ impl Scenario {
             Scenario::ConnectorHistoryLost => connector::history_lost(scene).await,
             Scenario::MysqlKill => connect::kill_mysql(scene).await,
             Scenario::BinlogRotate => connect::rotate(scene).await,
+            Scenario::BinlogPurged => connector::binlog_purged(scene).await,
             Scenario::RegistryKill => registry::kill(scene).await,
             Scenario::RegistryEmpty => registry::empty(scene).await,
             Scenario::Truncate => ddl::truncate(scene).await,
