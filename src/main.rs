@@ -3,6 +3,7 @@
 //! Exit codes: 0 all is well; 1 differences, a failed check, or a failure at work; 2 wrong usage,
 //! configuration or views; 3 another instance took over the pipeline.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -306,8 +307,10 @@ async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> Ex
             // Ends with the runtime.
             tokio::spawn(async move { supervise(&connect, metrics, readiness).await });
         }
+        let (wanted, wanting) = watch::channel(BTreeSet::new());
+        tokio::spawn(operate::read_wanted(Arc::new(config.clone()), Arc::clone(&plan), wanting));
         let shutdown = Box::pin(ended(ending.clone()));
-        let processing = pipeline::run(config, plan, metrics, readiness, shutdown);
+        let processing = pipeline::run(config, plan, metrics, readiness, wanted, shutdown);
         tokio::pin!(processing);
         let outcome = tokio::select! {
             outcome = &mut processing => outcome,

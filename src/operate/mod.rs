@@ -9,6 +9,7 @@ mod dlq;
 mod letters;
 mod print;
 mod resnapshot;
+mod wanted;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ use crate::sql::plan::Plan;
 pub use dlq::{Choice, Filter, Since, drop, list, replay, show};
 pub use letters::Coordinates;
 pub use resnapshot::resnapshot;
+pub use wanted::read_wanted;
 
 /// How long one answer of a broker may take.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);

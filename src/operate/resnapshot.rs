@@ -63,37 +63,26 @@ pub async fn resnapshot(
 ) -> Result<bool, OperateError> {
     let deadline = Instant::now() + patience;
     let tables = known(plan, tables)?;
-    let mut news = NewsReader::at_the_end(config)?;
-    let mut outcome = Outcome::Broken;
-    for _ in 0..TRIES {
-        let id = match anew {
-            true => signal_id(rand::random(), tables.iter().map(String::as_str)),
-            false => plain_id(),
-        };
-        signal(config, &tables, &id, &[]).await?;
-        let how = if anew { "anew" } else { "again" };
-        writeln!(out, "asked debezium to read {} {how}", list(&tables))?;
-        out.flush()?;
-        outcome = tokio::task::block_in_place(|| follow(&mut news, &id, deadline, out))?;
-        if outcome != Outcome::Broken {
-            break;
-        }
-    }
-    if outcome != Outcome::Complete {
+    let news = NewsReader::at_the_end(config)?;
+    let id = || match anew {
+        true => signal_id(rand::random(), tables.iter().map(String::as_str)),
+        false => plain_id(),
+    };
+    let how = if anew { "anew" } else { "again" };
+    let asked = format!("asked debezium to read {} {how}", list(&tables));
+    let mut asking = Asking { config, tables: &tables, news, deadline };
+    if !asking.read(&asked, id, &[], out).await? {
         return Ok(false);
     }
     if anew {
-        let id = plain_id();
-        let rows: Vec<_> =
+        let one_row_of: Vec<&Table> =
             plan.tables.iter().filter(|table| tables.contains(&table.name)).collect();
-        signal(config, &tables, &id, &rows).await?;
-        let quiet = &mut std::io::sink();
-        outcome = tokio::task::block_in_place(|| follow(&mut news, &id, deadline, quiet))?;
-        if outcome != Outcome::Complete {
-            writeln!(out, "debezium does not show that it has come to an end; ask again")?;
+        let asked = "asked debezium for one row more of each, to see where that ends";
+        if !asking.read(asked, plain_id, &one_row_of, out).await? {
             return Ok(false);
         }
     }
+    let news = asking.news;
     let mut ends: BTreeMap<Partition, i64> = BTreeMap::new();
     for table in &tables {
         let partition = Partition { topic: topic_of(config, table), number: 0 };
@@ -116,6 +105,38 @@ pub async fn resnapshot(
     }
     writeln!(out, "done: the documents contain what was read")?;
     Ok(true)
+}
+
+/// Asking Debezium for tables.
+struct Asking<'c> {
+    config: &'c Config,
+    tables: &'c BTreeSet<String>,
+    news: NewsReader<'c>,
+    deadline: Instant,
+}
+
+impl Asking<'_> {
+    /// Has the tables read, or one row of some of them; whether all were read to their ends.
+    async fn read(
+        &mut self,
+        asked: &str,
+        id: impl Fn() -> String,
+        one_row_of: &[&Table],
+        out: &mut impl Write,
+    ) -> Result<bool, OperateError> {
+        for _ in 0..TRIES {
+            let id = id();
+            signal(self.config, self.tables, &id, one_row_of).await?;
+            writeln!(out, "{asked}")?;
+            out.flush()?;
+            let Asking { news, deadline, .. } = self;
+            let outcome = tokio::task::block_in_place(|| follow(news, &id, *deadline, out))?;
+            if outcome != Outcome::Broken {
+                return Ok(outcome == Outcome::Complete);
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// What came of the snapshot.

@@ -29,6 +29,7 @@ mod start;
 mod views;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -36,6 +37,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
@@ -102,6 +104,9 @@ pub enum PipelineError {
     Sequence(#[from] SequenceError),
 }
 
+/// Is told which captured tables, by name, can be complete only once they are read anew.
+pub type Wanted = watch::Sender<BTreeSet<String>>;
+
 /// Completes when the process is to end.
 pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -115,6 +120,7 @@ pub async fn run(
     plan: Arc<Plan>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
+    wanted: Wanted,
     shutdown: Shutdown,
 ) -> Result<(), PipelineError> {
     let dialer = Dialer::new(config.redis.url.expose())?;
@@ -124,7 +130,7 @@ pub async fn run(
         store: Redis::new(dialer, &Keyspace::new(&config.pipeline.name), &plan),
         storage: Folder::open(&config.state_path(), start::origin(config))?,
     };
-    run_between(ends, config, plan, metrics, readiness, shutdown).await
+    run_between(ends, config, plan, metrics, readiness, wanted, shutdown).await
 }
 
 /// What a pipeline runs between. With other ends than the real ones a simulation runs it, with
@@ -149,10 +155,11 @@ pub async fn run_between<L: Log, S: Store, C: CheckpointStorage>(
     plan: Arc<Plan>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
+    wanted: Wanted,
     shutdown: Shutdown,
 ) -> Result<(), PipelineError> {
-    let Some(mut pipeline) = start::start(ends, config, plan, metrics, readiness, shutdown).await?
-    else {
+    let started = start::start(ends, config, plan, metrics, readiness, wanted, shutdown);
+    let Some(mut pipeline) = started.await? else {
         return Ok(());
     };
     pipeline.run().await?;
@@ -172,6 +179,7 @@ struct Pipeline<R, S, C: CheckpointStorage> {
     claimed: Meta,
     /// While another process holds the pipeline: when to look again whether it still does.
     look_at: Option<Instant>,
+    wanted: Wanted,
     /// What cannot be put in order, and until when that may pass.
     misfit: Option<(SequenceError, Instant)>,
     /// Where the checkpoint ended that was loaded: before, the state is of no one moment.
@@ -300,6 +308,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             self.writer.renew_if_due().await?;
             return Ok(!released.is_empty());
         }
+        self.tell_wanted();
         let mut step = Step::new();
         if std::mem::take(&mut self.tell_all) {
             self.tell_all(&mut step);
@@ -332,6 +341,17 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             self.checkpoints.follow(&self.publisher.engine, &self.sequencer).await;
         }
         Ok(!released.is_empty() && !self.writer.is_ending())
+    }
+
+    /// Tells which tables have to be read anew.
+    fn tell_wanted(&self) {
+        let name = |table| self.plan.table(table).name.clone();
+        let wanting: BTreeSet<String> = self.sequencer.wanting().map(name).collect();
+        self.wanted.send_if_modified(|wanted| {
+            let differs = *wanted != wanting;
+            *wanted = wanting;
+            differs
+        });
     }
 
     /// Adds what can be applied next. False when nothing can.

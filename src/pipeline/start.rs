@@ -13,7 +13,7 @@ use super::lookout::Standing;
 use super::publisher::Publisher;
 use super::views::{self, Views};
 use super::writer::Writer;
-use super::{Ends, Handles, Pipeline, PipelineError, STEP_CHANGES, Shutdown};
+use super::{Ends, Handles, Pipeline, PipelineError, STEP_CHANGES, Shutdown, Wanted};
 use crate::change::Positions;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -47,6 +47,7 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
     plan: Arc<Plan>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
+    wanted: Wanted,
     shutdown: Shutdown,
 ) -> Result<Option<Pipeline<L::Records, S, C>>, PipelineError> {
     let Ends { log, store, mut storage } = ends;
@@ -103,6 +104,7 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
         look_at: standing_by.then(Instant::now),
         loaded: loaded.end,
         misfit: None,
+        wanted,
         views,
         publisher: Publisher::new(engine, Arc::clone(&plan), &config.limits, Arc::clone(&metrics)),
         sequencer,

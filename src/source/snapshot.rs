@@ -47,6 +47,8 @@ pub(super) struct Snapshot {
     closed: bool,
     /// What an incremental snapshot read since.
     incremental: Incremental,
+    /// The table's topic, or that of transactions, did not reach back to where it should.
+    lacks: bool,
     /// The snapshot that reads, or has read, the table anew since.
     anew: Option<Anew>,
     /// Such snapshots that are over, the latest last.
@@ -124,6 +126,7 @@ impl Snapshot {
             || self.incremental.rows > 0;
         if begins {
             self.end_anew();
+            self.lacks = false;
             self.latest = Some(of);
             self.rows = 0;
             self.incremental = Incremental::default();
@@ -148,6 +151,35 @@ impl Snapshot {
             && self.told.iter().any(|told| told.of == latest && told.rows == Some(0))
     }
 
+    /// Notes that changes of the table are nowhere to be read.
+    pub(super) fn lack(&mut self) {
+        self.end_anew();
+        self.lacks = true;
+        self.held = Held::Rows;
+    }
+
+    /// Whether no more than a part of the table's changes can be read: nothing that is read before
+    /// a new snapshot begins means anything.
+    pub(super) fn is_partial(&self) -> bool {
+        self.lacks && self.anew.is_none()
+    }
+
+    /// Whether the table is complete only once it is read anew.
+    pub(super) fn wants_anew(&self) -> bool {
+        let is_emptied = |told: &Told| told.rows == Some(0) && self.latest != Some(told.of);
+        let in_doubt = self.untold().is_none() && self.told.last().is_some_and(is_emptied);
+        (self.lacks || in_doubt) && !self.anew.as_ref().is_some_and(|anew| self.is_over(anew))
+    }
+
+    /// What was lacking is there.
+    fn settle(&mut self) {
+        self.lacks &= !self.anew.as_ref().is_some_and(|anew| self.is_over(anew));
+    }
+
+    fn is_over(&self, anew: &Anew) -> bool {
+        anew.followed && self.ended == Some(anew.id)
+    }
+
     /// Follows the table's topic past a record that counts, which was written while a snapshot read
     /// the table anew, or while none did. True when it is the first of such a snapshot: the rows of
     /// before must go.
@@ -160,6 +192,7 @@ impl Snapshot {
             }
             (None, Some(anew)) => {
                 anew.followed |= !matches!(content, Content::Ignored);
+                self.settle();
                 false
             }
             (None, None) => false,
@@ -237,6 +270,7 @@ impl Snapshot {
             return false;
         }
         let Some(empties) = self.empty(seen) else { return false };
+        self.lacks = false;
         self.latest = Some(of);
         (self.rows, self.closed) = (0, false);
         self.incremental = Incremental::default();
@@ -270,6 +304,7 @@ impl Snapshot {
         seen: &Watermarks,
     ) -> bool {
         self.ended = Some(id);
+        self.settle();
         let has_begun = self.anew.as_ref().is_some_and(|anew| anew.id == id);
         if rows > 0 || has_begun || self.over.contains(&id) {
             return false;
@@ -277,6 +312,7 @@ impl Snapshot {
         self.contain(contains);
         let Some(empties) = self.empty(seen) else { return false };
         self.begin_anew(Anew { id, followed: true });
+        self.settle();
         empties
     }
 
@@ -300,11 +336,11 @@ impl Snapshot {
     /// Whether everything that was read is applied, if of other tables rows of these snapshots
     /// were applied that no notification tells of yet.
     pub(super) fn is_complete(&self, untold: &[BinlogPlace]) -> bool {
-        if untold.iter().any(|of| self.latest != Some(*of)) {
+        if untold.iter().any(|of| self.latest != Some(*of)) || self.is_partial() {
             return false;
         }
         if let Some(anew) = &self.anew {
-            return anew.followed && self.ended == Some(anew.id);
+            return self.is_over(anew);
         }
         let Incremental { rows, scanned } = self.incremental;
         if (rows > 0 || self.latest.is_none()) && scanned.is_some_and(|scanned| rows >= scanned) {

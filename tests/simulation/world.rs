@@ -7,6 +7,7 @@
 //! schedule, or at the end idleness, moves it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::advance;
 use viewtide::config::{Config, Limits};
 use viewtide::pipeline::{Ends, PipelineError, run_between};
@@ -266,7 +268,8 @@ impl World {
         }));
         let config = Rc::clone(&self.config);
         let future = Box::pin(async move {
-            run_between(ends, &config, plan, metrics, Readiness::new(), shutdown).await
+            let wanted = watch::channel(BTreeSet::new()).0;
+            run_between(ends, &config, plan, metrics, Readiness::new(), wanted, shutdown).await
         });
         self.processes.push(Process { number, machine, future, stop, frozen: false });
     }

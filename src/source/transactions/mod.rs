@@ -245,7 +245,19 @@ impl Sequencer {
             let known = applied.partitions.get(&spec.partition).cloned().unwrap_or_default();
             Queue::new(spec, known)
         };
-        let queues: Vec<Queue> = specs.into_iter().map(queue).collect();
+        // Without ends nothing says which changes belong together.
+        let is_cut = |spec: &PartitionSpec| {
+            let applied = applied.partitions.get(&spec.partition).map(|known| known.position);
+            applied.unwrap_or_default().next_offset < spec.start.next_offset
+        };
+        let all = specs.iter().any(|spec| spec.role == Role::Transactions && is_cut(spec));
+        let lacks: Vec<bool> = specs.iter().map(|spec| all || is_cut(spec)).collect();
+        let mut queues: Vec<Queue> = specs.into_iter().map(queue).collect();
+        for (queue, _) in queues.iter_mut().zip(lacks).filter(|(_, lacks)| *lacks) {
+            if let Role::Table(_) = queue.spec.role {
+                queue.snapshot.lack();
+            }
+        }
         Sequencer {
             plan,
             replaying: queues.iter().any(Queue::is_short_of_target),
@@ -352,6 +364,16 @@ impl Sequencer {
     /// Whether everything a table holds is applied.
     pub fn is_complete(&self, table: TableId) -> bool {
         self.complete.get(&table).copied().unwrap_or(false)
+    }
+
+    /// Captured tables that are complete only once they are read anew.
+    pub fn wanting(&self) -> impl Iterator<Item = TableId> {
+        let wanting = |queue: &&Queue| queue.snapshot.wants_anew();
+        let table = |queue: &Queue| match queue.spec.role {
+            Role::Table(table) => Some(table),
+            _ => None,
+        };
+        self.queues.iter().filter(wanting).filter_map(table)
     }
 
     /// The transaction that is held back because changes of it have not arrived, if any.

@@ -16,7 +16,7 @@ use crate::source::snapshot::Snapshot;
 pub(super) enum Standing {
     /// Its transaction is not applied yet, or not all of it.
     New,
-    /// It is applied, and this one was sent twice, or a snapshot contains it.
+    /// It is applied, and this one was sent twice; or a snapshot contains it, or will.
     Applied,
     /// Its transaction went without it.
     Late,
@@ -47,7 +47,10 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(spec: PartitionSpec, applied: AppliedPartition) -> Queue {
+    pub(super) fn new(spec: PartitionSpec, mut applied: AppliedPartition) -> Queue {
+        if applied.position.next_offset < spec.start.next_offset {
+            applied.position = spec.start;
+        }
         Queue {
             records: VecDeque::new(),
             bytes: 0,
@@ -91,7 +94,9 @@ impl Queue {
 
     /// What a change is, given up to where all transactions are applied.
     pub(super) fn standing(&self, place: &Place, watermarks: &Watermarks) -> Standing {
-        if self.snapshot.contains(&place.gtid) {
+        if self.snapshot.contains(&place.gtid)
+            || self.snapshot.is_partial() && watermarks.covers(&place.gtid)
+        {
             return Standing::Applied;
         }
         match self.latest.orders(&place.gtid) {

@@ -12,6 +12,9 @@ const EVENTS: PartitionId = PartitionId(2);
 const TRANSACTIONS: PartitionId = PartitionId(3);
 const NOTICES: PartitionId = PartitionId(4);
 
+/// A snapshot that reads a table anew.
+const ANEW: u128 = 17;
+
 pub(super) const BOUNDS: Bounds =
     Bounds { queue_bytes_max: 1 << 20, transaction_bytes_max: 1 << 20, run_records_max: 100 };
 
@@ -51,6 +54,14 @@ impl World {
             next: [0; 5],
             released: Released::default(),
         }
+    }
+
+    /// While a snapshot reads the table anew.
+    fn push_anew(&mut self, partition: PartitionId, content: Content) -> &mut World {
+        let offset = self.next[partition.index()];
+        self.next[partition.index()] += 1;
+        self.sequencer.push(Record { anew: Some(ANEW), ..record(partition, offset, content) });
+        self
     }
 
     fn push(&mut self, partition: PartitionId, content: Content) -> &mut World {
@@ -433,6 +444,69 @@ fn what_a_new_snapshot_contains_is_not_waited_for() {
     world.push(NOTICES, reading(2, &[0, 1], Some(7)));
     assert_eq!(world.changes(), [0, 2, 8]);
     assert_eq!(world.released.incomplete, 0);
+}
+
+#[test]
+fn what_a_topic_has_lost_is_not_waited_for_and_its_table_read_anew() {
+    let mut cut = specs();
+    let at = |offset| Position { next_offset: offset, fingerprint: 0 };
+    cut[ORDERS.index()].start = at(10);
+    cut[TRANSACTIONS.index()].end_at_start = 2;
+    let mut world = World::with(cut, BOUNDS);
+    world.next[ORDERS.index()] = 10;
+    let orders = world.sequencer.partition(ORDERS).clone();
+    assert_eq!(world.sequencer.positions()[&orders], at(10));
+    assert_eq!(world.sequencer.wanting().collect::<Vec<_>>(), [TableId(0)]);
+    // Changes of one transaction are lost, of another those of this table.
+    world.push(TRANSACTIONS, end(4, &[(ORDERS, 2)]));
+    world
+        .push(TRANSACTIONS, end(5, &[(ORDERS, 1), (ITEMS, 1)]))
+        .push(ITEMS, row(5, 2, 1, upsert(1, 5)));
+    assert_eq!(world.changes(), [5]);
+    assert_eq!(world.released.incomplete, 0);
+    // One whose end was there before comes later; one that is new is waited for.
+    world.push(ORDERS, row(5, 1, 1, upsert(0, 50)));
+    world.push(TRANSACTIONS, end(6, &[(ORDERS, 1)]));
+    assert_eq!(world.changes(), [0u64; 0]);
+    world.push(ORDERS, row(6, 1, 1, upsert(0, 6)));
+    assert_eq!(world.changes(), [6]);
+    // It is read anew.
+    let of = BinlogPlace::default();
+    let read = |number| Content::Snapshot {
+        change: upsert(0, number),
+        mark: SnapshotMark::Incremental,
+        of,
+    };
+    world.push_anew(ORDERS, read(7)).push_anew(ORDERS, read(8));
+    assert_eq!(world.changes(), [0, 7, 8]);
+    let notice = Notice::ReadBeside {
+        table: TableId(0),
+        rows: 2,
+        anew: Some(ANEW),
+        contains: Watermarks::default(),
+    };
+    world.push(NOTICES, Content::Notice(notice));
+    assert_eq!(world.changes(), [0u64; 0]);
+    assert!(!world.sequencer.is_complete(TableId(0)));
+    world.push(ORDERS, read(7));
+    assert_eq!(world.changes(), [7]);
+    assert!(world.sequencer.is_complete(TableId(0)));
+    assert_eq!(world.sequencer.wanting().next(), None);
+}
+
+#[test]
+fn without_the_ends_of_transactions_every_table_is_read_anew() {
+    let mut cut = specs();
+    cut[TRANSACTIONS.index()].start = Position { next_offset: 3, fingerprint: 0 };
+    let world = World::with(cut, BOUNDS);
+    assert_eq!(world.sequencer.wanting().collect::<Vec<_>>(), [TableId(0), TableId(1)]);
+    // Not again at the next start.
+    let again = Sequencer::new(Arc::default(), specs(), &world.sequencer.applied(), BOUNDS);
+    assert_eq!(again.wanting().count(), 2, "still");
+    assert_eq!(
+        Sequencer::new(Arc::default(), specs(), &Applied::default(), BOUNDS).wanting().count(),
+        0
+    );
 }
 
 #[test]
