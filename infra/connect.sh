@@ -23,6 +23,8 @@ status.storage.partitions=1
 config.storage.replication.factor=1
 offset.storage.replication.factor=1
 status.storage.replication.factor=1
+# The only worker: there is no other that would come back to its tasks (the default waits 5 minutes).
+scheduled.rebalance.max.delay.ms=0
 # What is not yet noted here is sent again after a crash.
 offset.flush.interval.ms=5000
 key.converter=org.apache.kafka.connect.json.JsonConverter

@@ -23,42 +23,39 @@ mod backlog;
 mod behind;
 mod checkpoints;
 mod lookout;
+mod observe;
 mod publisher;
 mod stale;
 mod start;
+mod succession;
 mod views;
 mod writer;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::change::Positions;
 use crate::config::Config;
 use crate::dial::{DialError, Dialer};
 use crate::gtid::Watermarks;
-use crate::keyspace::{Generation, Keyspace};
-use crate::sink::{Meta, Redis, Step, Store, Target};
+use crate::keyspace::Keyspace;
+use crate::sink::{Meta, Redis, Step, Store};
 use crate::source::record::PartitionId;
 use crate::source::transactions::{Released, SequenceError, Sequencer};
 use crate::source::{Kafka, Log, Records, SourceError};
 use crate::sql::plan::{Plan, ViewId};
 use crate::state::{CheckpointStorage, Folder, StateError};
 use crate::telemetry::{Metrics, Readiness};
-use backlog::Backlog;
 use behind::Behind;
 use checkpoints::Checkpoints;
-use lookout::{LEASE_LOOK, Standing};
+use observe::Handles;
 use publisher::Publisher;
-use start::Course;
 use views::{Stage, Views};
 use writer::{Settled, Writer};
 
@@ -250,44 +247,6 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         Ok(!self.writer.is_ending())
     }
 
-    /// While another process holds the pipeline, looks now and then how far it has come, and takes
-    /// over where it ended. False when the process is to end.
-    async fn look_if_due(&mut self) -> Result<bool, PipelineError> {
-        if self.look_at.is_none_or(|at| Instant::now() < at) {
-            return Ok(true);
-        }
-        let Some(standing) = self.writer.stand().await? else { return Ok(false) };
-        let is_owner = matches!(standing, Standing::Owner(_));
-        let (Standing::Owner(meta) | Standing::Standby(meta)) = standing;
-        let mut reached = self.sequencer.positions();
-        for (partition, end) in &self.loaded {
-            let at = reached.entry(partition.clone()).or_default();
-            *at = if at.next_offset < end.next_offset { *end } else { *at };
-        }
-        reached.retain(|_, position| position.next_offset > 0);
-        let Some(Course { targets, leads }) = Course::find(&reached, &meta.positions) else {
-            return Err(PipelineError::Estranged);
-        };
-        self.claimed = meta;
-        if !is_owner {
-            self.sequencer.follow(&targets);
-            self.look_at = Some(Instant::now() + LEASE_LOOK);
-            return Ok(true);
-        }
-        info!(epoch = self.claimed.epoch, step = self.claimed.seq, "claimed the pipeline");
-        if leads {
-            warn!("redis is behind what was followed: every view is filled from there");
-            start::distrust(&mut self.claimed);
-        }
-        self.look_at = None;
-        self.sequencer.succeed(&targets);
-        views::trust_former_run(self.sequencer.specs_mut(), &self.plan, &self.claimed);
-        if !self.sequencer.is_replaying() {
-            self.take_over();
-        }
-        Ok(true)
-    }
-
     /// Applies what can be applied and publishes it, with a chunk of the backlog. False when there
     /// was nothing to apply.
     async fn step(&mut self) -> Result<bool, PipelineError> {
@@ -431,161 +390,6 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         self.publisher.start_fill(id);
     }
 
-    /// The state is what Redis' positions say: goes on where the former run stopped. Views whose
-    /// documents are of another definition, or were never published, are filled by the next step.
-    fn take_over(&mut self) {
-        let mended = stale::mended(&self.plan, &self.sequencer, &self.claimed);
-        let mut due: Vec<ViewId> = self.views.due();
-        due.retain(|view| !mended.contains(view));
-        let applied = self.claimed.applied.to_string();
-        let keep = |of: Target| {
-            let is_written = |written: &Generation| written.number == of.generation;
-            due.contains(&of.view) && self.held(of.view).is_some_and(is_written)
-        };
-        let stored = self.claimed.backlog.as_ref();
-        let stored = stored.map(|text| Backlog::from_text(text, &applied, &self.plan, keep));
-        if let Some(None) = stored {
-            warn!("the stored backlog is not readable; every view is filled again");
-            start::distrust(&mut self.claimed);
-        }
-        self.publisher.backlog = stored.flatten().unwrap_or_else(|| Backlog::at(&applied));
-        self.views.take_generations(&self.claimed.views);
-        for view in due {
-            let is_filling = self.publisher.backlog.fills(view);
-            let stage = match self.held(view) {
-                Some(_) if is_filling => Stage::Filling,
-                Some(_) if self.views.generations(view).next.is_none() => Stage::Complete,
-                _ => continue,
-            };
-            self.publisher.engine.set_live(view, true);
-            self.views.set(view, stage);
-        }
-        self.behind = Behind::of_former_run(&self.claimed);
-        self.tell_all = true;
-        stale::count(&self.metrics, &self.sequencer);
-        let (rows, positions) = (self.rows(), self.sequencer.positions().len());
-        info!(rows, positions, "the state is where redis is; publishing from here on");
-    }
-
-    /// The generation of a view that a former run wrote, if it is of the present definition.
-    fn held(&self, view: ViewId) -> Option<&Generation> {
-        let view = self.plan.view(view);
-        let written = self.claimed.views.get(&view.name)?.written()?;
-        (written.fingerprint == view.fingerprint).then_some(written)
-    }
-
-    /// After Redis lost data or went back: claims it again, tells it where the state is, and fills
-    /// every view that may be published. False when the process is to end.
-    async fn refill(&mut self) -> Result<bool, PipelineError> {
-        let Some(meta) = self.writer.claim(self.claimed.epoch).await? else { return Ok(false) };
-        if self.is_overtaken(&meta) {
-            return Err(PipelineError::Fenced { epoch: meta.epoch - 1 });
-        }
-        self.claimed = meta;
-        start::distrust(&mut self.claimed);
-        if self.sequencer.is_replaying() {
-            return Ok(true);
-        }
-        let mut step = Step::new();
-        self.tell_all(&mut step);
-        self.views.take_generations(&self.claimed.views);
-        for view in self.views.published() {
-            self.start_fill(view);
-        }
-        self.views.record(&mut step);
-        step.backlog(self.publisher.backlog.take_store(&self.plan, &self.views).flatten());
-        self.behind = Behind::of_former_run(&self.claimed);
-        self.behind.tell(&self.plan, &self.views, &self.publisher.backlog, &mut step);
-        match self.writer.commit(&step).await? {
-            Settled::Landed => {
-                self.note_applied();
-                self.note_all_positions();
-                Ok(true)
-            }
-            Settled::Ending => Ok(false),
-            // It went back once more: the caller's next step or renewal finds the same.
-            Settled::Rewound => Ok(true),
-        }
-    }
-
-    /// Whether Redis was told of records that are neither applied here nor on their way. It went
-    /// back behind the claim of this process, and a former owner, to whom it belonged again, went
-    /// further: what readers saw of that must not be taken back.
-    fn is_overtaken(&self, meta: &Meta) -> bool {
-        let positions = self.sequencer.positions();
-        let mut told = self.sequencer.specs().filter_map(|spec| {
-            let told = meta.positions.get(&spec.partition)?.next_offset;
-            let applied = positions.get(&spec.partition)?.next_offset;
-            Some((told, applied.max(spec.target.map_or(0, |target| target.next_offset))))
-        });
-        told.any(|(told, reached)| told > reached)
-    }
-
-    /// Tells Redis where the state is, and takes back what it knows of that is not followed any
-    /// more: taken up again later, it must not be believed.
-    fn tell_all(&self, step: &mut Step) {
-        let positions = self.sequencer.positions();
-        for (partition, position) in &positions {
-            step.position(partition, *position);
-        }
-        for partition in self.claimed.positions.keys() {
-            if !positions.contains_key(partition) {
-                step.forget_position(partition);
-            }
-        }
-        for (name, held) in &self.claimed.views {
-            if !self.plan.views.iter().any(|view| view.name == *name) {
-                step.drop_view(name, held);
-            }
-        }
-        stale::tell_all(&self.plan, &self.sequencer, &self.claimed, step);
-        step.applied(self.sequencer.watermarks());
-    }
-
-    fn observe(&self, released: &Released, fresh: &[ViewId]) {
-        let metrics = &self.metrics;
-        metrics.transactions.inc_by(released.transactions);
-        metrics.duplicates.inc_by(released.duplicates);
-        metrics.holes.inc_by(released.holes);
-        stale::observe(metrics, &self.sequencer, released);
-        self.observe_state();
-        if released.incomplete > 0 {
-            warn!(transactions = released.incomplete, "applied without changes that were lost");
-            metrics.partial_transactions.inc_by(released.incomplete);
-        }
-        if released.parts > 0 {
-            let gtid = self.sequencer.waiting().map(|waiting| waiting.gtid.to_string());
-            warn!(gtid, "a transaction is larger than transaction_bytes_max: applied in parts");
-            metrics.transaction_parts.inc_by(released.parts);
-        }
-        let (held, _) = self.sequencer.held();
-        if held == 0 {
-            metrics.lag_seconds.set(0.0);
-        }
-        if released.committed_us == 0 {
-            return;
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let age = now.as_secs_f64() - released.committed_us as f64 / 1e6;
-        metrics.lag_seconds.set(if held > 0 { age } else { 0.0 });
-        for view in fresh.iter().filter(|view| !self.views.generations(**view).is_frozen()) {
-            self.handles.freshness[usize::from(view.0)].observe(age.max(0.0));
-        }
-    }
-
-    /// What is held, whether it can be published now or not.
-    fn observe_state(&self) {
-        let metrics = &self.metrics;
-        metrics.incomplete_transactions.set(i64::from(self.sequencer.waiting().is_some()));
-        metrics.backlog.set(self.publisher.backlog.len() as i64);
-        let (_, bytes) = self.sequencer.held();
-        metrics.queue_bytes.set(bytes as i64);
-        metrics.rows.set(self.rows() as i64);
-        for ((id, _), filling) in self.plan.views_with_ids().zip(&self.handles.filling) {
-            filling.set(i64::from(self.views.generations(id).next.is_some()));
-        }
-    }
-
     /// Redis was told which transactions are applied.
     fn note_applied(&mut self) {
         let applied = self.sequencer.watermarks().to_string();
@@ -607,30 +411,6 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             if let Some(position) = positions.get(&spec.partition) {
                 self.reader.note_applied(PartitionId(at as u16), position.next_offset);
             }
-        }
-    }
-
-    fn rows(&self) -> usize {
-        self.plan.tables_with_ids().map(|(id, _)| self.publisher.engine.rows(id)).sum()
-    }
-}
-
-/// Metrics looked up once.
-struct Handles {
-    /// By table.
-    applied: Vec<Counter>,
-    /// By view.
-    freshness: Vec<Histogram>,
-    /// By view.
-    filling: Vec<Gauge>,
-}
-
-impl Handles {
-    fn new(plan: &Plan, metrics: &Metrics) -> Handles {
-        Handles {
-            applied: plan.tables.iter().map(|table| metrics.applied(&table.name)).collect(),
-            freshness: plan.views.iter().map(|view| metrics.freshness(&view.name)).collect(),
-            filling: plan.views.iter().map(|view| metrics.filling(&view.name)).collect(),
         }
     }
 }

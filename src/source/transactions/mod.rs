@@ -35,6 +35,7 @@
 //! What was applied is known from the [`Applied`] of any moment: a sequencer made of it goes on as
 //! if it had read everything before.
 
+mod apply;
 mod front;
 mod orders;
 mod queue;
@@ -48,15 +49,14 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::change::{Change, Op, Partition, Position, Positions};
+use crate::change::{Change, Partition, Position, Positions};
 use crate::sql::plan::{Plan, TableId};
-use crate::value::Key;
 
 use serde::{Deserialize, Serialize};
 
 use super::letters::{Letter, Letters};
-use super::record::{Command, Content, LetterId, Notice, PartitionId, PartitionSpec, Record, Role};
-use super::snapshot::{Effect, Snapshot};
+use super::record::{Content, LetterId, PartitionId, PartitionSpec, Record, Role};
+use super::snapshot::Snapshot;
 use crate::gtid::{Gtid, Watermarks};
 use front::{Front, Progress};
 use orders::Latest;
@@ -489,204 +489,9 @@ impl Sequencer {
         topic.is_none_or(|topic| !topic.is_short_of_target())
     }
 
-    /// Takes the head off a queue and applies it; `order` is its place among the changes that are
-    /// released together.
-    fn take_head(&mut self, id: PartitionId, order: u64, into: &mut Released) {
-        let queue = &mut self.queues[id.index()];
-        let Some(record) = queue.pop() else { return };
-        self.flow.extend(queue.flow(&self.bounds).map(|flow| (id, flow)));
-        into.records += 1;
-        into.positions.insert(id, queue.position);
-        if let Role::Stream(_) = queue.spec.role {
-            self.recheck |= queue.position.next_offset >= queue.spec.end_at_start;
-        }
-        let is_applied = |place| queue.standing(place, &self.watermarks) == Standing::Applied;
-        if record.content.place().is_some_and(is_applied) {
-            into.duplicates += 1;
-            return;
-        }
-        if let Some(table) = queue.spec.role.table()
-            && queue.snapshot.follow(record.anew, &record.content)
-        {
-            self.truncate(id, order, table, into);
-            self.recheck = true;
-        }
-        let queue = &mut self.queues[id.index()];
-        let (offset, committed_us) = (record.offset, record.committed_us);
-        match record.content {
-            Content::Row { place, change } => {
-                queue.seen.raise(&place.gtid);
-                queue.latest.note(&place);
-                queue.snapshot.change(&place.gtid);
-                self.change(id, offset, order, change, into);
-                into.committed_us = into.committed_us.max(committed_us);
-            }
-            Content::Snapshot { change, mark, of } => {
-                self.recheck = true;
-                match queue.snapshot.row(mark, of) {
-                    Effect::Void => return,
-                    Effect::Replaces => self.truncate(id, order, change.table, into),
-                    Effect::Joins => {}
-                }
-                self.change(id, offset, order, change, into);
-                into.committed_us = into.committed_us.max(committed_us);
-            }
-            Content::Truncate { gtid, .. }
-                if queue.seen.covers(&gtid) || queue.snapshot.contains(&gtid) =>
-            {
-                into.duplicates += 1;
-            }
-            Content::Truncate { table, gtid } => {
-                queue.seen.raise(&gtid);
-                queue.snapshot.truncate();
-                self.truncate(id, order, table, into);
-                into.committed_us = into.committed_us.max(committed_us);
-            }
-            Content::Event(event) => self.change(id, offset, order, event, into),
-            Content::Hole(hole) => {
-                into.holes += 1;
-                match hole.place {
-                    Some(place) => {
-                        queue.seen.raise(&place.gtid);
-                        queue.latest.note(&place);
-                        queue.snapshot.change(&place.gtid);
-                    }
-                    None => {
-                        queue.snapshot.hole();
-                        self.recheck = true;
-                    }
-                }
-                let letter =
-                    Letter { fingerprint: record.fingerprint, key: hole.key, refused: None };
-                self.open_letter(id, offset, letter, into);
-            }
-            Content::Command(command) => self.obey(*command, order, into),
-            Content::Notice(notice) => self.note(notice, order, into),
-            Content::Executed { gtid, .. } if queue.seen.covers(&gtid) => into.duplicates += 1,
-            Content::Executed { gtid, set } => {
-                queue.seen.raise(&gtid);
-                into.executed = Some(set);
-                into.committed_us = into.committed_us.max(committed_us);
-            }
-            Content::End(_) | Content::Ignored => {}
-        }
-    }
-
-    /// Releases a change of a partition, from this offset.
-    fn change(
-        &mut self,
-        id: PartitionId,
-        offset: i64,
-        order: u64,
-        change: Change,
-        into: &mut Released,
-    ) {
-        let letters = &mut self.queues[id.index()].letters;
-        if !letters.open().is_empty()
-            && let Some(key) = key_of(&self.plan, &change)
-        {
-            let closed = letters.supersede(&key, offset);
-            into.letters.extend(closed.into_iter().map(|at| ((id, at), None)));
-        }
-        self.scratch.push((order, change));
-    }
-
-    /// Releases that all rows of a partition's table are gone.
-    fn truncate(&mut self, id: PartitionId, order: u64, table: TableId, into: &mut Released) {
-        let letters = &mut self.queues[id.index()].letters;
-        if letters.beyond().is_some() {
-            into.beyond.push(id);
-        }
-        into.letters.extend(letters.clear().into_iter().map(|at| ((id, at), None)));
-        self.scratch.push((order, Change { table, op: Op::Truncate }));
-    }
-
-    fn open_letter(&mut self, id: PartitionId, offset: i64, letter: Letter, into: &mut Released) {
-        let queue = &mut self.queues[id.index()];
-        if queue.spec.role.table().is_none() {
-            return;
-        }
-        if queue.letters.put(offset, letter.clone()) {
-            into.letters.insert((id, offset), Some(letter));
-        } else {
-            into.beyond.push(id);
-        }
-    }
-
-    /// Does what a command says.
-    fn obey(&mut self, command: Command, order: u64, into: &mut Released) {
-        let (letter, change) = match command {
-            Command::Drop { letter } => (letter, None),
-            Command::Replay { letter, change } => (letter, Some(change)),
-        };
-        let LetterId { partition: id, offset, fingerprint } = letter;
-        let letters = &mut self.queues[id.index()].letters;
-        let Some(open) = letters.get_mut(offset, fingerprint) else {
-            return into.commands.push(Obeyed::Settled(letter));
-        };
-        let Some(change) = change else {
-            letters.close(offset);
-            into.letters.insert((id, offset), None);
-            return into.commands.push(Obeyed::Dropped(letter));
-        };
-        let fitting = change.and_then(|change| match &open.key {
-            None => Err("nobody knows which row it is about, nor what that has seen since".into()),
-            key if *key != key_of(&self.plan, &change) => Err("it is of another row now".into()),
-            Some(_) => Ok(change),
-        });
-        match fitting {
-            Ok(change) => {
-                self.change(id, offset, order, change, into);
-                into.commands.push(Obeyed::Replayed(letter));
-            }
-            Err(reason) => {
-                open.refused = Some(reason.clone());
-                into.letters.insert((id, offset), Some(open.clone()));
-                into.commands.push(Obeyed::Refused(letter, reason));
-            }
-        }
-    }
-
     fn update_flow(&mut self, id: PartitionId) {
         let change = self.queues[id.index()].flow(&self.bounds);
         self.flow.extend(change.map(|flow| (id, flow)));
-    }
-
-    fn note(&mut self, notice: Notice, order: u64, into: &mut Released) {
-        self.recheck = true;
-        match notice {
-            Notice::Reading { of, tables, contains } => {
-                let is_read = |queue: &&mut Queue| matches!(queue.spec.role, Role::Table(table) if tables.contains(&table));
-                for queue in self.queues.iter_mut().filter(is_read) {
-                    queue.snapshot.reading(of, &contains);
-                }
-            }
-            Notice::Read { of, table, rows } => {
-                let Some(id) = self.captured(table) else { return };
-                let queue = &mut self.queues[id.index()];
-                if queue.snapshot.read(of, rows, &queue.seen) {
-                    self.truncate(id, order, table, into);
-                }
-            }
-            Notice::ReadBeside { table, rows, anew, contains } => {
-                let Some(id) = self.captured(table) else { return };
-                let queue = &mut self.queues[id.index()];
-                match anew {
-                    None => queue.snapshot.read_beside(rows),
-                    Some(anew) => {
-                        if queue.snapshot.read_anew(anew, rows, &contains, &queue.seen) {
-                            self.truncate(id, order, table, into);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// The partition of a captured table.
-    fn captured(&self, table: TableId) -> Option<PartitionId> {
-        let is = |queue: &Queue| queue.spec.role == Role::Table(table);
-        self.queues.iter().position(is).map(|at| PartitionId(at as u16))
     }
 
     /// Adds tables whose completeness changed; true if there are any. Every release does, so this
@@ -706,17 +511,5 @@ impl Sequencer {
             }
         }
         into.completeness.len() > before
-    }
-}
-
-/// The row that a change is about.
-fn key_of(plan: &Plan, change: &Change) -> Option<Key> {
-    match &change.op {
-        Op::Upsert(row) => {
-            let table = plan.tables.get(usize::from(change.table.0))?;
-            Some(Key::of_row(&table.layout, row.as_bytes(), &table.key))
-        }
-        Op::Delete(key) => Some(key.clone()),
-        Op::Truncate => None,
     }
 }

@@ -10,9 +10,10 @@ use rand::{Rng, SeedableRng};
 
 use super::tests::{BOUNDS, gtid, record};
 use super::*;
-use crate::source::record::{BinlogPlace, Hole, SnapshotMark};
+use crate::change::Op;
+use crate::source::record::{BinlogPlace, Command, Hole, SnapshotMark};
 use crate::sql::{Definitions, SourceFile, plan_views};
-use crate::value::{RowWriter, Value};
+use crate::value::{Key, RowWriter, Value};
 
 const ROWS: PartitionId = PartitionId(0);
 const COMMANDS: PartitionId = PartitionId(1);

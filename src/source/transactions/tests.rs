@@ -3,7 +3,8 @@
 mod following;
 
 use super::*;
-use crate::source::record::{BinlogPlace, Hole, Place, SnapshotMark, TransactionEnd};
+use crate::change::Op;
+use crate::source::record::{BinlogPlace, Hole, Notice, Place, SnapshotMark, TransactionEnd};
 use crate::value::{Key, Row, Value};
 
 const ORDERS: PartitionId = PartitionId(0);
