@@ -100,6 +100,15 @@ impl FromStr for Watermarks {
 pub struct GtidSet(BTreeMap<Server, Vec<(u64, u64)>>);
 
 impl GtidSet {
+    /// Of each server the transactions from the first on without a gap.
+    pub fn prefixes(&self) -> Watermarks {
+        let prefix = |(server, runs): (&Server, &Vec<(u64, u64)>)| {
+            let (_, last) = *runs.iter().find(|(first, _)| *first == 1)?;
+            Some((server.clone(), last))
+        };
+        self.0.iter().filter_map(prefix).collect()
+    }
+
     /// Whether every transaction of this set is applied: at or below a watermark, or one of those
     /// that a server had `executed` that everything of is applied.
     pub fn is_contained(&self, applied: &Watermarks, executed: &GtidSet) -> bool {

@@ -33,9 +33,8 @@ async fn read_on(address: String, stop: Arc<AtomicBool>) -> Seen {
     let mut totals = vec![0.0; ORDERS + 1];
     let mut position = 0;
     for turn in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
+        // What was there when it is told to stop is read.
+        let is_last = stop.load(Ordering::Relaxed);
         let order = 1 + turn * 7 % ORDERS;
         let path = match turn % 50 {
             0 => format!("/{VIEW}?limit={ORDERS}"),
@@ -72,6 +71,9 @@ async fn read_on(address: String, stop: Arc<AtomicBool>) -> Seen {
             totals[id] = total;
         }
         seen.reads += 1;
+        if is_last {
+            break;
+        }
     }
     seen
 }

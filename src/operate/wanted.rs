@@ -1,7 +1,8 @@
-//! Has tables read anew that the pipeline cannot complete otherwise: changes of them are nowhere to
-//! be read any more. Nobody has to ask for it.
+//! Has tables read anew that the pipeline cannot complete otherwise, since nobody can tell older
+//! rows of them from newer ones. Nobody has to ask for it.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use crate::config::Config;
 use crate::sql::plan::Plan;
 
 /// How long one snapshot may take before another is asked for.
-const PATIENCE: Duration = Duration::from_secs(3600);
-/// Wait between two of them.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Wait after the first that failed, doubled with each up to [`PATIENCE`]: every one begins anew.
 const AGAIN: Duration = Duration::from_secs(15);
 
 /// Has tables read anew for as long as some are wanted, until nobody tells any more.
@@ -24,22 +25,28 @@ pub async fn read_wanted(
     plan: Arc<Plan>,
     mut wanted: watch::Receiver<BTreeSet<String>>,
 ) {
+    let mut wait = AGAIN;
     loop {
         let tables: Vec<String> = match wanted.wait_for(|tables| !tables.is_empty()).await {
             Ok(tables) => tables.iter().cloned().collect(),
             Err(_) => return,
         };
-        warn!(?tables, "changes of these tables are nowhere to be read: they are read anew");
-        let mut told = Vec::new();
-        let outcome = resnapshot(&config, &plan, &tables, true, PATIENCE, &mut told).await;
-        for line in String::from_utf8_lossy(&told).lines() {
-            info!("{line}");
-        }
+        warn!(
+            ?tables,
+            "older rows of these tables cannot be told from newer ones: they are read anew"
+        );
+        // What is shown to an operator names keys: not for logs.
+        let outcome = resnapshot(&config, &plan, &tables, true, PATIENCE, &mut io::sink()).await;
         match outcome {
-            Ok(true) => continue,
+            Ok(true) => {
+                info!(?tables, "they are read");
+                wait = AGAIN;
+                continue;
+            }
             Ok(false) => warn!(?tables, "they were not read to their ends; once more"),
             Err(error) => warn!(?tables, %error, "they cannot be read anew yet"),
         }
-        sleep(AGAIN).await;
+        sleep(wait).await;
+        wait = (wait * 2).min(PATIENCE);
     }
 }

@@ -320,7 +320,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
                 self.misfit = if any { self.misfit.take() } else { None };
                 Ok(any)
             }
-            Err(error) => match self.misfit.take().filter(|(known, _)| *known == error) {
+            Err(error) => match self.misfit.take().filter(|(known, _)| known.is_about(&error)) {
                 Some((_, until)) if Instant::now() >= until => Err(error),
                 Some(known) => {
                     self.misfit = Some(known);

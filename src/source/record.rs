@@ -54,11 +54,6 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether what a topic has lost of it can be had from MySQL by a new snapshot.
-    pub fn can_be_read_anew(self) -> bool {
-        !matches!(self, Role::Stream(_))
-    }
-
     /// The table whose rows the records are of.
     pub fn table(self) -> Option<TableId> {
         match self {

@@ -50,8 +50,8 @@ pub(super) struct Snapshot {
     closed: bool,
     /// What an incremental snapshot read since.
     incremental: Incremental,
-    /// The table's topic, or that of transactions, did not reach back to where it should.
-    lacks: bool,
+    /// Nobody can tell its older rows from its newer ones.
+    in_doubt: bool,
     /// The snapshot that reads, or has read, the table anew since.
     anew: Option<Anew>,
     /// Such snapshots that are over, the latest last.
@@ -129,7 +129,7 @@ impl Snapshot {
             || self.incremental.rows > 0;
         if begins {
             self.end_anew();
-            self.lacks = false;
+            self.in_doubt = false;
             self.latest = Some(of);
             self.rows = 0;
             self.incremental = Incremental::default();
@@ -154,29 +154,9 @@ impl Snapshot {
             && self.told.iter().any(|told| told.of == latest && told.rows == Some(0))
     }
 
-    /// Notes that changes of the table are nowhere to be read.
-    pub(super) fn lack(&mut self) {
-        self.end_anew();
-        self.lacks = true;
-        self.held = Held::Rows;
-    }
-
-    /// Whether no more than a part of the table's changes can be read: nothing that is read before
-    /// a new snapshot begins means anything.
-    pub(super) fn is_partial(&self) -> bool {
-        self.lacks && self.anew.is_none()
-    }
-
     /// Whether the table is complete only once it is read anew.
     pub(super) fn wants_anew(&self) -> bool {
-        let is_emptied = |told: &Told| told.rows == Some(0) && self.latest != Some(told.of);
-        let in_doubt = self.untold().is_none() && self.told.last().is_some_and(is_emptied);
-        (self.lacks || in_doubt) && !self.anew.as_ref().is_some_and(|anew| self.is_over(anew))
-    }
-
-    /// What was lacking is there.
-    fn settle(&mut self) {
-        self.lacks &= !self.anew.as_ref().is_some_and(|anew| self.is_over(anew));
+        self.in_doubt && !self.anew.as_ref().is_some_and(|anew| self.is_over(anew))
     }
 
     fn is_over(&self, anew: &Anew) -> bool {
@@ -187,15 +167,21 @@ impl Snapshot {
     /// the table anew, or while none did. True when it is the first of such a snapshot: the rows of
     /// before must go.
     pub(super) fn follow(&mut self, anew: Option<AnewId>, content: &Content) -> bool {
-        match (anew.filter(|id| !self.over.contains(id)), &mut self.anew) {
-            (Some(id), Some(anew)) if anew.id == id => false,
+        if anew.is_some_and(|id| self.over.contains(&id)) {
+            return false;
+        }
+        let is_over = self.anew.as_ref().is_some_and(|anew| self.is_over(anew));
+        match (anew, &mut self.anew) {
+            (Some(id), Some(anew)) if anew.id == id => {
+                anew.followed &= is_over;
+                false
+            }
             (Some(id), _) => {
                 self.begin_anew(Anew { id, followed: false });
                 std::mem::take(&mut self.held) != Held::Nothing
             }
             (None, Some(anew)) => {
                 anew.followed |= !matches!(content, Content::Ignored);
-                self.settle();
                 false
             }
             (None, None) => false,
@@ -273,22 +259,22 @@ impl Snapshot {
             return false;
         }
         let Some(empties) = self.empty(seen) else { return false };
-        self.lacks = false;
         self.latest = Some(of);
         (self.rows, self.closed) = (0, false);
         self.incremental = Incremental::default();
         empties
     }
 
-    /// A snapshot found the table empty. Whether it has rows of before, which must go; `None` if
-    /// nobody can tell them from those of after.
+    /// A snapshot that contains what is `contained` found the table empty. Whether it has rows of
+    /// before, which must go; `None` if nobody can tell them from those of after.
     fn empty(&mut self, seen: &Watermarks) -> Option<bool> {
         let has_older = match &self.held {
             Held::Nothing => false,
             Held::Since(gtid) => self.contained.covers(gtid),
             Held::Rows => true,
         };
-        if has_older && !self.contained.include(seen) {
+        self.in_doubt = has_older && !self.contained.include(seen);
+        if self.in_doubt {
             return None;
         }
         if has_older {
@@ -307,15 +293,18 @@ impl Snapshot {
         seen: &Watermarks,
     ) -> bool {
         self.ended = Some(id);
-        self.settle();
         let has_begun = self.anew.as_ref().is_some_and(|anew| anew.id == id);
         if rows > 0 || has_begun || self.over.contains(&id) {
             return false;
         }
+        let before = self.contained.clone();
         self.contain(contains);
-        let Some(empties) = self.empty(seen) else { return false };
+        let Some(empties) = self.empty(seen) else {
+            // It is asked for again; until then changes count.
+            self.contained = before;
+            return false;
+        };
         self.begin_anew(Anew { id, followed: true });
-        self.settle();
         empties
     }
 
@@ -339,7 +328,7 @@ impl Snapshot {
     /// Whether everything that was read is applied, if of other tables rows of these snapshots
     /// were applied that no notification tells of yet.
     pub(super) fn is_complete(&self, untold: &[BinlogPlace]) -> bool {
-        if untold.iter().any(|of| self.latest != Some(*of)) || self.is_partial() {
+        if untold.iter().any(|of| self.latest != Some(*of)) || self.wants_anew() {
             return false;
         }
         if let Some(anew) = &self.anew {

@@ -7,7 +7,7 @@ use super::cursor::{Cursor, Malformed};
 use super::program::{Builder, Found, Program, Slot};
 use super::schema::{NodeId, Schema, Shape};
 use super::{Decoded, Failure, Reason, Side, Unfit, split};
-use crate::gtid::Watermarks;
+use crate::gtid::{GtidSet, Watermarks};
 use crate::source::anew;
 use crate::source::record::{BinlogPlace, Content, Notice, PartitionId, TransactionEnd};
 use crate::sql::plan::TableId;
@@ -54,7 +54,8 @@ impl News {
     /// The transactions that a snapshot from nothing contains; none where the server numbers none.
     fn contains(&self) -> Result<Watermarks, Reason> {
         let set = self.data.get("binlog_gtids").map_or("", String::as_str);
-        set.parse().map_err(Reason::from)
+        // Behind a gap nothing is certain.
+        Ok(set.parse::<GtidSet>().map_err(Reason::from)?.prefixes())
     }
 }
 
@@ -171,7 +172,12 @@ impl NotificationDecoder {
                     let (_, name) = name.split_once('.')?;
                     anew::number_of(&news.id, name)
                 });
-                read.map(|(table, rows)| Notice::ReadBeside { table, rows, anew, contains })
+                // One that goes on after a restart counts from there, and may find no more rows.
+                let least = u64::from(anew.is_some() && data("status") != Some("EMPTY"));
+                read.map(|(table, rows)| {
+                    let rows: u64 = rows;
+                    Notice::ReadBeside { table, rows: rows.max(least), anew, contains }
+                })
             }
             _ => None,
         })

@@ -63,13 +63,6 @@ pub(super) fn partitions(
             let target = former.targets.get(&partition).copied();
             let held = if count == 0 { None } else { Some(watermarks(consumer, &partition)?) };
             let start = known.map(|known| known.position).unwrap_or_default();
-            let start = match held {
-                // What is missing is read from MySQL.
-                Some((low, _)) if low > start.next_offset && role.can_be_read_anew() => {
-                    Position { next_offset: low, fingerprint: 0 }
-                }
-                _ => start,
-            };
             check(&partition, start, target, held)?;
             if let Some((low, _)) = held {
                 check_last(consumer, &partition, start, low)?;
@@ -144,7 +137,7 @@ fn check(
             format!(
                 "partition {number} begins at offset {low}, and the state folder has no checkpoint of what came before (only up to {start})"
             ),
-            "events are nowhere else: set retention.ms=-1 and cleanup.policy=delete, and write them into a new topic",
+            "set retention.ms=-1 and cleanup.policy=delete, and take a new snapshot into new topics",
         ))),
         _ => Ok(()),
     }

@@ -13,8 +13,6 @@ pub(super) struct Front {
     /// Number of its END in the queue of the transaction topic.
     end: u64,
     needs: Vec<Need>,
-    /// Its END was not there yet when reading began.
-    is_new: bool,
 }
 
 /// What it takes from one table.
@@ -69,7 +67,7 @@ impl Sequencer {
         let Some(mut front) = self.front.take() else { return Ok(Progress::Blocked) };
         let mut open = false;
         for need in &mut front.needs {
-            self.look_for(&front.gtid, front.is_new, need, into)?;
+            self.look_for(&front.gtid, need, into)?;
             open |= need.is_open();
         }
         if open {
@@ -89,7 +87,6 @@ impl Sequencer {
                 && place.gtid.server == gtid.server
                 && place.gtid.number < gtid.number
                 && queue.standing(place, &self.watermarks) == Standing::New
-                && !queue.snapshot.is_partial()
             {
                 return Err(queue.end_missing(place, head.offset, gtid));
             }
@@ -152,23 +149,18 @@ impl Sequencer {
             gtid: end.gtid.clone(),
             end: queue.head_number() + at as u64,
             needs: end.counts.iter().map(need).collect(),
-            is_new: offset >= queue.spec.end_at_start,
         })
     }
 
     /// Looks through records of a table that arrived since for changes of a transaction.
-    ///
-    /// Where a topic has lost some of them, those that ended before it was read (not `is_new`) are
-    /// not waited for.
     fn look_for(
         &mut self,
         gtid: &Gtid,
-        is_new: bool,
         need: &mut Need,
         into: &mut Released,
     ) -> Result<(), SequenceError> {
         let queue = &mut self.queues[need.partition.index()];
-        if queue.snapshot.contains(gtid) || queue.snapshot.is_partial() && !is_new {
+        if queue.snapshot.contains(gtid) {
             // Its changes are dropped as they come, if they come.
             need.count = 0;
             return Ok(());
@@ -192,11 +184,6 @@ impl Sequencer {
                     }
                     Standing::New if place.gtid != *gtid => {
                         if same_server && place.gtid.number < gtid.number {
-                            if queue.snapshot.is_partial() {
-                                queue.ignore(need.cursor);
-                                need.cursor += 1;
-                                continue;
-                            }
                             return Err(queue.end_missing(place, offset, gtid));
                         }
                         follower = Some(place.gtid.clone());

@@ -219,6 +219,15 @@ pub enum SequenceError {
     },
 }
 
+impl SequenceError {
+    /// Whether both are about the same record, whatever has come since.
+    pub fn is_about(&self, other: &SequenceError) -> bool {
+        let SequenceError::EndMissing { topic, offset, .. } = self;
+        let SequenceError::EndMissing { topic: others, offset: at, .. } = other;
+        (topic, offset) == (others, at)
+    }
+}
+
 /// The transaction that everything waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -245,19 +254,7 @@ impl Sequencer {
             let known = applied.partitions.get(&spec.partition).cloned().unwrap_or_default();
             Queue::new(spec, known)
         };
-        // Without ends nothing says which changes belong together.
-        let is_cut = |spec: &PartitionSpec| {
-            let applied = applied.partitions.get(&spec.partition).map(|known| known.position);
-            applied.unwrap_or_default().next_offset < spec.start.next_offset
-        };
-        let all = specs.iter().any(|spec| spec.role == Role::Transactions && is_cut(spec));
-        let lacks: Vec<bool> = specs.iter().map(|spec| all || is_cut(spec)).collect();
-        let mut queues: Vec<Queue> = specs.into_iter().map(queue).collect();
-        for (queue, _) in queues.iter_mut().zip(lacks).filter(|(_, lacks)| *lacks) {
-            if let Role::Table(_) = queue.spec.role {
-                queue.snapshot.lack();
-            }
-        }
+        let queues: Vec<Queue> = specs.into_iter().map(queue).collect();
         Sequencer {
             plan,
             replaying: queues.iter().any(Queue::is_short_of_target),

@@ -16,7 +16,7 @@ use crate::source::snapshot::Snapshot;
 pub(super) enum Standing {
     /// Its transaction is not applied yet, or not all of it.
     New,
-    /// It is applied, and this one was sent twice; or a snapshot contains it, or will.
+    /// It is applied, and this one was sent twice; or a snapshot contains it.
     Applied,
     /// Its transaction went without it.
     Late,
@@ -47,10 +47,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(spec: PartitionSpec, mut applied: AppliedPartition) -> Queue {
-        if applied.position.next_offset < spec.start.next_offset {
-            applied.position = spec.start;
-        }
+    pub(super) fn new(spec: PartitionSpec, applied: AppliedPartition) -> Queue {
         Queue {
             records: VecDeque::new(),
             bytes: 0,
@@ -94,9 +91,7 @@ impl Queue {
 
     /// What a change is, given up to where all transactions are applied.
     pub(super) fn standing(&self, place: &Place, watermarks: &Watermarks) -> Standing {
-        if self.snapshot.contains(&place.gtid)
-            || self.snapshot.is_partial() && watermarks.covers(&place.gtid)
-        {
+        if self.snapshot.contains(&place.gtid) {
             return Standing::Applied;
         }
         match self.latest.orders(&place.gtid) {

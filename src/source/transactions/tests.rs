@@ -448,38 +448,18 @@ fn what_a_new_snapshot_contains_is_not_waited_for() {
 }
 
 #[test]
-fn what_a_topic_has_lost_is_not_waited_for_and_its_table_read_anew() {
-    let mut cut = specs();
-    let at = |offset| Position { next_offset: offset, fingerprint: 0 };
-    cut[ORDERS.index()].start = at(10);
-    cut[TRANSACTIONS.index()].end_at_start = 2;
-    let mut world = World::with(cut, BOUNDS);
-    world.next[ORDERS.index()] = 10;
-    let orders = world.sequencer.partition(ORDERS).clone();
-    assert_eq!(world.sequencer.positions()[&orders], at(10));
-    assert_eq!(world.sequencer.wanting().collect::<Vec<_>>(), [TableId(0)]);
-    // Changes of one transaction are lost, of another those of this table.
-    world.push(TRANSACTIONS, end(4, &[(ORDERS, 2)]));
-    world
-        .push(TRANSACTIONS, end(5, &[(ORDERS, 1), (ITEMS, 1)]))
-        .push(ITEMS, row(5, 2, 1, upsert(1, 5)));
-    assert_eq!(world.changes(), [5]);
-    assert_eq!(world.released.incomplete, 0);
-    // One whose end was there before comes later; one that is new is waited for.
-    world.push(ORDERS, row(5, 1, 1, upsert(0, 50)));
-    world.push(TRANSACTIONS, end(6, &[(ORDERS, 1)]));
-    assert_eq!(world.changes(), [0u64; 0]);
-    world.push(ORDERS, row(6, 1, 1, upsert(0, 6)));
-    assert_eq!(world.changes(), [6]);
-    // It is read anew.
-    let of = BinlogPlace::default();
+fn a_table_that_is_read_anew_is_complete_once_something_follows() {
+    let mut world = World::new();
+    world.push(NOTICES, reading(1, &[0], None)).push(ORDERS, snapshot(1, SnapshotMark::Last));
+    assert_eq!(world.changes(), [1]);
     let read = |number| Content::Snapshot {
         change: upsert(0, number),
         mark: SnapshotMark::Incremental,
-        of,
+        of: place(2),
     };
     world.push_anew(ORDERS, read(7)).push_anew(ORDERS, read(8));
     assert_eq!(world.changes(), [0, 7, 8]);
+    assert_eq!(world.released.completeness, [(TableId(0), false)]);
     let notice = Notice::ReadBeside {
         table: TableId(0),
         rows: 2,
@@ -492,22 +472,17 @@ fn what_a_topic_has_lost_is_not_waited_for_and_its_table_read_anew() {
     world.push(ORDERS, read(7));
     assert_eq!(world.changes(), [7]);
     assert!(world.sequencer.is_complete(TableId(0)));
-    assert_eq!(world.sequencer.wanting().next(), None);
 }
 
 #[test]
-fn without_the_ends_of_transactions_every_table_is_read_anew() {
-    let mut cut = specs();
-    cut[TRANSACTIONS.index()].start = Position { next_offset: 3, fingerprint: 0 };
-    let world = World::with(cut, BOUNDS);
-    assert_eq!(world.sequencer.wanting().collect::<Vec<_>>(), [TableId(0), TableId(1)]);
-    // Not again at the next start.
-    let again = Sequencer::new(Arc::default(), specs(), &world.sequencer.applied(), BOUNDS);
-    assert_eq!(again.wanting().count(), 2, "still");
-    assert_eq!(
-        Sequencer::new(Arc::default(), specs(), &Applied::default(), BOUNDS).wanting().count(),
-        0
-    );
+fn a_misfit_is_the_same_whatever_has_come_since() {
+    let error = |later, offset| SequenceError::EndMissing {
+        gtid: Box::new(gtid(1)),
+        later: Box::new(gtid(later)),
+        topic: "p.d.orders".to_owned(),
+        offset,
+    };
+    assert!(error(2, 7).is_about(&error(3, 7)) && !error(2, 7).is_about(&error(2, 8)));
 }
 
 #[test]
