@@ -61,6 +61,15 @@ impl Role {
             Role::Transactions | Role::Notifications | Role::Heartbeats | Role::Commands => None,
         }
     }
+
+    /// [`PartitionSpec::end_at_start`] of a partition that ends here now, and had the `former` end
+    /// when what is known of it began: an event topic that was complete once stays so.
+    pub fn end_at_start(self, end: i64, former: Option<i64>) -> i64 {
+        match (self, former) {
+            (Role::Stream(_), Some(former)) => former.min(end),
+            _ => end,
+        }
+    }
 }
 
 /// One decoded record.
@@ -268,4 +277,20 @@ pub enum Notice {
         /// The transactions that had been read by then.
         contains: Watermarks,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_of_an_event_topic_a_former_end_counts() {
+        let stream = Role::Stream(TableId(0));
+        assert_eq!(
+            [Some(5), Some(9), None].map(|former| stream.end_at_start(7, former)),
+            [5, 7, 7]
+        );
+        // Of others it tells how much there is to read.
+        assert_eq!(Role::Table(TableId(0)).end_at_start(7, Some(5)), 7);
+    }
 }

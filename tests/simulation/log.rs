@@ -109,8 +109,8 @@ impl Log for SimulatedLog {
                     "a position with another record's fingerprint"
                 );
             }
-            let end_at_start = known.map_or(end, |known| known.end_at_start.min(end));
             let role = role(self.schema, at);
+            let end_at_start = role.end_at_start(end, known.map(|known| known.end_at_start));
             specs.push(PartitionSpec { partition, role, start, target, end_at_start });
             *next = start.next_offset as usize;
         }

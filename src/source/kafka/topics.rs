@@ -73,8 +73,7 @@ pub(super) fn partitions(
                 }
                 (_, held) => held.map_or(0, |(_, high)| high),
             };
-            // A topic that was complete once stays so.
-            let end_at_start = known.map_or(end_at_start, |k| k.end_at_start.min(end_at_start));
+            let end_at_start = role.end_at_start(end_at_start, known.map(|k| k.end_at_start));
             specs.push(PartitionSpec { partition, role, start, target, end_at_start });
         }
     }
