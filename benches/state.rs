@@ -92,6 +92,7 @@ fn sequencer(plan: &Arc<Plan>) -> Sequencer {
         start: Position::default(),
         target: None,
         end_at_start: 0,
+        lost: None,
     };
     let roles = plan.tables_with_ids().map(|(id, _)| Role::Table(id));
     let bounds = Bounds { queue_bytes_max: 1, transaction_bytes_max: 1, run_records_max: 1 };

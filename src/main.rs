@@ -3,7 +3,7 @@
 //! Exit codes: 0 all is well; 1 differences, a failed check, or a failure at work; 2 wrong usage,
 //! configuration or views; 3 another instance took over the pipeline.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use viewtide::check;
 use viewtide::config::{Config, DEFAULT_FILE};
 use viewtide::dial::Dialer;
 use viewtide::keyspace::Keyspace;
-use viewtide::operate::{self, Choice, Coordinates, Filter, OperateError, Since};
+use viewtide::operate::{self, Choice, Coordinates, Filter, How, OperateError, Since};
 use viewtide::pipeline::{self, PipelineError};
 use viewtide::sql;
 use viewtide::sql::plan::Plan;
@@ -213,7 +213,8 @@ async fn obey(command: Command, config: &Config) -> ExitCode {
         }
         Command::Resnapshot { tables, anew, wait } => {
             let (patience, out) = (Duration::from_secs(wait), &mut io::stdout());
-            told(operate::resnapshot(config, &plan, &tables, anew, patience, out).await)
+            let how = if anew { How::Anew { after: 0 } } else { How::Beside };
+            told(operate::resnapshot(config, &plan, &tables, how, patience, out).await)
         }
         Command::Dlq(command) => told(dlq(config, &plan, command).await),
     }
@@ -307,7 +308,7 @@ async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> Ex
             // Ends with the runtime.
             tokio::spawn(async move { supervise(&connect, metrics, readiness).await });
         }
-        let (wanted, wanting) = watch::channel(BTreeSet::new());
+        let (wanted, wanting) = watch::channel(BTreeMap::new());
         tokio::spawn(operate::read_wanted(Arc::new(config.clone()), Arc::clone(&plan), wanting));
         let shutdown = Box::pin(ended(ending.clone()));
         let processing = pipeline::run(config, plan, metrics, readiness, wanted, shutdown);

@@ -172,6 +172,7 @@ impl<'t> Process<'t> {
                 start: known.map(|known| known.position).unwrap_or_default(),
                 target: targets.get(&partition).copied(),
                 end_at_start: 0,
+                lost: None,
                 partition,
             }
         };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::json;
 
@@ -171,12 +172,35 @@ async fn a_start_reads_only_what_its_checkpoint_lacks() {
     assert_eq!(shop.metric(published).await, Some(f64::from(ORDERS - 1)));
     shop.assert_verified();
 
-    // Without its state it cannot go on, and says so.
+    // Without its state it has the tables read anew; documents stay what they were meanwhile.
     shop.kill();
     std::fs::remove_dir_all(shop.state_folder()).unwrap();
+    shop.execute("UPDATE orders SET total = 13 WHERE order_id = 10").await;
     shop.start();
-    let log = shop.ends_by_itself().await;
-    assert!(log.contains("the state folder has no checkpoint of what came before"), "{log}");
+    let mut reads = 0;
+    while shop.get("/readyz").await.0 != 200 {
+        let (status, body) = shop.get("/order_details_mv/7").await;
+        if status != 0 {
+            assert!(status == 200 && is_current(status, &body), "{status} {body}");
+            reads += 1;
+        }
+    }
+    assert!(reads > 0);
+    assert_eq!(shop.get("/order_details_mv/10").await.1["total"], "13.00");
+    shop.assert_verified();
+
+    // So it does where the topics were trimmed behind its checkpoint while it was away.
+    is_covered(&mut shop).await;
+    shop.kill();
+    shop.execute("UPDATE orders SET total = 14 WHERE order_id = 11").await;
+    shop.execute("DELETE FROM orders WHERE order_id = 12").await;
+    // An update, a delete with its tombstone.
+    trim_unread(&shop, &redis, &format!("{0}.{0}.orders", shop.name), 3).await;
+    shop.start();
+    shop.eventually("/order_details_mv/11", |_, body| body["total"] == "14.00").await;
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    assert_eq!(shop.get("/order_details_mv/12").await.0, 404);
+    shop.assert_verified();
 }
 
 /// Waits until a checkpoint covers all that was applied.
@@ -197,27 +221,49 @@ fn newest_checkpoint(shop: &Deployment) -> PathBuf {
 /// Deletes every record that the pipeline has applied, but for events: those are what `verify`
 /// compares with.
 async fn trim_topics(shop: &Deployment, redis: &RedisServer) {
+    let mut applied = applied(shop, redis);
+    applied.retain(|topic, offset| *offset > 0 && *topic != shop.event_topic());
+    assert!(applied.len() >= 3, "{applied:?}");
+    delete_below(&applied).await;
+}
+
+/// Deletes what the pipeline has applied of a topic and as many records more, once they are there.
+async fn trim_unread(shop: &Deployment, redis: &RedisServer, topic: &str, unread: i64) {
+    let offset = applied(shop, redis)[topic] + unread;
+    let consumer: BaseConsumer = client().create().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while consumer.fetch_watermarks(topic, 0, PATIENCE).unwrap().1 < offset {
+        assert!(Instant::now() < deadline, "{topic} does not get to {offset}");
+    }
+    delete_below(&[(topic.to_owned(), offset)].into()).await;
+}
+
+/// How far every topic is applied; of one with several partitions, any of them.
+fn applied(shop: &Deployment, redis: &RedisServer) -> BTreeMap<String, i64> {
     let meta = format!("{{viewtide:{}}}:meta", shop.name);
     let fields: BTreeMap<String, String> = redis.run(&["HGETALL", &meta]);
-    let mut applied = TopicPartitionList::new();
-    for (field, value) in fields {
-        let Some((topic, number)) =
-            field.strip_prefix("position:").and_then(|place| place.rsplit_once(':'))
-        else {
-            continue;
-        };
-        let offset: i64 = value.split_once(':').unwrap().0.parse().unwrap();
-        if offset > 0 && topic != shop.event_topic() {
-            let offset = Offset::Offset(offset);
-            applied.add_partition_offset(topic, number.parse().unwrap(), offset).unwrap();
-        }
+    let position = |(field, value): (&String, &String)| {
+        let (topic, _) = field.strip_prefix("position:")?.rsplit_once(':')?;
+        Some((topic.to_owned(), value.split_once(':')?.0.parse().ok()?))
+    };
+    fields.iter().filter_map(position).collect()
+}
+
+async fn delete_below(offsets: &BTreeMap<String, i64>) {
+    let mut list = TopicPartitionList::new();
+    for (topic, offset) in offsets {
+        list.add_partition_offset(topic, 0, Offset::Offset(*offset)).unwrap();
     }
+    let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+    let deleted = admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
+    let all = deleted.elements().iter().all(|of| of.error().is_ok());
+    assert!(all, "{list:?}: {deleted:?}");
+}
+
+fn client() -> ClientConfig {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", Stack::shared().brokers());
-    let admin: AdminClient<DefaultClientContext> = client.create().unwrap();
-    let deleted = admin.delete_records(&applied, &AdminOptions::new()).await.unwrap();
-    let all = deleted.elements().iter().all(|of| of.error().is_ok());
-    assert!(applied.count() >= 3 && all, "{applied:?}: {deleted:?}");
+    client
 }
 
 #[test]

@@ -207,9 +207,13 @@ fn judge(topic: &Topic, found: Option<&Found>, record_bytes_max: u64) -> Vec<Fin
         findings.push(Finding::fail(PART, text));
     }
     if found.begins.iter().any(|begin| *begin > 0) {
-        let text = format!(
-            "topic {name} has lost its oldest records: a pipeline that starts anew cannot be complete; take a new snapshot, and set retention.ms=-1"
-        );
+        let what = match topic.role {
+            Role::Captured => "a pipeline that starts without its state has the tables read anew",
+            Role::Events | Role::Commands => {
+                "a pipeline that starts without its state ends with an error; set retention.ms=-1"
+            }
+        };
+        let text = format!("topic {name} has lost its oldest records: {what}");
         findings.push(Finding::warn(PART, text));
     }
     findings.extend(judge_settings(topic, &found.settings, record_bytes_max));
@@ -237,7 +241,13 @@ fn judge_settings(
     for key in ["retention.ms", "retention.bytes"] {
         let Some(value) = setting(key).filter(|value| *value != "-1") else { continue };
         let why = match topic.role {
-            Role::Captured => "a restart reads it from the beginning",
+            Role::Captured => {
+                let text = format!(
+                    "topic {name} forgets ({key}={value}): let it keep more than the longest time that viewtide may be away, or all tables are read anew"
+                );
+                findings.push(Finding::warn(PART, text));
+                continue;
+            }
             Role::Events => "events exist nowhere else",
             Role::Commands => "a restart without state repeats all commands",
         };

@@ -25,7 +25,7 @@ use crate::sql::plan::Plan;
 
 pub use dlq::{Choice, Filter, Since, drop, list, replay, show};
 pub use letters::Coordinates;
-pub use resnapshot::resnapshot;
+pub use resnapshot::{How, resnapshot};
 pub use wanted::read_wanted;
 
 /// How long one answer of a broker may take.

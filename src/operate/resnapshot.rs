@@ -33,7 +33,7 @@ use crate::change::Partition;
 use crate::config::Config;
 use crate::keyspace::Generations;
 use crate::sink::Meta;
-use crate::source::anew::{one_row, signal_id};
+use crate::source::anew::{AnewId, number_after, one_row, signal_id};
 use crate::source::avro::{Failure, HEARTBEAT_TABLE, INCREMENTAL, News, NotificationDecoder};
 use crate::source::readable_end;
 use crate::sql::plan::{Plan, Table, TableSource, View};
@@ -48,8 +48,19 @@ const BEGIN_WAIT: Duration = Duration::from_secs(30);
 /// How long one wait for a notification lasts before the time is looked at.
 const POLL_WAIT: Duration = Duration::from_millis(200);
 
-/// Has tables read again, `anew` or beside the rows that are known, and waits until documents contain
-/// what was read; whether it came to that.
+/// How tables are read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Beside the rows that are known.
+    Beside,
+    /// Instead of them.
+    Anew {
+        /// What the snapshot's number has to be greater than.
+        after: AnewId,
+    },
+}
+
+/// Has tables read again, and waits until documents contain what was read; whether it came to that.
 ///
 /// # Errors
 /// A table that no view reads; Kafka, the registry or Redis that cannot be asked.
@@ -57,19 +68,22 @@ pub async fn resnapshot(
     config: &Config,
     plan: &Plan,
     tables: &[String],
-    anew: bool,
+    how: How,
     patience: Duration,
     out: &mut impl Write,
 ) -> Result<bool, OperateError> {
     let deadline = Instant::now() + patience;
     let tables = known(plan, tables)?;
     let news = NewsReader::at_the_end(config)?;
-    let id = || match anew {
-        true => signal_id(rand::random(), tables.iter().map(String::as_str)),
-        false => plain_id(),
+    let id = || match how {
+        How::Anew { after } => signal_id(number_after(after), tables.iter().map(String::as_str)),
+        How::Beside => plain_id(),
     };
-    let how = if anew { "anew" } else { "again" };
-    let asked = format!("asked debezium to read {} {how}", list(&tables));
+    let (anew, word) = match how {
+        How::Anew { .. } => (true, "anew"),
+        How::Beside => (false, "again"),
+    };
+    let asked = format!("asked debezium to read {} {word}", list(&tables));
     let mut asking = Asking { config, tables: &tables, news, deadline };
     if !asking.read(&asked, id, &[], out).await? {
         return Ok(false);

@@ -1,43 +1,44 @@
-//! Has tables read anew that the pipeline cannot complete otherwise, since nobody can tell older
-//! rows of them from newer ones. Nobody has to ask for it.
+//! Has tables read anew that the pipeline cannot complete otherwise: since records of them are gone,
+//! since nobody can tell older rows from newer ones, or since a snapshot that read them broke off.
+//! Nobody has to ask for it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::resnapshot;
+use super::{How, resnapshot};
 use crate::config::Config;
+use crate::source::Wanting;
+use crate::source::anew::AnewId;
 use crate::sql::plan::Plan;
 
 /// How long one snapshot may take before another is asked for.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Wait after the first that failed, doubled with each up to [`PATIENCE`]: every one begins anew.
 const AGAIN: Duration = Duration::from_secs(15);
+/// How long a snapshot that somebody asked for may bring nothing before it is held to be broken off.
+const GRACE: Duration = Duration::from_secs(120);
+
+/// Which captured tables, by name, are complete only once they are read anew.
+type Wanted = BTreeMap<String, Wanting>;
 
 /// Has tables read anew for as long as some are wanted, until nobody tells any more.
 pub async fn read_wanted(
     config: Arc<Config>,
     plan: Arc<Plan>,
-    mut wanted: watch::Receiver<BTreeSet<String>>,
+    mut wanted: watch::Receiver<Wanted>,
 ) {
     let mut wait = AGAIN;
-    loop {
-        let tables: Vec<String> = match wanted.wait_for(|tables| !tables.is_empty()).await {
-            Ok(tables) => tables.iter().cloned().collect(),
-            Err(_) => return,
-        };
-        warn!(
-            ?tables,
-            "older rows of these tables cannot be told from newer ones: they are read anew"
-        );
+    while let Some((tables, after)) = due(&mut wanted).await {
+        warn!(?tables, "these tables are complete only once they are read anew: asking for it");
         // What is shown to an operator names keys: not for logs.
-        let outcome = resnapshot(&config, &plan, &tables, true, PATIENCE, &mut io::sink()).await;
-        match outcome {
+        let (how, quiet) = (How::Anew { after }, &mut io::sink());
+        match resnapshot(&config, &plan, &tables, how, PATIENCE, quiet).await {
             Ok(true) => {
                 info!(?tables, "they are read");
                 wait = AGAIN;
@@ -48,5 +49,55 @@ pub async fn read_wanted(
         }
         sleep(wait).await;
         wait = (wait * 2).min(PATIENCE);
+    }
+}
+
+/// Waits until a snapshot has to be asked for: of which tables, and greater than which its number
+/// has to be. `None` when nobody tells any more.
+async fn due(wanted: &mut watch::Receiver<Wanted>) -> Option<(Vec<String>, AnewId)> {
+    loop {
+        let now = wanted.wait_for(|tables| !tables.is_empty()).await.ok()?.clone();
+        let after = |why: &Wanting| match why {
+            Wanting::After(number) => Some(*number),
+            Wanting::Reading { .. } => None,
+        };
+        if let Some(latest) = now.values().filter_map(after).max() {
+            let unasked = now.into_iter().filter(|(_, why)| after(why).is_some());
+            return Some((unasked.map(|(table, _)| table).collect(), latest));
+        }
+        match timeout(GRACE, wanted.changed()).await {
+            Ok(told) => told.ok()?,
+            Err(_) => return Some((now.into_keys().collect(), 0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_that_goes_on_is_left_alone() {
+        let told = |wanted: &[(&str, Wanting)]| -> Wanted {
+            wanted.iter().map(|(table, why)| ((*table).to_owned(), *why)).collect()
+        };
+        let reading = |rows| told(&[("a", Wanting::Reading { rows })]);
+        let (sender, mut wanted) = watch::channel(reading(0));
+        let began = tokio::time::Instant::now();
+        let rises = async {
+            for rows in 1..=5 {
+                sleep(GRACE / 2).await;
+                sender.send(reading(rows)).unwrap();
+            }
+        };
+        let (asked, ()) = tokio::join!(due(&mut wanted), rises);
+        assert_eq!(asked, Some((vec!["a".to_owned()], 0)));
+        assert_eq!(began.elapsed().as_secs(), (GRACE / 2 * 5 + GRACE).as_secs());
+        let lost = [("a", Wanting::After(7)), ("b", Wanting::Reading { rows: 1 })];
+        sender.send(told(&lost)).unwrap();
+        assert_eq!(due(&mut wanted).await, Some((vec!["a".to_owned()], 7)));
+        sender.send(Wanted::new()).unwrap();
+        drop(sender);
+        assert_eq!(due(&mut wanted).await, None);
     }
 }

@@ -31,7 +31,7 @@ mod succession;
 mod views;
 mod writer;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ use crate::keyspace::Keyspace;
 use crate::sink::{Meta, Redis, Step, Store};
 use crate::source::record::PartitionId;
 use crate::source::transactions::{Released, SequenceError, Sequencer};
-use crate::source::{Kafka, Log, Records, SourceError};
+use crate::source::{Kafka, Log, Records, SourceError, Wanting};
 use crate::sql::plan::{Plan, ViewId};
 use crate::state::{CheckpointStorage, Folder, StateError};
 use crate::telemetry::{Metrics, Readiness};
@@ -101,8 +101,8 @@ pub enum PipelineError {
     Sequence(#[from] SequenceError),
 }
 
-/// Is told which captured tables, by name, can be complete only once they are read anew.
-pub type Wanted = watch::Sender<BTreeSet<String>>;
+/// Is told which captured tables, by name, are complete only once they are read anew, and why.
+pub type Wanted = watch::Sender<BTreeMap<String, Wanting>>;
 
 /// Completes when the process is to end.
 pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -305,7 +305,8 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     /// Tells which tables have to be read anew.
     fn tell_wanted(&self) {
         let name = |table| self.plan.table(table).name.clone();
-        let wanting: BTreeSet<String> = self.sequencer.wanting().map(name).collect();
+        let wanting: BTreeMap<String, Wanting> =
+            self.sequencer.wanting().map(|(table, why)| (name(table), why)).collect();
         self.wanted.send_if_modified(|wanted| {
             let differs = *wanted != wanting;
             *wanted = wanting;

@@ -89,6 +89,13 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
         Ok((targets, leads, reader, specs))
     });
     let Some((targets, leads, reader, mut specs)) = reading.await? else { return Ok(None) };
+    if specs.iter().any(|spec| spec.lost.is_some()) {
+        warn!(
+            "topics have lost records that were not read: all tables are read anew, and documents \
+             stay what they are until then"
+        );
+        distrust(&mut meta);
+    }
     if leads {
         info!("redis is behind the checkpoint: every view is filled from there");
         distrust(&mut meta);

@@ -211,6 +211,7 @@ mod tests {
             start: Position::default(),
             target: Some(Position { next_offset: 5, fingerprint: 1 }),
             end_at_start: 9,
+            lost: None,
         };
         let end = |fingerprint: &str, target: Option<Position>| {
             let view = View { fingerprint: fingerprint.into(), ..plan.views[0].clone() };

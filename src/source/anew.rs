@@ -5,6 +5,8 @@
 //! as a header of every record that it writes meanwhile (`infra/connect-plugin`), so that it stands
 //! in the table's own topic, in its order. Notifications carry it anyway.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::sql::plan::Table;
 
 /// Header of records that were written while such a snapshot ran.
@@ -13,8 +15,24 @@ pub const HEADER: &str = "viewtide-anew";
 /// What the ids begin with. The transformation knows it, too.
 const PREFIX: &str = "viewtide-anew-";
 
-/// The number of one such snapshot.
+/// The number of one such snapshot: the time at which it was asked for, in milliseconds since 1970,
+/// and 64 bits that tell it from others of the same time.
 pub type AnewId = u128;
+
+/// A number for a snapshot that is asked for now, whatever the clock says greater than `after`.
+pub fn number_after(after: AnewId) -> AnewId {
+    let now = now_ms().max((after >> 64) + 1);
+    (now << 64) | u128::from(rand::random::<u64>())
+}
+
+/// The greatest number of any snapshot that was asked for until now, as far as clocks agree.
+pub(super) fn latest_until_now() -> AnewId {
+    (now_ms() << 64) | u128::from(u64::MAX)
+}
+
+fn now_ms() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
+}
 
 /// The id of a signal that has these tables read anew.
 pub fn signal_id<'t>(number: AnewId, tables: impl IntoIterator<Item = &'t str>) -> String {
@@ -47,6 +65,14 @@ fn escaped(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_greater_than_those_before_though_the_clock_goes_back() {
+        let until_now = latest_until_now();
+        assert!(number_after(0) > until_now >> 64 << 64);
+        let ahead = until_now + (3_600_000 << 64);
+        assert!(number_after(ahead) > ahead);
+    }
 
     #[test]
     fn an_id_names_its_tables_and_no_others() {

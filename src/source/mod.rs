@@ -27,6 +27,7 @@ pub use error::SourceError;
 pub(crate) use kafka::readable_end;
 pub use kafka::{Kafka, Reader};
 use record::{PartitionId, PartitionSpec, Record};
+pub use snapshot::Wanting;
 use transactions::{Applied, Flow};
 
 use crate::change::Positions;

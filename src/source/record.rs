@@ -34,6 +34,9 @@ pub struct PartitionSpec {
     /// The first offset behind what the partition held when reading began. An event topic is
     /// complete when it has been applied up to here.
     pub end_at_start: i64,
+    /// Records that had to be read are gone: the table counts only once a snapshot reads it anew
+    /// whose number is greater than this.
+    pub lost: Option<AnewId>,
 }
 
 /// What the records of a partition are.
@@ -145,6 +148,14 @@ impl Content {
             Content::Row { place, .. } => Some(place),
             Content::Hole(hole) => hole.place.as_ref(),
             _ => None,
+        }
+    }
+
+    /// The transaction that changed the record's table by it, if one did.
+    pub fn gtid(&self) -> Option<&Gtid> {
+        match self {
+            Content::Truncate { gtid, .. } => Some(gtid),
+            content => content.place().map(|place| &place.gtid),
         }
     }
 }

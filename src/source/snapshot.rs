@@ -22,7 +22,11 @@
 //!
 //! An incremental snapshot may also read a table anew ([`super::anew`]): its first record in the
 //! table's topic empties the table, which is complete again once a record follows that was written
-//! after it.
+//! after it, and as many are applied as it read.
+//!
+//! Where records are gone before they were read, what remains of them says nothing: the table is
+//! lost. Until a snapshot that was asked for afterwards begins to read it anew, its records are
+//! passed over, and what those were of is contained in that snapshot.
 //!
 //! Absent: proof that an incremental snapshot is complete to the row, since Debezium leaves out
 //! rows that changed while it read them; the changes of the table are counted in their place.
@@ -52,12 +56,15 @@ pub(super) struct Snapshot {
     incremental: Incremental,
     /// Nobody can tell its older rows from its newer ones.
     in_doubt: bool,
+    /// Records of it are gone: only a snapshot with a greater number has the table.
+    #[serde(default)]
+    lost: Option<AnewId>,
     /// The snapshot that reads, or has read, the table anew since.
     anew: Option<Anew>,
     /// Such snapshots that are over, the latest last.
     over: Vec<AnewId>,
-    /// The one that read the table to its end last.
-    ended: Option<AnewId>,
+    /// The one that read the table to its end last, and how many rows.
+    ended: Option<(AnewId, u64)>,
     held: Held,
     /// Notifications of snapshots from nothing that read the table, in their order.
     told: Vec<Told>,
@@ -72,6 +79,18 @@ struct Incremental {
     rows: u64,
     /// Rows that Debezium says it read.
     scanned: Option<u64>,
+}
+
+/// Why a table is not complete before it is read anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanting {
+    /// Only a snapshot with a greater number than this makes it complete.
+    After(AnewId),
+    /// One has begun to read it.
+    Reading {
+        /// Rows of it that are applied, and changes in between.
+        rows: u64,
+    },
 }
 
 /// What is known of a snapshot that reads the table anew.
@@ -154,13 +173,45 @@ impl Snapshot {
             && self.told.iter().any(|told| told.of == latest && told.rows == Some(0))
     }
 
-    /// Whether the table is complete only once it is read anew.
-    pub(super) fn wants_anew(&self) -> bool {
-        self.in_doubt && !self.anew.as_ref().is_some_and(|anew| self.is_over(anew))
+    /// Why the table is complete only once it is read anew, if so.
+    pub(super) fn wanting(&self) -> Option<Wanting> {
+        match (self.lost, &self.anew) {
+            (Some(before), _) => Some(Wanting::After(before)),
+            (None, Some(anew)) if !self.is_over(anew) => {
+                Some(Wanting::Reading { rows: self.incremental.rows })
+            }
+            (None, None) if self.in_doubt => Some(Wanting::After(0)),
+            (None, _) => None,
+        }
     }
 
+    /// A signal may be obeyed twice: the rows say which time the notification is of.
     fn is_over(&self, anew: &Anew) -> bool {
-        anew.followed && self.ended == Some(anew.id)
+        let is_whole = |(id, rows)| id == anew.id && self.incremental.rows >= rows;
+        anew.followed && self.ended.is_some_and(is_whole)
+    }
+
+    /// Records of the table are gone that no snapshot up to this number makes up for.
+    pub(super) fn lose(&mut self, before: AnewId) {
+        self.end_anew();
+        self.lost = Some(before);
+        self.in_doubt = false;
+        self.held = Held::Rows;
+        self.latest = None;
+        (self.rows, self.closed) = (0, false);
+        self.told.clear();
+        self.incremental = Incremental::default();
+    }
+
+    /// Whether records of the table mean nothing that were written while this snapshot read it anew,
+    /// or while none did.
+    pub(super) fn is_lost_to(&self, anew: Option<AnewId>) -> bool {
+        self.lost.is_some_and(|before| anew.is_none_or(|id| id <= before))
+    }
+
+    /// Passes over a change of a lost table: the snapshot that makes up for it reads the table later.
+    pub(super) fn pass_over(&mut self, gtid: &Gtid) {
+        self.contained.raise(gtid);
     }
 
     /// Follows the table's topic past a record that counts, which was written while a snapshot read
@@ -191,6 +242,7 @@ impl Snapshot {
     fn begin_anew(&mut self, anew: Anew) {
         self.end_anew();
         self.anew = Some(anew);
+        (self.lost, self.in_doubt) = (None, false);
         self.incremental = Incremental::default();
     }
 
@@ -225,7 +277,7 @@ impl Snapshot {
 
     /// Debezium leaves rows out of an incremental snapshot that change meanwhile.
     fn count_beside(&mut self) {
-        if self.incremental.rows > 0 {
+        if self.incremental.rows > 0 || self.anew.is_some() {
             self.incremental.rows += 1;
         }
     }
@@ -242,6 +294,9 @@ impl Snapshot {
             self.told.retain(|told| told.of != of);
             self.told.push(Told { of, rows: None });
             self.end_anew();
+            if self.latest != Some(of) {
+                self.incremental = Incremental::default();
+            }
             self.told.drain(..self.told.len().saturating_sub(TOLD_MAX));
         }
     }
@@ -292,9 +347,12 @@ impl Snapshot {
         contains: &Watermarks,
         seen: &Watermarks,
     ) -> bool {
-        self.ended = Some(id);
+        self.ended = Some((id, rows));
         let has_begun = self.anew.as_ref().is_some_and(|anew| anew.id == id);
-        if rows > 0 || has_begun || self.over.contains(&id) {
+        let is_old = self.over.contains(&id) || self.is_lost_to(Some(id));
+        // What was passed over may be of after it.
+        let has_missed = self.lost.is_some() && !contains.include(seen);
+        if rows > 0 || has_begun || is_old || has_missed {
             return false;
         }
         let before = self.contained.clone();
@@ -328,11 +386,11 @@ impl Snapshot {
     /// Whether everything that was read is applied, if of other tables rows of these snapshots
     /// were applied that no notification tells of yet.
     pub(super) fn is_complete(&self, untold: &[BinlogPlace]) -> bool {
-        if untold.iter().any(|of| self.latest != Some(*of)) || self.wants_anew() {
+        if untold.iter().any(|of| self.latest != Some(*of)) || self.wanting().is_some() {
             return false;
         }
-        if let Some(anew) = &self.anew {
-            return self.is_over(anew);
+        if self.anew.is_some() {
+            return true;
         }
         let Incremental { rows, scanned } = self.incremental;
         if (rows > 0 || self.latest.is_none()) && scanned.is_some_and(|scanned| rows >= scanned) {

@@ -52,6 +52,7 @@ fn sequencer(plan: &Arc<Plan>) -> Sequencer {
         start: Position::default(),
         target: None,
         end_at_start: i64::from(number),
+        lost: None,
     };
     let specs = (0..).zip(roles.chain([Role::Transactions])).map(spec).collect();
     Sequencer::new(Arc::clone(plan), specs, &Applied::default(), BOUNDS)

@@ -1,9 +1,14 @@
-//! The broker killed, and records that nobody can read.
+//! The broker killed, records deleted, and records that nobody can read.
 
+use std::fs;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::time::sleep;
 
 use super::scene::Scene;
@@ -12,6 +17,9 @@ use crate::support::stack::Stack;
 
 /// How long the broker may take to acknowledge.
 const BROKER_WAIT: Duration = Duration::from_secs(30);
+
+/// The load writes to every topic within this time.
+const UNREAD: Duration = Duration::from_secs(2);
 
 pub(crate) async fn kill(scene: &mut Scene) {
     for number in 0..scene.extent.of(1, 22) {
@@ -23,6 +31,38 @@ pub(crate) async fn kill(scene: &mut Scene) {
         Service::Kafka.start();
         scene.converge().await;
     }
+}
+
+/// What was not read yet is deleted of every topic that the connector writes, with the state folder
+/// and without.
+pub(crate) async fn cut_topics(scene: &mut Scene) {
+    let prefix = format!("{}.", scene.deployment.name);
+    let events = scene.deployment.event_topic();
+    for round in 0..scene.extent.of(2, 6) {
+        scene.wait_up_to(Duration::from_secs(2)).await;
+        scene.kill_viewtide();
+        if round % 2 == 1 {
+            fs::remove_dir_all(scene.deployment.state_folder()).unwrap();
+            scene.fault("state folder deleted");
+        }
+        sleep(UNREAD).await;
+        let consumer: BaseConsumer = client().create().unwrap();
+        let found = consumer.fetch_metadata(None, BROKER_WAIT).unwrap();
+        let mut to_the_end = TopicPartitionList::new();
+        for topic in found.topics().iter().map(MetadataTopic::name) {
+            if topic.starts_with(&prefix) && topic != events {
+                to_the_end.add_partition_offset(topic, 0, Offset::End).unwrap();
+            }
+        }
+        let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+        let deleted = admin.delete_records(&to_the_end, &AdminOptions::new()).await.unwrap();
+        assert!(deleted.elements().iter().all(|of| of.error().is_ok()), "{deleted:?}");
+        scene.fault("topics cut to their ends");
+        scene.deployment.start();
+        scene.becomes_unready("filling").await;
+        scene.converge().await;
+    }
+    scene.log_says("topics have lost records that were not read").await;
 }
 
 /// Each goes to the dead letters; readable ones around it go on.
@@ -37,9 +77,7 @@ pub(crate) async fn bad_events(scene: &mut Scene) {
         b"{\"id\": \"many\", \"order_id\": [1], \"status\": 1, \"updated_at\": {}}",
         deep.as_bytes(),
     ];
-    let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", Stack::shared().brokers()).set("acks", "all");
-    let producer: FutureProducer = client.create().unwrap();
+    let producer: FutureProducer = client().create().unwrap();
     let topic = scene.deployment.event_topic();
     for _ in 0..scene.extent.of(3, 30) {
         for payload in bad {
@@ -53,4 +91,10 @@ pub(crate) async fn bad_events(scene: &mut Scene) {
     let counted = format!("viewtide_dead_letters_total{{topic=\"{topic}\"}}");
     let sent = f64::from(scene.count("unreadable event"));
     assert_eq!(scene.deployment.metric(&counted).await, Some(sent), "dead letters");
+}
+
+fn client() -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", Stack::shared().brokers()).set("acks", "all");
+    client
 }

@@ -23,7 +23,8 @@
 //! | scripts flushed | `redis-scripts` |
 //! | the Redis port answers something else | `redis-stranger` |
 //! | broker killed | `kafka-kill` |
-//! | topic deleted, re-created, trimmed | `tests/topics.rs`, `tests/restarts.rs` |
+//! | topics trimmed before they were read, with and without state | `kafka-cut`, `tests/restarts.rs` |
+//! | topic deleted, re-created | `tests/topics.rs` |
 //! | Connect killed, also inside a wide transaction | `connect-kill`, `connect-kill-wide` |
 //! | … before it has stored that its snapshot is done | `connect-kill-early` |
 //! | connector task FAILED | `connector-failed` |
@@ -36,7 +37,7 @@
 //! | latency, cuts, half-open, lost replies, resets | `redis-network`, `kafka-network`, `registry-network`, `mysql-network`, `connect-network` |
 //! | a registry that takes the connector's requests and never answers | open: its client waits for good, and the connector is said to run |
 //! | disk full · file handles · clock | `disk-full`, `file-handles`, `clock` (MySQL's) |
-//! | state folder deleted | `state-gone`; of another pipeline: `src/state/tests.rs`; topics too short: `tests/restarts.rs` |
+//! | state folder deleted | `state-gone`; of another pipeline: `src/state/tests.rs`; topics too short: `kafka-cut` |
 //! | one user with very many orders | `hot-customer` |
 //! | read your writes, 10,000 times | `own-writes` |
 //! | killed within a transaction that is applied in parts | `kill-in-parts` |

@@ -111,7 +111,7 @@ impl Log for SimulatedLog {
             }
             let role = role(self.schema, at);
             let end_at_start = role.end_at_start(end, known.map(|known| known.end_at_start));
-            specs.push(PartitionSpec { partition, role, start, target, end_at_start });
+            specs.push(PartitionSpec { partition, role, start, target, end_at_start, lost: None });
             *next = start.next_offset as usize;
         }
         let records = SimulatedRecords {

@@ -7,7 +7,7 @@
 //! schedule, or at the end idleness, moves it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -268,7 +268,7 @@ impl World {
         }));
         let config = Rc::clone(&self.config);
         let future = Box::pin(async move {
-            let wanted = watch::channel(BTreeSet::new()).0;
+            let wanted = watch::channel(BTreeMap::new()).0;
             run_between(ends, &config, plan, metrics, Readiness::new(), wanted, shutdown).await
         });
         self.processes.push(Process { number, machine, future, stop, frozen: false });

@@ -9,6 +9,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::incoming::fingerprint;
 use crate::change::{Partition, Position};
+use crate::source::anew::latest_until_now;
 use crate::source::avro::HEARTBEAT_TABLE;
 use crate::source::record::{PartitionSpec, Role};
 use crate::source::{Former, Settings, SourceError};
@@ -40,15 +41,73 @@ pub(super) fn asking(mut config: ClientConfig) -> Result<BaseConsumer, KafkaErro
     config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "10").create()
 }
 
+/// A partition that is there, or will be.
+struct Found {
+    partition: Partition,
+    role: Role,
+    /// The first offset that is there and the one behind the last; `None` where there is no topic.
+    held: Option<(i64, i64)>,
+}
+
 /// Asks the broker for every partition that a plan reads. A table's topic need not exist:
 /// Debezium makes it with the first row.
+///
+/// Where records of tables or of their transactions are gone that the state at hand lacks, MySQL has
+/// what they told: all tables are read anew. What their topics still have is read for the record;
+/// transactions, notifications and heartbeats are read from their ends on, as those of before belong
+/// to nothing any more.
 pub(super) fn partitions(
     consumer: &BaseConsumer,
     settings: &Settings,
     plan: &Plan,
     former: &Former,
 ) -> Result<Vec<PartitionSpec>, NotYet> {
+    let found = found(consumer, settings, plan, former)?;
+    let known = |of: &Found| former.applied.partitions.get(&of.partition);
+    let start = |of: &Found| known(of).map(|known| known.position).unwrap_or_default();
+    let is_cut = |of: &Found| of.held.is_some_and(|(low, _)| low > start(of).next_offset);
+    let may_be_lost =
+        |role| matches!(role, Role::Table(_) | Role::Transactions | Role::Notifications);
+    let lost = found.iter().any(|of| may_be_lost(of.role) && is_cut(of)).then(latest_until_now);
     let mut specs = Vec::new();
+    for of in found {
+        let unknown = |next_offset| Position { next_offset, fingerprint: 0 };
+        let start = match (of.role, of.held) {
+            (Role::Heartbeats, Some((low, _))) if lost.is_none() && is_cut(&of) => unknown(low),
+            (Role::Table(_), Some((low, _))) if is_cut(&of) => unknown(low),
+            (Role::Transactions | Role::Notifications | Role::Heartbeats, Some((_, high)))
+                if lost.is_some() =>
+            {
+                unknown(high)
+            }
+            _ => start(&of),
+        };
+        let known = known(&of);
+        let Found { partition, role, held } = of;
+        let target = former.targets.get(&partition).copied();
+        check(&partition, start, target, held)?;
+        if let Some((low, _)) = held {
+            check_last(consumer, &partition, start, low)?;
+        }
+        let end_at_start = match (role, held) {
+            (Role::Stream(_), Some((low, high))) => readable_end(consumer, &partition, low, high)?,
+            (_, held) => held.map_or(0, |(_, high)| high),
+        };
+        let end_at_start = role.end_at_start(end_at_start, known.map(|k| k.end_at_start));
+        let lost = lost.filter(|_| matches!(role, Role::Table(_)));
+        specs.push(PartitionSpec { partition, role, start, target, end_at_start, lost });
+    }
+    Ok(specs)
+}
+
+/// Every partition that a plan reads.
+fn found(
+    consumer: &BaseConsumer,
+    settings: &Settings,
+    plan: &Plan,
+    former: &Former,
+) -> Result<Vec<Found>, NotYet> {
+    let mut found = Vec::new();
     for (topic, role) in topics(settings, plan) {
         let count = partition_count(consumer, &topic)?;
         let numbers = match (role, count) {
@@ -59,25 +118,11 @@ pub(super) fn partitions(
         };
         for number in numbers {
             let partition = Partition { topic: topic.clone(), number };
-            let known = former.applied.partitions.get(&partition);
-            let target = former.targets.get(&partition).copied();
             let held = if count == 0 { None } else { Some(watermarks(consumer, &partition)?) };
-            let start = known.map(|known| known.position).unwrap_or_default();
-            check(&partition, start, target, held)?;
-            if let Some((low, _)) = held {
-                check_last(consumer, &partition, start, low)?;
-            }
-            let end_at_start = match (role, held) {
-                (Role::Stream(_), Some((low, high))) => {
-                    readable_end(consumer, &partition, low, high)?
-                }
-                (_, held) => held.map_or(0, |(_, high)| high),
-            };
-            let end_at_start = role.end_at_start(end_at_start, known.map(|k| k.end_at_start));
-            specs.push(PartitionSpec { partition, role, start, target, end_at_start });
+            found.push(Found { partition, role, held });
         }
     }
-    Ok(specs)
+    Ok(found)
 }
 
 /// Every topic that a plan reads, with what is in it.
@@ -136,7 +181,7 @@ fn check(
             format!(
                 "partition {number} begins at offset {low}, and the state folder has no checkpoint of what came before (only up to {start})"
             ),
-            "set retention.ms=-1 and cleanup.policy=delete, and take a new snapshot into new topics",
+            "what it had is nowhere else: set retention.ms=-1 and cleanup.policy=delete, and start with an empty Redis, an empty state folder and a new topic",
         ))),
         _ => Ok(()),
     }

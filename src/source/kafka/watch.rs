@@ -232,6 +232,7 @@ mod tests {
             start: Position::default(),
             target: None,
             end_at_start: 0,
+            lost: None,
         };
         let (table, stream) = (Role::Table(TableId(0)), Role::Stream(TableId(1)));
         Watch::new(&[spec("t", 0, table), spec("e", 0, stream), spec("e", 1, stream)])

@@ -313,12 +313,57 @@ fn a_table_that_is_read_anew_is_emptied_once_and_complete_once_something_follows
         assert!(!table.is_complete(&[]), "nothing that is certain followed");
         // It may be taken up again where nobody expects it.
         assert!(!follow(&mut table, None) && table.is_complete(&[]));
-        // A snapshot from nothing counts by itself.
+        // A snapshot from nothing counts by itself, whatever was read beside before.
+        table.read_beside(1);
         table.reading(of(3), &up_to(20));
         assert!(!table.is_complete(&[]) && !follow(&mut table, Some(8)));
         assert_eq!(table.row(Last, of(3)), Effect::Replaces);
         assert!(table.is_complete(&[]));
     }
+}
+
+#[test]
+fn of_a_signal_that_is_obeyed_twice_the_second_snapshot_counts() {
+    let mut table = Snapshot::default();
+    table.row(Last, of(1));
+    // The first broke off; what came of the second is known before its rows.
+    assert!(follow(&mut table, Some(7)) && !follow(&mut table, None));
+    table.read_anew(7, 4, &up_to(9), &up_to(0));
+    assert_eq!(table.wanting(), Some(Wanting::Reading { rows: 2 }));
+    for _ in 0..4 {
+        assert!(!table.is_complete(&[]) && !follow(&mut table, Some(7)));
+    }
+    assert!(!table.is_complete(&[]) && !follow(&mut table, None));
+    assert!(table.is_complete(&[]) && table.wanting().is_none());
+}
+
+#[test]
+fn of_a_lost_table_only_a_later_snapshot_counts() {
+    let change = Change { table: TableId(0), op: Op::Truncate };
+    let row = Content::Snapshot { change, mark: Incremental, of: of(1) };
+    let mut table = Snapshot::default();
+    table.row(First, of(1));
+    table.reading(of(2), &up_to(1));
+    table.lose(7);
+    assert_eq!((table.untold(), table.wanting()), (None, Some(Wanting::After(7))));
+    assert!(table.is_lost_to(None) && table.is_lost_to(Some(7)) && !table.is_lost_to(Some(8)));
+    table.read_anew(7, 0, &up_to(9), &up_to(0));
+    assert!(table.clone().follow(Some(8), &row), "what was there goes");
+    table.reading(of(3), &up_to(3));
+    table.read(of(3), 0, &up_to(0));
+    assert!(!table.is_complete(&[]) && !table.contains(&gtid(9)));
+    // It is empty, unless changes were passed over that came later, or it has rows.
+    table.pass_over(&gtid(6));
+    table.read_anew(8, 0, &up_to(5), &up_to(6));
+    assert_eq!(table.wanting(), Some(Wanting::After(7)));
+    let mut empty = table.clone();
+    empty.read_anew(8, 0, &up_to(9), &up_to(6));
+    assert!(empty.is_complete(&[]) && empty.contains(&gtid(9)) && !empty.is_lost_to(None));
+    assert!(!table.follow(Some(8), &row), "nothing was left");
+    assert!(!table.is_lost_to(None) && table.contains(&gtid(6)) && !table.contains(&gtid(7)));
+    table.row(Incremental, of(1));
+    table.read_anew(8, 1, &up_to(9), &up_to(6));
+    assert!(!follow(&mut table, None) && table.is_complete(&[]));
 }
 
 #[test]
@@ -330,11 +375,14 @@ fn a_table_that_is_read_anew_and_empty_is_so_by_its_notification() {
     assert!(table.is_complete(&[]) && table.contains(&gtid(5)));
     assert!(!follow(&mut table, Some(7)) && table.is_complete(&[]));
     assert!(!changed.read_anew(7, 0, &up_to(5), &up_to(6)), "which rows, nobody knows");
-    assert!(!changed.is_complete(&[]) && changed.wants_anew(), "so it is asked for again");
+    assert!(
+        !changed.is_complete(&[]) && changed.wanting() == Some(Wanting::After(0)),
+        "so it is asked for again"
+    );
     assert!(!changed.contains(&gtid(5)), "and changes count until then");
     assert!(follow(&mut changed, Some(8)) && !follow(&mut changed, None));
     changed.read_anew(8, 1, &up_to(7), &up_to(6));
-    assert!(changed.is_complete(&[]) && !changed.wants_anew());
+    assert!(changed.is_complete(&[]) && changed.wanting().is_none());
 }
 
 #[test]

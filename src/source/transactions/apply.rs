@@ -21,6 +21,13 @@ impl Sequencer {
         if let Role::Stream(_) = queue.spec.role {
             self.recheck |= queue.position.next_offset >= queue.spec.end_at_start;
         }
+        if queue.snapshot.is_lost_to(record.anew) {
+            if let Some(gtid) = record.content.gtid() {
+                queue.seen.raise(gtid);
+                queue.snapshot.pass_over(gtid);
+            }
+            return;
+        }
         let is_applied = |place| queue.standing(place, &self.watermarks) == Standing::Applied;
         if record.content.place().is_some_and(is_applied) {
             into.duplicates += 1;

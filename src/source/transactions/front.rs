@@ -82,7 +82,7 @@ impl Sequencer {
     /// No earlier transaction of the same server may be left: its end did not come.
     fn check_order(&self, gtid: &Gtid) -> Result<(), SequenceError> {
         for queue in &self.queues {
-            let Some(head) = queue.records.front() else { continue };
+            let Some(head) = queue.records.front().filter(|_| !queue.is_lost()) else { continue };
             if let Some(place) = head.content.place()
                 && place.gtid.server == gtid.server
                 && place.gtid.number < gtid.number
@@ -163,6 +163,10 @@ impl Sequencer {
         if queue.snapshot.contains(gtid) {
             // Its changes are dropped as they come, if they come.
             need.count = 0;
+            return Ok(());
+        }
+        // Whether the snapshot that makes up for it contains the transaction its first record tells.
+        if queue.is_lost() {
             return Ok(());
         }
         need.cursor = need.cursor.max(queue.head_number());

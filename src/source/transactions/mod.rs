@@ -56,7 +56,7 @@ use serde::{Deserialize, Serialize};
 
 use super::letters::{Letter, Letters};
 use super::record::{Content, LetterId, PartitionId, PartitionSpec, Record, Role};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, Wanting};
 use crate::gtid::{Gtid, Watermarks};
 use front::{Front, Progress};
 use orders::Latest;
@@ -364,13 +364,11 @@ impl Sequencer {
     }
 
     /// Captured tables that are complete only once they are read anew.
-    pub fn wanting(&self) -> impl Iterator<Item = TableId> {
-        let wanting = |queue: &&Queue| queue.snapshot.wants_anew();
-        let table = |queue: &Queue| match queue.spec.role {
-            Role::Table(table) => Some(table),
+    pub fn wanting(&self) -> impl Iterator<Item = (TableId, Wanting)> {
+        self.queues.iter().filter_map(|queue| match queue.spec.role {
+            Role::Table(table) => Some((table, queue.snapshot.wanting()?)),
             _ => None,
-        };
-        self.queues.iter().filter(wanting).filter_map(table)
+        })
     }
 
     /// The transaction that is held back because changes of it have not arrived, if any.
@@ -451,6 +449,9 @@ impl Sequencer {
         let Some(head) = queue.records.front() else { return Ok(false) };
         if self.replaying && queue.is_beyond_target(head.offset) {
             return Ok(false);
+        }
+        if queue.is_lost() {
+            return Ok(true);
         }
         if let Some(place) = head.content.place() {
             return match queue.standing(place, &self.watermarks) {

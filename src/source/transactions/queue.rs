@@ -48,11 +48,15 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(spec: PartitionSpec, applied: AppliedPartition) -> Queue {
+        let is_cut = applied.position.next_offset < spec.start.next_offset;
+        let mut snapshot = applied.snapshot;
+        spec.lost.into_iter().for_each(|before| snapshot.lose(before));
         Queue {
             records: VecDeque::new(),
             bytes: 0,
-            position: applied.position,
-            snapshot: applied.snapshot,
+            // What is gone is passed over.
+            position: if is_cut { spec.start } else { applied.position },
+            snapshot,
             seen: applied.seen,
             latest: applied.latest,
             letters: applied.letters,
@@ -87,6 +91,11 @@ impl Queue {
             latest: self.latest.clone(),
             letters: self.letters.clone(),
         }
+    }
+
+    /// Whether nothing that is at the head, or will be next, says anything of the table.
+    pub(super) fn is_lost(&self) -> bool {
+        self.snapshot.is_lost_to(self.records.front().and_then(|record| record.anew))
     }
 
     /// What a change is, given up to where all transactions are applied.

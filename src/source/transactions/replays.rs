@@ -36,6 +36,7 @@ fn specs() -> Vec<PartitionSpec> {
         start: Position::default(),
         target: None,
         end_at_start: 0,
+        lost: None,
     };
     [("t", Role::Table(TableId(0))), ("commands", Role::Commands)].map(spec).into()
 }

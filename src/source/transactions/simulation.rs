@@ -132,6 +132,7 @@ fn sequencer(from: &Applied, targets: Option<&Positions>, bounds: Bounds) -> Seq
             role: role(partition),
             start: Position::default(),
             end_at_start: 0,
+            lost: None,
         }
     };
     Sequencer::new(Arc::default(), (0..PARTITIONS).map(spec).collect(), from, bounds)
