@@ -20,6 +20,7 @@ mod redis_sink;
 mod refusals;
 mod resnapshots;
 mod restarts;
+mod rewrites;
 mod scenarios;
 mod schemas;
 mod simulation;

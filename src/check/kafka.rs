@@ -28,6 +28,8 @@ struct Topic {
 enum Role {
     /// Written by Debezium: one partition.
     Captured,
+    /// Statements that changed tables, written by Debezium: one partition.
+    SchemaChanges,
     /// Events: the record itself, any number of partitions.
     Events,
     /// What operators ask of the pipeline: one partition.
@@ -112,6 +114,8 @@ fn topics(config: &Config, plan: &Plan) -> Vec<Topic> {
     if topics.iter().any(|topic| topic.role == Role::Captured) {
         topics.push(topic(config.kafka.transaction_topic()));
         topics.push(topic(config.kafka.notification_topic()));
+        let name = config.kafka.schema_change_topic();
+        topics.push(Topic { name, role: Role::SchemaChanges });
     }
     topics.push(Topic { name: config.kafka.command_topic.clone(), role: Role::Commands });
     topics
@@ -189,6 +193,12 @@ fn judge(topic: &Topic, found: Option<&Found>, record_bytes_max: u64) -> Vec<Fin
                 "check that the connector runs, captures this table, and that topic.prefix, provide.transaction.metadata and notification.sink.topic.name are set"
             }
             Role::Events => "create it",
+            Role::SchemaChanges => {
+                let text = format!(
+                    "topic {name} does not exist: what DDL changes without row events goes unnoticed; set include.schema.changes=true in the connector"
+                );
+                return vec![Finding::warn(PART, text)];
+            }
             Role::Commands => {
                 let text = format!(
                     "topic {name} does not exist: the first command makes it; better create it now, with one partition and retention.ms=-1"
@@ -208,7 +218,9 @@ fn judge(topic: &Topic, found: Option<&Found>, record_bytes_max: u64) -> Vec<Fin
     }
     if found.begins.iter().any(|begin| *begin > 0) {
         let what = match topic.role {
-            Role::Captured => "a pipeline that starts without its state has the tables read anew",
+            Role::Captured | Role::SchemaChanges => {
+                "a pipeline that starts without its state has the tables read anew"
+            }
             Role::Events | Role::Commands => {
                 "a pipeline that starts without its state ends with an error; set retention.ms=-1"
             }
@@ -241,7 +253,7 @@ fn judge_settings(
     for key in ["retention.ms", "retention.bytes"] {
         let Some(value) = setting(key).filter(|value| *value != "-1") else { continue };
         let why = match topic.role {
-            Role::Captured => {
+            Role::Captured | Role::SchemaChanges => {
                 let text = format!(
                     "topic {name} forgets ({key}={value}): let it keep more than the longest time that viewtide may be away, or all tables are read anew"
                 );
@@ -293,6 +305,8 @@ mod tests {
         assert_eq!(levels(Role::Captured, None), [Level::Fail]);
         assert_eq!(levels(Role::Commands, Some(&found(&[0, 0], &good))), [Level::Fail]);
         assert_eq!(levels(Role::Commands, None), [Level::Warn]);
+        assert_eq!(levels(Role::SchemaChanges, None), [Level::Warn]);
+        assert_eq!(levels(Role::SchemaChanges, Some(&found(&[0, 0], &good))), [Level::Fail]);
         assert_eq!(levels(Role::Events, Some(&found(&[3], &good))), [Level::Warn]);
         for (setting, want) in [
             (("cleanup.policy", "compact,delete"), Level::Fail),

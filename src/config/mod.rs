@@ -286,6 +286,11 @@ impl Kafka {
         self.table_topic(database, HEARTBEAT_TABLE)
     }
 
+    /// The topic of statements that changed tables.
+    pub fn schema_change_topic(&self) -> String {
+        self.topic_prefix.clone()
+    }
+
     /// The topic of Debezium's notifications, which say when a snapshot is complete.
     pub fn notification_topic(&self) -> String {
         format!("{}.notifications", self.topic_prefix)

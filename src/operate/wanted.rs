@@ -1,6 +1,6 @@
 //! Has tables read anew that the pipeline cannot complete otherwise: since records of them are gone,
-//! since nobody can tell older rows from newer ones, or since a snapshot that read them broke off.
-//! Nobody has to ask for it.
+//! since nobody can tell older rows from newer ones, since a statement changed rows and nothing tells
+//! which, or since a snapshot that read them broke off. Nobody has to ask for it.
 
 use std::collections::BTreeMap;
 use std::io;

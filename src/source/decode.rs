@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::avro::{
-    Decoded, Failure, HeartbeatDecoder, NotificationDecoder, Side, TableDecoder,
-    TransactionDecoder, Unfit,
+    Decoded, Failure, HeartbeatDecoder, NotificationDecoder, SchemaChangeDecoder, Side,
+    TableDecoder, TransactionDecoder, Unfit,
 };
 use super::command::CommandDecoder;
 use super::json::EventDecoder;
@@ -21,6 +21,7 @@ pub(super) enum Decoder {
     Notifications(NotificationDecoder),
     Heartbeats(Box<HeartbeatDecoder>),
     Commands(Box<CommandDecoder>),
+    SchemaChanges(SchemaChangeDecoder),
 }
 
 impl Decoder {
@@ -55,6 +56,7 @@ impl Decoder {
                     tables.iter().map(|(name, id, _)| (name.clone(), *id)).collect();
                 Decoder::Notifications(NotificationDecoder::new(ids))
             }
+            Role::SchemaChanges => Decoder::SchemaChanges(SchemaChangeDecoder::new(database)),
             Role::Commands => {
                 let target = |(at, spec): (usize, &PartitionSpec)| {
                     let table = spec.role.table()?;
@@ -96,6 +98,7 @@ impl Decoder {
             Decoder::Notifications(decoder) => decoder.decode(value),
             Decoder::Heartbeats(decoder) => decoder.decode(key, value),
             Decoder::Commands(decoder) => decoder.decode(value),
+            Decoder::SchemaChanges(decoder) => decoder.decode(value),
         }
     }
 
@@ -131,6 +134,7 @@ impl Decoder {
             Decoder::Table(decoder) => decoder.add_schema(side, id, text),
             Decoder::Transactions(decoder) => decoder.add_schema(id, text),
             Decoder::Notifications(decoder) => decoder.add_schema(id, text),
+            Decoder::SchemaChanges(decoder) => decoder.add_schema(id, text),
             Decoder::Heartbeats(decoder) => decoder.add_schema(side, id, text),
             Decoder::Commands(decoder) => {
                 decoder.add_schema(side, id, text);

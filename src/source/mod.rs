@@ -17,6 +17,7 @@ mod kafka;
 pub mod letters;
 pub mod record;
 mod registry;
+pub mod rewrites;
 mod snapshot;
 pub mod transactions;
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::anew::AnewId;
+use super::rewrites::SchemaChange;
 use crate::change::{Change, Partition, Position};
 use crate::gtid::{Gtid, Watermarks};
 use crate::sql::plan::TableId;
@@ -54,6 +55,8 @@ pub enum Role {
     Heartbeats,
     /// What operators ask of the pipeline.
     Commands,
+    /// Statements that changed tables.
+    SchemaChanges,
 }
 
 impl Role {
@@ -61,7 +64,11 @@ impl Role {
     pub fn table(self) -> Option<TableId> {
         match self {
             Role::Table(table) | Role::Stream(table) => Some(table),
-            Role::Transactions | Role::Notifications | Role::Heartbeats | Role::Commands => None,
+            Role::Transactions
+            | Role::Notifications
+            | Role::Heartbeats
+            | Role::Commands
+            | Role::SchemaChanges => None,
         }
     }
 
@@ -137,6 +144,8 @@ pub enum Content {
     Hole(Box<Hole>),
     /// What an operator asks for.
     Command(Box<Command>),
+    /// What a statement did to tables.
+    SchemaChange(Box<SchemaChange>),
     /// Nothing to apply: a tombstone, a BEGIN, or what we do not follow.
     Ignored,
 }
@@ -276,6 +285,15 @@ pub enum Notice {
         table: TableId,
         /// Rows read.
         rows: u64,
+    },
+    /// Tables are going to be read anew.
+    ReadingAnew {
+        /// Which snapshot it is.
+        id: AnewId,
+        /// The tables.
+        tables: Vec<TableId>,
+        /// The transactions that had been read by then: everything in them is in what it reads.
+        contains: Watermarks,
     },
     /// A table was read to its end by an incremental snapshot.
     ReadBeside {

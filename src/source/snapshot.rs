@@ -28,6 +28,10 @@
 //! lost. Until a snapshot that was asked for afterwards begins to read it anew, its records are
 //! passed over, and what those were of is contained in that snapshot.
 //!
+//! A statement may rewrite a table without changes of its rows ([`super::rewrites`]). Then it is complete
+//! only by a snapshot from nothing that contains the statement, or by one that reads the table anew
+//! and began behind it: which transactions had been read then, its first notification tells.
+//!
 //! Absent: proof that an incremental snapshot is complete to the row, since Debezium leaves out
 //! rows that changed while it read them; the changes of the table are counted in their place.
 
@@ -38,7 +42,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anew::AnewId;
 use super::record::{BinlogPlace, Content, SnapshotMark};
-use crate::gtid::{Gtid, Watermarks};
+use crate::gtid::{Gtid, Server, Watermarks};
 
 /// Snapshots remembered of a table: what comes of an older one is long behind.
 const TOLD_MAX: usize = 8;
@@ -70,6 +74,12 @@ pub(super) struct Snapshot {
     told: Vec<Told>,
     /// The transactions that they contain.
     contained: Watermarks,
+    /// The last statement of each server that rewrote the table without changes of its rows.
+    #[serde(default)]
+    rewritten: Watermarks,
+    /// Snapshots that were to read the table anew, the latest last.
+    #[serde(default)]
+    asked: Vec<Asked>,
 }
 
 /// What is known of incremental snapshots since the latest one from nothing.
@@ -86,7 +96,7 @@ struct Incremental {
 pub enum Wanting {
     /// Only a snapshot with a greater number than this makes it complete.
     After(AnewId),
-    /// One has begun to read it.
+    /// One has begun to read it, or is to be waited for.
     Reading {
         /// Rows of it that are applied, and changes in between.
         rows: u64,
@@ -99,6 +109,16 @@ struct Anew {
     id: AnewId,
     /// All that it reads is applied: it was over when a record that is applied was written.
     followed: bool,
+}
+
+/// What is told of a snapshot that reads the table anew, apart from the table's own topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Asked {
+    id: AnewId,
+    /// The transactions that had been read when it began: what they did is in what it reads.
+    contains: Watermarks,
+    /// It has read the table to its end.
+    ended: bool,
 }
 
 /// What rows the table may have.
@@ -175,14 +195,57 @@ impl Snapshot {
 
     /// Why the table is complete only once it is read anew, if so.
     pub(super) fn wanting(&self) -> Option<Wanting> {
+        let reading = Some(Wanting::Reading { rows: self.incremental.rows });
         match (self.lost, &self.anew) {
             (Some(before), _) => Some(Wanting::After(before)),
-            (None, Some(anew)) if !self.is_over(anew) => {
-                Some(Wanting::Reading { rows: self.incremental.rows })
-            }
+            (None, Some(anew)) if !self.is_over(anew) => reading,
             (None, None) if self.in_doubt => Some(Wanting::After(0)),
+            (None, _) if self.rewritten_since(|_| true).next().is_some() => Some(Wanting::After(0)),
+            // One that began behind the statement is under way, or comes.
+            (None, _) if self.rewritten_since(|asked| self.has_applied(asked)).next().is_some() => {
+                reading
+            }
             (None, _) => None,
         }
+    }
+
+    /// Whether a snapshot that is asked for when these transactions are applied begins behind all
+    /// statements that rewrote the table, and says so.
+    pub(super) fn may_be_asked_for(&self, applied: &Watermarks) -> bool {
+        self.rewritten_since(|_| true).all(|(server, number)| applied.number(server) >= number)
+    }
+
+    /// A statement rewrote the table without changes of its rows.
+    pub(super) fn rewritten(&mut self, gtid: &Gtid) {
+        self.rewritten.raise(gtid);
+    }
+
+    /// A snapshot begins that is to read the table anew, when these transactions had been read. Of
+    /// several beginnings the first counts.
+    pub(super) fn reading_anew(&mut self, id: AnewId, contains: &Watermarks) {
+        if self.asked.iter().all(|asked| asked.id != id) {
+            self.asked.push(Asked { id, contains: contains.clone(), ended: false });
+            self.asked.drain(..self.asked.len().saturating_sub(TOLD_MAX));
+        }
+    }
+
+    /// The last statement of each server that rewrote the table, if no snapshot from nothing
+    /// contains it, and none that `counts` of those that read it anew.
+    fn rewritten_since(
+        &self,
+        counts: impl Fn(&Asked) -> bool,
+    ) -> impl Iterator<Item = (&Server, u64)> {
+        let counted: Vec<&Asked> = self.asked.iter().filter(|asked| counts(asked)).collect();
+        self.rewritten.iter().filter(move |(server, number)| {
+            self.contained.number(server) < *number
+                && counted.iter().all(|asked| asked.contains.number(server) < *number)
+        })
+    }
+
+    /// Whether all that a snapshot read anew is applied.
+    fn has_applied(&self, asked: &Asked) -> bool {
+        let is_over = |anew: &Anew| anew.id == asked.id && self.is_over(anew);
+        asked.ended && (self.over.contains(&asked.id) || self.anew.as_ref().is_some_and(is_over))
     }
 
     /// A signal may be obeyed twice: the rows say which time the notification is of.
@@ -348,6 +411,7 @@ impl Snapshot {
         seen: &Watermarks,
     ) -> bool {
         self.ended = Some((id, rows));
+        self.asked.iter_mut().filter(|asked| asked.id == id).for_each(|asked| asked.ended = true);
         let has_begun = self.anew.as_ref().is_some_and(|anew| anew.id == id);
         let is_old = self.over.contains(&id) || self.is_lost_to(Some(id));
         // What was passed over may be of after it.

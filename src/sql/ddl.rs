@@ -11,7 +11,7 @@ use super::column_type::{self, DeclaredType};
 use super::error::{Refusal, Refused};
 use super::plan::TableSource;
 use super::stream;
-use super::tokens::{Lexeme, lexemes};
+use super::tokens::{Lexeme, lexemes, split_commas};
 use crate::value::Type;
 
 /// Words that open an element of CREATE TABLE that is no column.
@@ -338,21 +338,6 @@ fn has_words(element: &[Lexeme], words: &[&str]) -> bool {
     outside
         .windows(words.len())
         .any(|window| window.iter().zip(words).all(|(lexeme, word)| lexeme.is_word(word)))
-}
-
-/// Splits at the commas outside parentheses.
-fn split_commas(lexemes: &[Lexeme]) -> Vec<&[Lexeme]> {
-    let mut parts = Vec::new();
-    let (mut start, mut depth) = (0, 0);
-    for (i, lexeme) in lexemes.iter().enumerate() {
-        if depth == 0 && lexeme.token == Token::Comma {
-            parts.push(&lexemes[start..i]);
-            start = i + 1;
-        }
-        depth = lexeme.depth_after(depth);
-    }
-    parts.push(&lexemes[start..]);
-    parts
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ mod select_text;
 mod shared;
 mod stream;
 mod subquery;
-mod tokens;
+pub(crate) mod tokens;
 mod tree;
 mod typing;
 mod view_file;

@@ -9,8 +9,8 @@ use super::error::{Refusal, Refused};
 
 /// One token that is neither blank nor comment.
 #[derive(Clone, Debug)]
-pub(super) struct Lexeme {
-    pub(super) token: Token,
+pub(crate) struct Lexeme {
+    pub(crate) token: Token,
     pub(super) start: Location,
     /// Its bytes in the file.
     pub(super) bytes: Range<usize>,
@@ -20,14 +20,14 @@ pub(super) struct Lexeme {
 
 impl Lexeme {
     /// An unquoted word, in upper case.
-    pub(super) fn word(&self) -> Option<String> {
+    pub(crate) fn word(&self) -> Option<String> {
         match &self.token {
             Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_uppercase()),
             _ => None,
         }
     }
 
-    pub(super) fn is_word(&self, expected: &str) -> bool {
+    pub(crate) fn is_word(&self, expected: &str) -> bool {
         match &self.token {
             Token::Word(word) => {
                 word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected)
@@ -37,7 +37,7 @@ impl Lexeme {
     }
 
     /// A name, quoted or not.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         match &self.token {
             Token::Word(word) => Some(&word.value),
             _ => None,
@@ -45,7 +45,7 @@ impl Lexeme {
     }
 
     /// A string constant.
-    pub(super) fn string(&self) -> Option<String> {
+    pub(crate) fn string(&self) -> Option<String> {
         match &self.token {
             Token::SingleQuotedString(raw) => Some(unquote(raw, '\'')),
             Token::DoubleQuotedString(raw) => Some(unquote(raw, '"')),
@@ -86,6 +86,26 @@ pub(super) fn lexemes(text: &str) -> Refused<Vec<Lexeme>> {
         spaced = false;
     }
     Ok(lexemes)
+}
+
+/// The tokens of one statement; `None` if it is no SQL.
+pub(crate) fn statement(text: &str) -> Option<Vec<Lexeme>> {
+    lexemes(text).ok()
+}
+
+/// Splits at the commas outside parentheses.
+pub(crate) fn split_commas(lexemes: &[Lexeme]) -> Vec<&[Lexeme]> {
+    let mut parts = Vec::new();
+    let (mut start, mut depth) = (0, 0);
+    for (i, lexeme) in lexemes.iter().enumerate() {
+        if depth == 0 && lexeme.token == Token::Comma {
+            parts.push(&lexemes[start..i]);
+            start = i + 1;
+        }
+        depth = lexeme.depth_after(depth);
+    }
+    parts.push(&lexemes[start..]);
+    parts
 }
 
 /// Translates lines and characters to bytes.

@@ -165,6 +165,19 @@ impl NotificationDecoder {
                 let read = table("scanned_collection").zip(rows());
                 read.map(|(table, rows)| Notice::Read { of, table, rows })
             }
+            (INCREMENTAL, "STARTED") => {
+                let contains = news.contains()?;
+                let mut named = self.tables.iter().filter_map(|(name, id)| {
+                    let (_, name) = name.split_once('.')?;
+                    Some((anew::number_of(&news.id, name)?, *id))
+                });
+                named.next().map(|(id, first)| {
+                    let mut tables: Vec<TableId> = named.map(|(_, table)| table).collect();
+                    tables.push(first);
+                    tables.sort_unstable();
+                    Notice::ReadingAnew { id, tables, contains }
+                })
+            }
             (INCREMENTAL, "TABLE_SCAN_COMPLETED") if read => {
                 let read = table("scanned_collection").zip(rows());
                 let contains = news.contains()?;

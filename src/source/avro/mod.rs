@@ -16,6 +16,7 @@ mod program;
 #[cfg(test)]
 mod reference;
 mod schema;
+mod schema_changes;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ pub use envelope::TableDecoder;
 pub use heartbeat::{HEARTBEAT_TABLE, HeartbeatDecoder};
 pub use metadata::{INCREMENTAL, News, NotificationDecoder, TransactionDecoder};
 pub use schema::SchemaError;
+pub use schema_changes::SchemaChangeDecoder;
 
 use std::fmt;
 
@@ -123,6 +125,9 @@ pub enum Reason {
          viewtide.connect.NameSnapshots"
     )]
     Unplaced,
+    /// A statement whose record has another form.
+    #[error("it is no schema change of debezium's: {0}")]
+    SchemaChange(String),
     /// No transaction id.
     #[error("{0}: set gtid_mode=ON in MySQL")]
     Gtid(#[from] GtidError),

@@ -9,6 +9,7 @@ use super::*;
 use crate::change::{Change, Op};
 use crate::gtid::Watermarks;
 use crate::source::record::{BinlogPlace, Notice, PartitionId, SnapshotMark, TransactionEnd};
+use crate::source::rewrites::{Form, SchemaChange, TableChange};
 use crate::sql::plan::{Column, Table, TableId, TableSource};
 use crate::value::{Collation, Key, Row, RowLayout, Type, Value, write_json};
 
@@ -261,6 +262,81 @@ fn notices_tell_what_was_scanned() {
     let read = |table, rows| Notice::Read { of, table, rows };
     let want = [reading(), read(empty, 0), reading(), read(users, 20), reading()];
     assert_eq!(contents, want.map(Content::Notice));
+}
+
+#[test]
+fn statements_tell_what_became_of_tables() {
+    let captured = Captured::read();
+    let name = "rewritten_6b022224_3";
+    let decoder = |database| {
+        let mut decoder = SchemaChangeDecoder::new(database);
+        decoder.add_schema(77, &captured.schema(77)).unwrap();
+        decoder
+    };
+    let decode = |decoder: SchemaChangeDecoder| -> Vec<Content> {
+        let records = captured.records("changed").into_iter();
+        records.map(|(_, value)| decoder.decode(value.as_deref()).unwrap().content).collect()
+    };
+    let found = decode(decoder(name));
+    let [
+        Content::SchemaChange(created),
+        Content::SchemaChange(altered),
+        Content::SchemaChange(dropped),
+    ] = found.as_slice()
+    else {
+        panic!("{found:?}");
+    };
+    let total = |change: &SchemaChange| {
+        let table = &change.tables[0];
+        assert_eq!((&*table.name, change.tables.len()), ("orders", 1));
+        table.columns.as_ref().unwrap()["total"].clone()
+    };
+    assert_eq!(created.gtid, None, "a snapshot found it");
+    assert!(created.ddl.starts_with("CREATE TABLE `orders` ("), "{}", created.ddl);
+    let decimal = |scale| Form {
+        ty: "DECIMAL".into(),
+        length: Some(10),
+        scale: Some(scale),
+        ..Form::default()
+    };
+    assert_eq!(total(created), decimal(2));
+    assert!(altered.gtid.is_some());
+    assert_eq!(&*altered.ddl, "ALTER TABLE orders MODIFY total DECIMAL(10,1) NOT NULL");
+    assert_eq!(total(altered), decimal(1));
+    let status = &altered.tables[0].columns.as_ref().unwrap()["order_status"];
+    let text = Form {
+        ty: "VARCHAR".into(),
+        length: Some(255),
+        charset: Some("utf8mb4".into()),
+        nullable: true,
+        ..Form::default()
+    };
+    assert_eq!(*status, text);
+    let gone = TableChange { name: "items_old".into(), columns: None };
+    assert_eq!(dropped.tables, [gone]);
+    // Nothing of another database.
+    assert!(decode(decoder("other")).iter().all(|content| *content == Content::Ignored));
+}
+
+#[test]
+fn a_notice_tells_which_tables_are_going_to_be_read_anew() {
+    let tables = [("d.users", TableId(0)), ("d.orders", TableId(1)), ("d.items", TableId(2))];
+    let tables = tables.map(|(name, id)| (name.to_owned(), id));
+    let decoder = NotificationDecoder::new(HashMap::from(tables));
+    let mut news = News {
+        id: crate::source::anew::signal_id(7, ["items", "users"]),
+        about: INCREMENTAL.to_owned(),
+        kind: "STARTED".to_owned(),
+        ..News::default()
+    };
+    let gtids = "76d40a89-e5e6-11f1-a092-02fc00000001:1-48";
+    news.data.insert("binlog_gtids".to_owned(), gtids.to_owned());
+    let tables = vec![TableId(0), TableId(2)];
+    let contains = gtids.parse().unwrap();
+    let want = Notice::ReadingAnew { id: 7, tables, contains };
+    assert_eq!(decoder.notice(&news).unwrap(), Some(want));
+    news.id = "viewtide-7".to_owned();
+    assert_eq!(decoder.notice(&news).unwrap(), None);
 }
 
 #[test]

@@ -52,7 +52,7 @@ struct Found {
 /// Asks the broker for every partition that a plan reads. A table's topic need not exist:
 /// Debezium makes it with the first row.
 ///
-/// Where records of tables or of their transactions are gone that the state at hand lacks, MySQL has
+/// Where records of tables, of their transactions or of statements that changed them are gone that the state at hand lacks, MySQL has
 /// what they told: all tables are read anew. What their topics still have is read for the record;
 /// transactions, notifications and heartbeats are read from their ends on, as those of before belong
 /// to nothing any more.
@@ -66,15 +66,17 @@ pub(super) fn partitions(
     let known = |of: &Found| former.applied.partitions.get(&of.partition);
     let start = |of: &Found| known(of).map(|known| known.position).unwrap_or_default();
     let is_cut = |of: &Found| of.held.is_some_and(|(low, _)| low > start(of).next_offset);
-    let may_be_lost =
-        |role| matches!(role, Role::Table(_) | Role::Transactions | Role::Notifications);
+    let may_be_lost = |role| match role {
+        Role::Table(_) | Role::Transactions | Role::Notifications | Role::SchemaChanges => true,
+        Role::Stream(_) | Role::Heartbeats | Role::Commands => false,
+    };
     let lost = found.iter().any(|of| may_be_lost(of.role) && is_cut(of)).then(latest_until_now);
     let mut specs = Vec::new();
     for of in found {
         let unknown = |next_offset| Position { next_offset, fingerprint: 0 };
         let start = match (of.role, of.held) {
             (Role::Heartbeats, Some((low, _))) if lost.is_none() && is_cut(&of) => unknown(low),
-            (Role::Table(_), Some((low, _))) if is_cut(&of) => unknown(low),
+            (Role::Table(_) | Role::SchemaChanges, Some((low, _))) if is_cut(&of) => unknown(low),
             (Role::Transactions | Role::Notifications | Role::Heartbeats, Some((_, high)))
                 if lost.is_some() =>
             {
@@ -140,6 +142,7 @@ fn topics(settings: &Settings, plan: &Plan) -> Vec<(String, Role)> {
     let Settings { topic_prefix, database, .. } = settings;
     topics.push((format!("{topic_prefix}.{database}.{HEARTBEAT_TABLE}"), Role::Heartbeats));
     topics.push((settings.command_topic.clone(), Role::Commands));
+    topics.push((topic_prefix.clone(), Role::SchemaChanges));
     topics
 }
 

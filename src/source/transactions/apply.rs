@@ -5,8 +5,9 @@ use super::{Obeyed, Released, Sequencer};
 use crate::change::{Change, Op};
 use crate::source::letters::Letter;
 use crate::source::record::{Command, Content, LetterId, Notice, PartitionId, Role};
+use crate::source::rewrites::SchemaChange;
 use crate::source::snapshot::Effect;
-use crate::sql::plan::{Plan, TableId};
+use crate::sql::plan::{Plan, Table, TableId, TableSource};
 use crate::value::Key;
 
 impl Sequencer {
@@ -89,6 +90,7 @@ impl Sequencer {
                 self.open_letter(id, offset, letter, into);
             }
             Content::Command(command) => self.obey(*command, order, into),
+            Content::SchemaChange(change) => self.alter(id, &change, into),
             Content::Notice(notice) => self.note(notice, order, into),
             Content::Executed { gtid, .. } if queue.seen.covers(&gtid) => into.duplicates += 1,
             Content::Executed { gtid, set } => {
@@ -175,6 +177,27 @@ impl Sequencer {
         }
     }
 
+    /// Marks the tables that a statement rewrote. One sent twice finds what came of later ones, so it
+    /// says nothing any more; records of the same one belong together.
+    fn alter(&mut self, id: PartitionId, change: &SchemaChange, into: &mut Released) {
+        let queue = &mut self.queues[id.index()];
+        if let Some(gtid) = &change.gtid {
+            if queue.seen.number(&gtid.server) > gtid.number {
+                into.duplicates += 1;
+                return;
+            }
+            queue.seen.raise(gtid);
+        }
+        let captured = |(_, table): &(TableId, &Table)| table.source == TableSource::Captured;
+        let rewritten = queue.forms.take(change, self.plan.tables_with_ids().filter(captured));
+        for table in rewritten {
+            if let (Some(id), Some(gtid)) = (self.captured(table), &change.gtid) {
+                self.queues[id.index()].snapshot.rewritten(gtid);
+                self.recheck = true;
+            }
+        }
+    }
+
     fn note(&mut self, notice: Notice, order: u64, into: &mut Released) {
         self.recheck = true;
         match notice {
@@ -182,6 +205,12 @@ impl Sequencer {
                 let is_read = |queue: &&mut Queue| matches!(queue.spec.role, Role::Table(table) if tables.contains(&table));
                 for queue in self.queues.iter_mut().filter(is_read) {
                     queue.snapshot.reading(of, &contains);
+                }
+            }
+            Notice::ReadingAnew { id, tables, contains } => {
+                for table in tables {
+                    let Some(at) = self.captured(table) else { continue };
+                    self.queues[at.index()].snapshot.reading_anew(id, &contains);
                 }
             }
             Notice::Read { of, table, rows } => {

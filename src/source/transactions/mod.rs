@@ -29,6 +29,9 @@
 //! nothing behind them is applied. The positions of a run that goes on elsewhere are followed in the
 //! same way ([`Sequencer::follow`]).
 //!
+//! A statement that rewrote a table without changes of its rows ([`super::rewrites`]) leaves the table
+//! wanting until a snapshot has read it anew that began after it, in whichever order that is read.
+//!
 //! A command is a record like any other, but one about a dead letter waits until that letter's own
 //! place is passed; then it does not matter how the topics interleave (see [`super::letters`]).
 //!
@@ -56,6 +59,7 @@ use serde::{Deserialize, Serialize};
 
 use super::letters::{Letter, Letters};
 use super::record::{Content, LetterId, PartitionId, PartitionSpec, Record, Role};
+use super::rewrites::Forms;
 use super::snapshot::{Snapshot, Wanting};
 use crate::gtid::{Gtid, Watermarks};
 use front::{Front, Progress};
@@ -130,6 +134,8 @@ pub struct AppliedPartition {
     latest: Latest,
     #[serde(default)]
     letters: Letters,
+    #[serde(default, skip_serializing_if = "Forms::is_empty")]
+    forms: Forms,
 }
 
 /// What may be applied in one step, in this order. Releases add up: the changes of one transaction
@@ -365,8 +371,15 @@ impl Sequencer {
 
     /// Captured tables that are complete only once they are read anew.
     pub fn wanting(&self) -> impl Iterator<Item = (TableId, Wanting)> {
-        self.queues.iter().filter_map(|queue| match queue.spec.role {
-            Role::Table(table) => Some((table, queue.snapshot.wanting()?)),
+        let why = |snapshot: &Snapshot| match snapshot.wanting()? {
+            // The connector may not have come there yet.
+            Wanting::After(_) if !snapshot.may_be_asked_for(&self.watermarks) => {
+                Some(Wanting::Reading { rows: 0 })
+            }
+            why => Some(why),
+        };
+        self.queues.iter().filter_map(move |queue| match queue.spec.role {
+            Role::Table(table) => Some((table, why(&queue.snapshot)?)),
             _ => None,
         })
     }

@@ -9,6 +9,7 @@ use super::{AppliedPartition, Bounds, Flow, SequenceError};
 use crate::gtid::{Gtid, Watermarks};
 use crate::source::letters::Letters;
 use crate::source::record::{BinlogPlace, Content, PartitionSpec, Place, Record, Role};
+use crate::source::rewrites::Forms;
 use crate::source::snapshot::Snapshot;
 
 /// What a change is.
@@ -38,6 +39,8 @@ pub(super) struct Queue {
     pub(super) latest: Latest,
     /// Dead letters that stand open.
     pub(super) letters: Letters,
+    /// What tables look like, by the statements applied.
+    pub(super) forms: Forms,
     /// Records that ever left: the number of the head, which does not change as others leave.
     taken: u64,
     /// Paused as far as the reader was told.
@@ -60,6 +63,7 @@ impl Queue {
             seen: applied.seen,
             latest: applied.latest,
             letters: applied.letters,
+            forms: applied.forms,
             taken: 0,
             paused: false,
             extended: false,
@@ -90,6 +94,7 @@ impl Queue {
             seen: self.seen.clone(),
             latest: self.latest.clone(),
             letters: self.letters.clone(),
+            forms: self.forms.clone(),
         }
     }
 

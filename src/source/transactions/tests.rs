@@ -1,6 +1,7 @@
 //! Single rules of the order, each on a few records.
 
 mod following;
+mod rewriting;
 
 use super::*;
 use crate::change::Op;
@@ -22,7 +23,7 @@ pub(super) const BOUNDS: Bounds =
 /// A sequencer with the next offset of each partition.
 struct World {
     sequencer: Sequencer,
-    next: [i64; 5],
+    next: [i64; 6],
     released: Released,
 }
 
@@ -53,7 +54,7 @@ impl World {
     fn with(specs: Vec<PartitionSpec>, bounds: Bounds) -> World {
         World {
             sequencer: Sequencer::new(Arc::default(), specs, &Applied::default(), bounds),
-            next: [0; 5],
+            next: [0; 6],
             released: Released::default(),
         }
     }
@@ -494,7 +495,7 @@ fn lossy_world(applied: &Applied) -> World {
         let specs = lossy_specs().into_iter().map(|spec| PartitionSpec { lost: None, ..spec });
         world.sequencer = Sequencer::new(Arc::default(), specs.collect(), applied, BOUNDS);
     }
-    world.next = [10, 0, 0, 20, 0];
+    world.next = [10, 0, 0, 20, 0, 0];
     world
 }
 
