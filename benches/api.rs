@@ -2,8 +2,9 @@
 //! machine: one document beside a bare warp handler that does the same look-up, a page of 1,000
 //! documents from views of growing size, and steps by size.
 //!
-//! `cargo bench --bench api`, after `infra/install.sh`. Load comes from child processes of
-//! the same binary, so that the CPU time of this process is the server's alone.
+//! `cargo bench --bench api`, after `infra/install.sh`; `-- document` (or `steps`, `pages`) runs
+//! that part alone. Load comes from child processes of the same binary, so that the CPU time of
+//! this process is the server's alone.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -55,9 +56,19 @@ fn main() {
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        steps().await;
-        one_document().await;
-        pages().await;
+        let part = |name: &str| {
+            let named = |argument: &String| ["steps", "document", "pages"].contains(&&**argument);
+            !arguments.iter().any(named) || arguments.iter().any(|argument| argument == name)
+        };
+        if part("steps") {
+            steps().await;
+        }
+        if part("document") {
+            one_document().await;
+        }
+        if part("pages") {
+            pages().await;
+        }
     });
 }
 

@@ -146,6 +146,30 @@ async fn a_missing_document_is_404_only_in_a_complete_view() {
     assert_eq!(service.get("/orders").await.body, b"{\"orders\":[]}");
 }
 
+/// Look-ups that come at once are asked for together, and what is too much for one answer of Redis
+/// once more.
+#[tokio::test]
+async fn look_ups_at_once_have_each_its_own_answer() {
+    let mut service = complete().await;
+    let body = |number: i64| format!("{{\"id\":{number},\"x\":\"{}\"}}", "x".repeat(100_000));
+    let documents = (0..20).map(|number| (int(number), present(body(number), &[])));
+    service.publish(ORDERS, documents).await;
+    let mut asking = tokio::task::JoinSet::new();
+    for number in 0..30 {
+        let address = service.address.clone();
+        asking.spawn(async move { (number, get(&address, &format!("/orders/{number}")).await) });
+    }
+    while let Some(answered) = asking.join_next().await {
+        let (number, answer) = answered.unwrap();
+        if number < 20 {
+            assert!(answer.status == 200 && answer.body == body(number).as_bytes(), "{number}");
+        } else {
+            let told = (answer.status, answer.error());
+            assert_eq!(told, (404, format!("orders has no document {number}")));
+        }
+    }
+}
+
 /// Says what there is of the view of orders.
 async fn tell(service: &mut Service, generations: &Generations) {
     let mut step = Step::new();

@@ -27,6 +27,7 @@
 
 mod budget;
 mod handlers;
+mod lookups;
 mod page;
 mod position;
 mod reader;
@@ -40,6 +41,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use warp::Filter;
 use warp::http::StatusCode;
 use warp::http::header::HeaderValue;
@@ -52,6 +54,7 @@ use crate::sql::plan::Plan;
 use crate::telemetry::{Metrics, Readiness};
 use budget::Budget;
 use handlers::Handlers;
+use lookups::Gatherer;
 use position::{AFTER, Waiting};
 use reader::Reader;
 use request::Headers;
@@ -67,6 +70,7 @@ pub const CONNECTIONS_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Api {
     handlers: Arc<Handlers>,
+    gatherers: Vec<Gatherer>,
     connections_max: usize,
 }
 
@@ -84,15 +88,17 @@ impl Api {
         metrics: Arc<Metrics>,
     ) -> Result<Api, ApiError> {
         let views = Views::new(plan, keyspace)?;
+        let (reader, gatherers) = Reader::new(dialer, keyspace, &views);
         let handlers = Handlers {
-            reader: Reader::new(dialer, keyspace, &views),
             views,
+            reader,
             readiness,
             metrics,
             budget: Budget::new(),
             waiting: Waiting::default(),
         };
-        Ok(Api { handlers: Arc::new(handlers), connections_max: CONNECTIONS_MAX })
+        let handlers = Arc::new(handlers);
+        Ok(Api { handlers, gatherers, connections_max: CONNECTIONS_MAX })
     }
 
     /// Allows another number of connections at once than [`CONNECTIONS_MAX`]; at least 1. Each
@@ -105,6 +111,8 @@ impl Api {
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let metrics = Arc::clone(&self.handlers.metrics);
         let connections = Connections::new(self.connections_max);
+        // Ended with this set, after the last request.
+        let _gathering: JoinSet<()> = self.gatherers.into_iter().map(Gatherer::run).collect();
         let service = warp::service(routes(self.handlers));
         server::serve(listener, connections, service, metrics, shutdown).await;
     }
@@ -122,14 +130,15 @@ fn routes(
         .and_then(move |path: FullPath, query: String, if_none_match, after| {
             let headers = Headers { if_none_match, after };
             let handlers = Arc::clone(&handlers);
-            async move {
+            // Boxed: what the filters around it hand on by value is small then.
+            Box::pin(async move {
                 let path = path.as_str().strip_prefix('/').unwrap_or_default();
                 let first = path.split_once('/').map_or(path, |(first, _)| first);
                 if views::is_reserved(first) {
                     return Err(warp::reject::not_found());
                 }
                 Ok(handlers.view(path, &query, &headers).await)
-            }
+            })
         })
         .or(own)
         .unify()

@@ -4,7 +4,7 @@
 //! a bounded time only. Pages have a connection of their own, so that single documents do not wait
 //! behind them.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -12,6 +12,7 @@ use redis::{Cmd, ErrorKind, RedisError, Value};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::lookups::{Gatherer, Lookups};
 use super::position::Position;
 use super::request::ListRequest;
 use super::views::{Served, Views};
@@ -34,10 +35,11 @@ pub(super) const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Redis as the API sees it.
 #[derive(Debug)]
 pub(super) struct Reader {
-    documents: Shared,
+    documents: Arc<Shared>,
     pages: Shared,
+    /// By the places of the views.
+    lookups: Vec<Lookups>,
     meta: String,
-    document_script: Script,
     page_script: Script,
     /// Asks for the position of every view.
     positions: Cmd,
@@ -49,6 +51,11 @@ pub(super) struct Reader {
 pub(super) struct Unavailable(String);
 
 impl Unavailable {
+    /// The process ends.
+    pub(super) fn ending() -> Unavailable {
+        Unavailable("the server is shutting down".to_owned())
+    }
+
     /// Redis takes too long.
     pub(super) fn late() -> Unavailable {
         Unavailable("redis takes too long to answer".to_owned())
@@ -58,7 +65,7 @@ impl Unavailable {
 /// What was read, and where the view was at that moment.
 #[derive(Debug)]
 pub(super) struct At<T> {
-    pub(super) position: Position,
+    pub(super) position: Arc<Position>,
     pub(super) found: T,
 }
 
@@ -97,45 +104,42 @@ pub(super) enum Standing {
 }
 
 /// The generations of a view that there are.
-struct There {
+pub(super) struct There {
     /// What readers read.
-    current: Option<Generation>,
+    pub(super) current: Option<Generation>,
     /// What is being filled.
-    next: Option<Generation>,
+    pub(super) next: Option<Generation>,
 }
 
 impl Reader {
-    pub(super) fn new(dialer: &Dialer, keyspace: &Keyspace, views: &Views) -> Reader {
-        Reader {
-            documents: Shared::new(dialer.clone()),
+    /// A reader, and what looks its documents up: to be run as long as it is used.
+    pub(super) fn new(
+        dialer: &Dialer,
+        keyspace: &Keyspace,
+        views: &Views,
+    ) -> (Reader, Vec<Gatherer>) {
+        let documents = Arc::new(Shared::new(dialer.clone()));
+        let of_view =
+            |view: &Served| Lookups::new(Arc::clone(&documents), keyspace.meta(), view.clone());
+        let (lookups, gatherers) = views.iter().map(of_view).unzip();
+        let reader = Reader {
+            documents,
             pages: Shared::new(dialer.clone()),
+            lookups,
             meta: keyspace.meta(),
-            document_script: Script::new(include_str!("document.lua")),
             page_script: Script::new(include_str!("page.lua")),
             positions: Position::ask_all(&keyspace.meta(), views),
-        }
+        };
+        (reader, gatherers)
     }
 
-    /// One document. While a view is filled for the first time, there may be some already.
+    /// One document.
     pub(super) async fn document(
         &self,
         view: &Served,
         key: &Key,
     ) -> Result<At<Found>, Unavailable> {
-        let mut call = self.document_script.call(&self.meta);
-        call.arg(&view.prefix).arg(key.as_bytes()).arg(fields(view));
-        let [told, document] = into_parts(self.documents.run(&self.document_script, &call).await?)?;
-        let (there, position) = there(told)?;
-        let read = there.current.as_ref().or(there.next.as_ref());
-        let is_readable = read.is_some_and(|read| read.key_form == view.key_form);
-        let found = match document {
-            Value::BulkString(document) if is_readable => Found::Document(document),
-            Value::BulkString(_) => Found::Unknown(Standing::OtherForm),
-            Value::Nil if is_readable && there.current.is_some() => Found::Absent,
-            Value::Nil => Found::Unknown(there.standing(view)),
-            other => return Err(unexpected(&other)),
-        };
-        Ok(At { position, found })
+        self.lookups[view.place].document(key).await
     }
 
     /// A page of a list or look-up, or why there is none.
@@ -154,6 +158,7 @@ impl Reader {
         let answer = self.pages.run(&self.page_script, &call).await?;
         let [told, more, keys, documents] = into_parts(answer)?;
         let (there, position) = there(told)?;
+        let position = Arc::new(position);
         let has_form = |read: &Generation| {
             read.key_form == view.key_form && (!is_lookup || read.index_form == view.index_form)
         };
@@ -207,14 +212,14 @@ impl Reader {
 }
 
 /// The fields of `meta` that scripts answer with: two of the generations, the rest of the position.
-fn fields(view: &Served) -> Vec<&str> {
+pub(super) fn fields(view: &Served) -> Vec<&str> {
     let mut fields = vec![view.fields.current.as_str(), &view.fields.next];
     fields.extend(Position::fields(view));
     fields
 }
 
 /// What a script answers of [`fields`].
-fn there(told: Value) -> Result<(There, Position), Unavailable> {
+pub(super) fn there(told: Value) -> Result<(There, Position), Unavailable> {
     let Value::Array(told) = told else { return Err(unexpected(&told)) };
     let (generations, position) = told.split_at_checked(2).unwrap_or_default();
     Ok((There::read(generations), Position::read(position)))
@@ -232,7 +237,7 @@ impl There {
         There { current: read(0), next: read(1) }
     }
 
-    fn standing(&self, view: &Served) -> Standing {
+    pub(super) fn standing(&self, view: &Served) -> Standing {
         match (&self.current, &self.next) {
             (None, None) => Standing::Empty,
             (None, Some(next)) if next.key_form == view.key_form => Standing::Filling,
@@ -245,7 +250,7 @@ impl There {
     }
 }
 
-fn into_parts<const N: usize>(answer: Value) -> Result<[Value; N], Unavailable> {
+pub(super) fn into_parts<const N: usize>(answer: Value) -> Result<[Value; N], Unavailable> {
     match answer {
         Value::Array(parts) => {
             parts.try_into().map_err(|parts: Vec<Value>| unexpected(&Value::Array(parts)))
@@ -254,7 +259,7 @@ fn into_parts<const N: usize>(answer: Value) -> Result<[Value; N], Unavailable> 
     }
 }
 
-fn unexpected(answer: &Value) -> Unavailable {
+pub(super) fn unexpected(answer: &Value) -> Unavailable {
     let kind = match answer {
         Value::Array(_) => "a list",
         Value::BulkString(_) | Value::SimpleString(_) => "a string",
@@ -266,18 +271,18 @@ fn unexpected(answer: &Value) -> Unavailable {
 
 /// A script and the name Redis knows it by.
 #[derive(Debug)]
-struct Script {
+pub(super) struct Script {
     code: &'static str,
     hash: String,
 }
 
 impl Script {
-    fn new(code: &'static str) -> Script {
+    pub(super) fn new(code: &'static str) -> Script {
         Script { code, hash: redis::Script::new(code).get_hash().to_owned() }
     }
 
     /// A call with the key of `meta`; arguments are added to it.
-    fn call(&self, meta: &str) -> Cmd {
+    pub(super) fn call(&self, meta: &str) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
         call.arg(&self.hash).arg(1).arg(meta);
         call
@@ -286,7 +291,7 @@ impl Script {
 
 /// A connection that many requests share.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     dialer: Dialer,
     /// With a number that tells it from those before.
     current: RwLock<Option<(u64, MultiplexedConnection)>>,
@@ -306,7 +311,7 @@ impl Shared {
     }
 
     /// Runs a script, loading it if Redis does not know it.
-    async fn run(&self, script: &Script, call: &Cmd) -> Result<Value, Unavailable> {
+    pub(super) async fn run(&self, script: &Script, call: &Cmd) -> Result<Value, Unavailable> {
         match self.try_query(call).await? {
             Err(error) if error.code() == Some("NOSCRIPT") => {
                 let mut load = redis::cmd("SCRIPT");

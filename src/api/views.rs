@@ -38,7 +38,7 @@ pub(super) struct Views {
 }
 
 /// One view.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Served {
     pub(super) name: String,
     /// Place in the order of the plan.
@@ -60,13 +60,13 @@ pub(super) struct Served {
 }
 
 /// An index, by its place in the view.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Index {
     pub(super) number: u8,
     pub(super) columns: Vec<Column>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) ty: Type,
