@@ -240,9 +240,14 @@ impl Workload {
     }
 
     fn event(&mut self, order: i64, seconds_late: i64) -> Change {
-        self.next_event += 1;
-        let at = EPOCH + (200_000 + self.next_event / 100 - seconds_late) * SECOND;
+        let at = EPOCH + (200_000 + (self.next_event + 1) / 100 - seconds_late) * SECOND;
         let status = self.any(&STATUSES);
+        self.status(order, status, at)
+    }
+
+    /// An order's status at a time, in microseconds since 1970.
+    pub(crate) fn status(&mut self, order: i64, status: &str, at: i64) -> Change {
+        self.next_event += 1;
         let offset = self.next_event;
         self.upsert(
             "order_updates",
