@@ -49,7 +49,7 @@ impl Lookout {
         let found = sink.read_meta().await;
         self.was_away |= found.is_err();
         let meta = found?;
-        let is_free = self.is_free(&meta, asked);
+        let is_free = self.is_free(&meta, asked, Instant::now());
         // The reply to our own claim may have been lost.
         if (is_free || sink.is_claiming_as(&meta.token))
             && let Claim::Owned(meta) = sink.claim(self.epoch).await?
@@ -59,16 +59,19 @@ impl Lookout {
         Ok(Standing::Standby(meta))
     }
 
-    /// Whether nobody holds what Redis was asked for at this moment, and nobody comes back for it.
-    fn is_free(&mut self, meta: &Meta, asked: Instant) -> bool {
+    /// Whether nobody holds what Redis was asked for and told at these moments, and nobody comes
+    /// back for it.
+    fn is_free(&mut self, meta: &Meta, asked: Instant, told: Instant) -> bool {
         let ends = asked + meta.lease_left;
         let was_away = std::mem::take(&mut self.was_away);
-        if let Some((epoch, lasts)) = self.claim {
-            let went_back = meta.epoch < epoch || (meta.epoch == epoch && ends + EARLY < lasts);
-            let is_given_back = meta.epoch >= epoch && meta.is_given_back;
-            if (went_back || was_away) && !is_given_back {
-                self.grace = Some(asked + LEASE);
-            }
+        let went_back = self.claim.is_some_and(|(epoch, lasts)| {
+            meta.epoch < epoch || (meta.epoch == epoch && ends + EARLY < lasts)
+        });
+        let known = self.claim.map_or(0, |(epoch, _)| epoch);
+        let is_given_back = meta.epoch >= known && meta.is_given_back;
+        if (went_back || was_away) && !is_given_back {
+            // The owner had to wait for Redis as long as we had.
+            self.grace = Some(told + LEASE);
         }
         self.epoch = self.epoch.max(meta.epoch);
         if self.claim.is_some() || !meta.lease_left.is_zero() {
@@ -143,7 +146,7 @@ mod tests {
 
     async fn looks_free(lookout: &mut Lookout, epoch: u64, left: Option<u64>) -> bool {
         advance(LEASE_LOOK).await;
-        lookout.is_free(&meta(epoch, left), Instant::now())
+        lookout.is_free(&meta(epoch, left), Instant::now(), Instant::now())
     }
 
     /// A lookout that has seen a lease with so many milliseconds left.
@@ -181,6 +184,24 @@ mod tests {
         let mut lookout = watching(200).await;
         lookout.was_away = true;
         assert_eq!(free_after(&mut lookout, 7, None).await, LEASE_LOOK, "it does not come back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_owner_has_as_long_from_the_reply_on() {
+        let mut lookout = watching(3000).await;
+        let asked = Instant::now();
+        advance(Duration::from_secs(4)).await;
+        let told = Instant::now();
+        assert!(!lookout.is_free(&meta(7, Some(0)), asked, told), "redis hung");
+        assert_eq!(free_after(&mut lookout, 7, Some(0)).await, LEASE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_owner_may_come_back_that_was_not_seen_before_redis_was_away() {
+        let mut lookout = Lookout { was_away: true, ..Lookout::default() };
+        assert_eq!(free_after(&mut lookout, 7, Some(0)).await, LEASE + LEASE_LOOK);
+        let mut lookout = Lookout { was_away: true, ..Lookout::default() };
+        assert!(looks_free(&mut lookout, 7, None).await, "it does not come back");
     }
 
     #[tokio::test(start_paused = true)]
