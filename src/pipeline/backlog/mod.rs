@@ -6,7 +6,8 @@
 //! an entry may be forgotten only when its documents are in Redis.
 //!
 //! Every entry remembers what was applied when it came due. What a view contains for certain is
-//! what its oldest entry says, and rises as entries are worked off, however many come after them.
+//! what its oldest entry says, and rises as entries are worked off, however many come after them. A
+//! fill that goes around once more for what came due meanwhile rises where it was to end before.
 //!
 //! A document that is due by a fan-out is not reached by it any more once a row on its way there
 //! changes. Then it is due by that row, which lies further up: so what comes due further up counts
@@ -16,7 +17,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::iter;
 use std::sync::Arc;
 
@@ -57,7 +58,7 @@ pub(super) struct Backlog {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Moment {
     number: u64,
-    /// A set of transactions as text.
+    /// As of [`crate::keyspace::Contained::to_field`].
     applied: Arc<str>,
 }
 
@@ -94,6 +95,18 @@ pub(super) struct Fill {
     until: Option<Key>,
     /// Behind the last key it goes on from the first up to and with this.
     around_to: Option<Key>,
+    /// Where it was to end before more came due. Of several the first, so that it is reached.
+    mark: Option<Mark>,
+}
+
+/// A place on the way of a fill: what it brings behind it came due no earlier than `since`.
+#[derive(Clone, Debug, PartialEq)]
+struct Mark {
+    /// As of the fill.
+    until: Option<Key>,
+    /// As of the fill.
+    around_to: Option<Key>,
+    since: Moment,
 }
 
 /// What to publish next.
@@ -113,7 +126,7 @@ pub(super) struct Chunk {
 #[derive(Debug, PartialEq)]
 enum Whole {
     /// A fill, as it was before.
-    Fill(Fill),
+    Fill(Box<Fill>),
     /// Documents that are due since then.
     Documents(Moment),
 }
@@ -153,8 +166,7 @@ impl Backlog {
     /// Puts a view's whole fill last, and forgets what else was due of it.
     pub(super) fn fill(&mut self, view: ViewId) {
         let since = self.now.clone();
-        let (after, until, around_to) = (None, None, None);
-        self.put_fill(Fill { view, since, is_first: true, after, until, around_to });
+        self.put_fill(Fill { is_first: true, ..Fill::of_all(view, since) });
     }
 
     /// Puts documents of one view last; all of them, when there are too many to name.
@@ -224,15 +236,15 @@ impl Backlog {
     /// Everything of a view is due instead of what was. A fill that is under way goes on, around to
     /// where it is now: it passes every key once more, but none waits longer than that.
     pub(super) fn refill(&mut self, view: ViewId) {
-        let of_view = self.work.iter().filter(|work| work.view() == view);
-        let since = of_view.map(Work::since).min_by_key(|since| since.number);
+        let fill = self.work.iter().find_map(|work| work.fill_of(view)).cloned();
+        let others =
+            self.work.iter().filter(|work| work.view() == view && work.fill_of(view).is_none());
+        let since = others.map(Work::since).min_by_key(|since| since.number);
         let since = since.unwrap_or(&self.now).clone();
-        let (is_first, at) = match self.work.iter().find_map(|work| work.fill_of(view)) {
-            Some(fill) => (fill.is_first, fill.after.clone()),
-            None => (false, None),
-        };
-        let (after, until, around_to) = (at.clone(), None, at);
-        self.put_fill(Fill { view, since, is_first, after, until, around_to });
+        self.put_fill(match fill {
+            None => Fill::of_all(view, since),
+            Some(fill) => fill.once_more_around(since),
+        });
     }
 
     fn put_fill(&mut self, fill: Fill) {
@@ -251,7 +263,11 @@ impl Backlog {
                     engine.forget_fanouts(fill.view);
                 }
                 let keys = engine.keys_after(fill.view, fill.after.as_ref(), max);
+                let before = (fill.is_first, fill.since.number);
                 let (chunk, rest) = fill.part(keys, max);
+                // What is certain rises with the step of this chunk, and must be known again.
+                self.changed |=
+                    rest.as_ref().is_some_and(|r| (r.is_first, r.since.number) != before);
                 self.work.extend(rest.map(Work::Fill));
                 chunk
             }
@@ -287,7 +303,7 @@ impl Backlog {
             Whole::Fill(fill) => {
                 let after = chunk.keys.last().cloned();
                 self.work.retain(|work| work.fill_of(chunk.view).is_none());
-                self.work.push_back(Work::Fill(Fill { after: after.clone(), ..fill.clone() }));
+                self.work.push_back(Work::Fill(Fill { after: after.clone(), ..(**fill).clone() }));
                 if let Some(range) = &mut chunk.range {
                     range.until = after;
                 }
@@ -328,9 +344,10 @@ impl Backlog {
         Some((!self.is_empty()).then(|| self.to_text(plan, views)))
     }
 
-    /// Numbers of the moments since which something is due.
-    fn moments(&self) -> BTreeSet<u64> {
-        self.work.iter().map(|work| work.since().number).collect()
+    /// The moments since which something is due, by number.
+    fn moments(&self) -> BTreeMap<u64, &Moment> {
+        let moments = self.work.iter().flat_map(|work| iter::once(work.since()).chain(work.then()));
+        moments.map(|moment| (moment.number, moment)).collect()
     }
 }
 
@@ -351,6 +368,14 @@ impl Work {
         }
     }
 
+    /// Since when that is due which it brings last.
+    fn then(&self) -> Option<&Moment> {
+        match self {
+            Work::Fill(fill) => fill.mark.as_ref().map(|mark| &mark.since),
+            _ => None,
+        }
+    }
+
     fn fill_of(&self, view: ViewId) -> Option<&Fill> {
         match self {
             Work::Fill(fill) if fill.view == view => Some(fill),
@@ -367,6 +392,19 @@ impl Work {
 }
 
 impl Fill {
+    /// From the first key to the last.
+    fn of_all(view: ViewId, since: Moment) -> Fill {
+        let (after, until, around_to, mark) = (None, None, None, None);
+        Fill { view, since, is_first: false, after, until, around_to, mark }
+    }
+
+    /// The same, on and around to where it is now, for what is due since then.
+    fn once_more_around(self, since: Moment) -> Fill {
+        let (until, around_to) = (self.until, self.around_to);
+        let mark = self.mark.unwrap_or(Mark { until, around_to, since });
+        Fill { until: None, around_to: self.after.clone(), mark: Some(mark), ..self }
+    }
+
     /// The part with the next keys that the state has, at most `max`, and what is left of it.
     fn part(self, mut keys: Vec<Key>, max: usize) -> (Chunk, Option<Fill>) {
         let mut is_all = keys.len() < max;
@@ -387,8 +425,27 @@ impl Fill {
             }),
             None => None,
         };
+        let rest = rest.map(|rest| rest.past_mark(until.as_ref(), is_all));
         let range = Some(KeyRange { after: self.after.clone(), until });
-        (Chunk { view: self.view, keys, range, of: Whole::Fill(self) }, rest)
+        (Chunk { view: self.view, keys, range, of: Whole::Fill(Box::new(self)) }, rest)
+    }
+
+    /// What is left when all is brought up to a key, which may be where it turns around (`None`: the
+    /// last there is).
+    fn past_mark(mut self, key: Option<&Key>, turns: bool) -> Fill {
+        self.mark = match self.mark {
+            Some(Mark { around_to: Some(until), since, .. }) if turns => {
+                Some(Mark { until: Some(until), around_to: None, since })
+            }
+            Some(Mark { until, around_to: None, since })
+                if turns || until.as_ref().is_some_and(|until| key >= Some(until)) =>
+            {
+                self.since = since;
+                None
+            }
+            mark => mark,
+        };
+        self
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backlog, Fill, Moment, Work, depth};
+use super::{Backlog, Fill, Mark, Moment, Work, depth};
 use crate::engine::Fanout;
 use crate::pipeline::views::Views;
 use crate::sink::Target;
@@ -33,25 +33,46 @@ struct StoredWork {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredKind {
-    Fill { is_first: bool, after: Option<Key>, until: Option<Key>, around_to: Option<Key> },
+    Fill {
+        is_first: bool,
+        after: Option<Key>,
+        until: Option<Key>,
+        around_to: Option<Key>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mark: Option<StoredMark>,
+    },
     Keys(VecDeque<Key>),
-    Fanout { node: NodeId, key: Key },
+    Fanout {
+        node: NodeId,
+        key: Key,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredMark {
+    until: Option<Key>,
+    around_to: Option<Key>,
+    since: usize,
 }
 
 impl Backlog {
     /// The entries as text.
     pub(super) fn to_text(&self, plan: &Plan, views: &Views) -> String {
-        let numbers = self.moments();
-        let mut moments = vec![String::new(); numbers.len()];
+        let all = self.moments();
+        let place = |moment: &Moment| all.range(..moment.number).count();
+        let moments = all.values().map(|moment| moment.applied.to_string()).collect();
         let mut stored = Vec::with_capacity(self.work.len());
         for work in &self.work {
             let Some(Target { view, generation }) = views.target(work.view()) else { continue };
-            let Moment { number, applied } = work.since();
-            let since = numbers.range(..number).count();
-            applied.as_ref().clone_into(&mut moments[since]);
+            let since = place(work.since());
             let kind = match work.clone() {
-                Work::Fill(Fill { is_first, after, until, around_to, .. }) => {
-                    StoredKind::Fill { is_first, after, until, around_to }
+                Work::Fill(Fill { is_first, after, until, around_to, mark, .. }) => {
+                    let mark = mark.map(|Mark { until, around_to, since }| StoredMark {
+                        until,
+                        around_to,
+                        since: place(&since),
+                    });
+                    StoredKind::Fill { is_first, after, until, around_to, mark }
                 }
                 Work::Keys { keys, .. } => StoredKind::Keys(keys),
                 Work::Fanout { fanout: Fanout { node, key, .. }, .. } => {
@@ -85,8 +106,13 @@ impl Backlog {
                 continue;
             };
             work.push_back(match kind {
-                StoredKind::Fill { is_first, after, until, around_to } => {
-                    Work::Fill(Fill { view, since, is_first, after, until, around_to })
+                StoredKind::Fill { is_first, after, until, around_to, mark: stored } => {
+                    let mut mark = None;
+                    if let Some(StoredMark { until, around_to, since }) = stored {
+                        let since = moments.get(since)?.clone();
+                        mark = Some(Mark { until, around_to, since });
+                    }
+                    Work::Fill(Fill { view, since, is_first, after, until, around_to, mark })
                 }
                 StoredKind::Keys(keys) => Work::Keys { view, since, keys },
                 StoredKind::Fanout { node, key } => {
