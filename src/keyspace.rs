@@ -20,6 +20,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::gtid::{GtidSet, Watermarks};
 use crate::sql::plan::View;
 use crate::value::Key;
 
@@ -81,7 +82,7 @@ pub mod meta {
     /// Commit time of the newest change applied, in microseconds since 1970.
     pub const COMMITTED: &str = "committed";
     /// Prefix of what readers of a view see for certain while documents of it are due, or while
-    /// another generation is being filled: `behind:NAME`, value as of [`APPLIED`].
+    /// another generation is being filled: `behind:NAME`, value a [`super::Contained`].
     pub const BEHIND: &str = "behind:";
     /// Prefix of a row whose last change could not be read, by where that change lies:
     /// `stale:TOPIC:PARTITION:OFFSET`, value a [`super::StaleRow`] in JSON.
@@ -246,6 +247,47 @@ impl Generations {
     }
 }
 
+/// What documents contain for certain, as told in `meta`; sets of transactions are text of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contained {
+    /// As of [`meta::APPLIED`].
+    pub applied: String,
+    /// As of [`meta::EXECUTED`].
+    pub executed: String,
+    /// As of [`meta::COMMITTED`]; `None` when nothing is known of it.
+    pub committed_us: Option<u64>,
+}
+
+impl Contained {
+    /// As it stands in `meta` for a view: `APPLIED EXECUTED COMMITTED`, empty if it is nothing.
+    pub fn to_field(&self) -> String {
+        let Contained { applied, executed, committed_us } = self;
+        let committed = committed_us.map(|micros| micros.to_string()).unwrap_or_default();
+        format!("{applied} {executed} {committed}").trim_end().to_owned()
+    }
+
+    /// Reads it from `meta`; what is missing is nothing.
+    pub fn from_field(text: &str) -> Contained {
+        let mut words = text.split(' ');
+        let mut word = || words.next().unwrap_or_default().to_owned();
+        let (applied, executed) = (word(), word());
+        Contained { applied, executed, committed_us: word().parse().ok() }
+    }
+
+    /// Whether all transactions of a set are contained.
+    pub fn contains(&self, set: &GtidSet) -> bool {
+        let applied = self.applied.parse::<Watermarks>().unwrap_or_default();
+        let executed = self.executed.parse::<GtidSet>().unwrap_or_default();
+        set.is_contained(&applied, &executed)
+    }
+
+    /// Whether all that another contains is contained.
+    pub fn includes(&self, other: &Contained) -> bool {
+        let contains = |text: &str| text.parse().is_ok_and(|set| self.contains(&set));
+        contains(&other.applied) && contains(&other.executed)
+    }
+}
+
 /// A row whose documents keep an older state than the last change of it, which is a dead letter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StaleRow {
@@ -342,6 +384,29 @@ mod tests {
         assert_eq!(numbers, [(1, "f"), (3, "g")], "what is of another definition is not reused");
         generations.switch();
         assert_eq!(generations.written().map(|of| of.number), Some(3));
+    }
+
+    #[test]
+    fn what_is_contained_reads_back_and_compares() {
+        const A: &str = "f9922be6-e58e-11f1-8fa9-02fc00000001";
+        const B: &str = "f9922be6-e58e-11f1-8fa9-02fc00000002";
+        let of = |applied: &str, executed: &str, committed_us| Contained {
+            applied: applied.to_owned(),
+            executed: executed.to_owned(),
+            committed_us,
+        };
+        let (some, more) = (format!("{A}:1-4"), format!("{A}:1-5"));
+        let other = format!("{B}:1-2");
+        for one in [of(&some, &other, Some(7)), of(&some, "", None), of("", &other, None)] {
+            assert_eq!(Contained::from_field(&one.to_field()), one);
+            assert!(one.includes(&one) && one.includes(&Contained::default()));
+            assert!(!Contained::default().includes(&one));
+        }
+        assert_eq!(Contained::default().to_field(), "");
+        assert_eq!(Contained::from_field(""), Contained::default());
+        assert!(of(&more, &other, None).includes(&of(&some, "", None)));
+        assert!(!of(&more, "", None).includes(&of(&some, &other, None)));
+        assert!(of("", &more, None).includes(&of(&some, "", None)), "wherever it is told");
     }
 
     #[test]

@@ -68,13 +68,18 @@ async fn a_view_with_documents_due_tells_what_it_contains_for_certain() {
     commit(&mut service, |step| {
         step.applied(&up_to(9));
         step.executed(&format!("{SERVER}:1-9,{OTHER}:1-3"));
-        step.behind("orders", Some(up_to(4).to_string()));
+        let due = format!("{} {OTHER}:1-2 1000000", up_to(4));
+        step.behind("orders", Some(due));
     })
     .await;
     let answer = service.get("/orders/7").await;
     assert_eq!(position(&answer), up_to(4).to_string());
-    assert_eq!(service.get(&format!("/orders/7?after={SERVER}:4&wait=0")).await.status, 200);
-    for missing in [format!("{SERVER}:5"), format!("{OTHER}:1")] {
+    assert!(answer.headers["viewtide-age"].parse::<f64>().unwrap() > 1e9, "committed in 1970");
+    for contained in [format!("{SERVER}:4"), format!("{SERVER}:4,{OTHER}:1-2")] {
+        let answer = service.get(&format!("/orders/7?after={contained}&wait=0")).await;
+        assert_eq!(answer.status, 200, "{contained}");
+    }
+    for missing in [format!("{SERVER}:5"), format!("{OTHER}:3")] {
         for path in ["/orders/7", "/orders"] {
             let answer = service.get(&format!("{path}?after={missing}&wait=0")).await;
             assert_eq!(answer.status, 504, "{path} {missing}");

@@ -14,8 +14,8 @@ use warp::reply::Response;
 use super::reader::{Reader, Unavailable};
 use super::request::RequestError;
 use super::views::{Served, Views};
-use crate::gtid::{GtidSet, Watermarks};
-use crate::keyspace::meta;
+use crate::gtid::GtidSet;
+use crate::keyspace::{Contained, meta};
 
 /// The transactions that an answer must contain, as `?after=` says too.
 pub(super) const AFTER: &str = "viewtide-after";
@@ -46,14 +46,7 @@ pub(super) struct After {
 
 /// Where a view is, as Redis has it; only who waits has to understand the sets.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Position {
-    /// As text.
-    applied: String,
-    /// As text.
-    executed: String,
-    /// In microseconds since 1970.
-    committed: Option<u64>,
-}
+pub(super) struct Position(Contained);
 
 /// Waits for requests. However many wait, one of them asks at a time, and all see the answer.
 #[derive(Debug, Default)]
@@ -121,32 +114,30 @@ impl Position {
     }
 
     fn of(applied: &Value, executed: &Value, committed: &Value, behind: &Value) -> Position {
-        // What is applied says nothing then of what is read of the view, nor does its time.
+        // What is applied says nothing then of what is read of the view.
         if let Some(behind) = text(behind) {
-            return Position { applied: behind.to_owned(), ..Position::default() };
+            return Position(Contained::from_field(behind));
         }
         let text = |value| text(value).unwrap_or_default().to_owned();
-        Position {
+        Position(Contained {
             applied: text(applied),
             executed: text(executed),
-            committed: text(committed).parse().ok(),
-        }
+            committed_us: text(committed).parse().ok(),
+        })
     }
 
     fn contains(&self, after: &After) -> bool {
-        let applied = self.applied.parse::<Watermarks>().unwrap_or_default();
-        let executed = self.executed.parse::<GtidSet>().unwrap_or_default();
-        after.set.is_contained(&applied, &executed)
+        self.0.contains(&after.set)
     }
 
     /// Tells the position in the headers of an answer.
     pub(super) fn tell(&self, response: &mut Response) {
         let headers = response.headers_mut();
         // Both are printable ASCII.
-        if let Ok(position) = HeaderValue::from_str(&self.applied) {
+        if let Ok(position) = HeaderValue::from_str(&self.0.applied) {
             headers.insert(POSITION, position);
         }
-        if let Some(committed) = self.committed {
+        if let Some(committed) = self.0.committed_us {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let age = now.saturating_sub(Duration::from_micros(committed));
             if let Ok(age) = HeaderValue::from_str(&format!("{:.3}", age.as_secs_f64())) {
@@ -229,19 +220,26 @@ mod tests {
     fn a_view_contains_what_is_applied_unless_documents_are_due() {
         let (applied, executed) = (format!("{A}:1-9"), format!("{A}:1-8,{B}:1-5"));
         let fields = [Some(applied.as_str()), Some(executed.as_str()), Some("1000000"), None];
-        let due = format!("{A}:1-4");
+        let due = format!("{A}:1-4 {B}:1-2 500000");
         for (behind, set, contained) in [
             (None, format!("{A}:9"), true),
             (None, format!("{A}:10"), false),
             (None, format!("{A}:9,{B}:5"), true),
             (Some(due.as_str()), format!("{A}:4"), true),
             (Some(due.as_str()), format!("{A}:5"), false),
+            (Some(due.as_str()), format!("{A}:1-4,{B}:2"), true),
+            (Some(due.as_str()), format!("{B}:3"), false),
             (Some(""), format!("{A}:1"), false),
         ] {
             let position = position([fields[0], fields[1], fields[2], behind]);
             let after = After::parse(Some(&set), None, None).unwrap().unwrap();
             assert_eq!(position.contains(&after), contained, "{behind:?} {set}");
-            assert_eq!(position.committed.is_some(), behind.is_none());
+            let committed = match behind {
+                None => Some(1_000_000),
+                Some("") => None,
+                Some(_) => Some(500_000),
+            };
+            assert_eq!(position.0.committed_us, committed);
         }
     }
 

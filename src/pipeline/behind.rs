@@ -8,35 +8,46 @@ use std::collections::BTreeMap;
 
 use super::backlog::Backlog;
 use super::views::Views;
+use crate::keyspace::Contained;
 use crate::sink::{Meta, Step};
+use crate::source::transactions::Released;
 use crate::sql::plan::Plan;
 
-/// What Redis was told of the views with documents due, by name: what readers of each see for
-/// certain, a set of transactions as text, empty where nothing is certain.
+/// What Redis was told of the views with documents due.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
+    /// What readers of each see for certain, by name, as of [`Contained::to_field`]: empty where
+    /// nothing is certain.
     told: BTreeMap<String, String>,
-    /// What the last step that took effect told as applied.
-    applied: String,
+    /// What readers of all others see, as the last step that took effect told.
+    contained: Contained,
+    /// The same as text.
+    now: String,
 }
 
 impl Behind {
     /// What a former run told.
     pub(super) fn of_former_run(meta: &Meta) -> Behind {
-        Behind { told: meta.behind.clone(), applied: meta.applied.to_string() }
+        let contained = meta.contained();
+        Behind { told: meta.behind.clone(), now: contained.to_field(), contained }
     }
 
     /// Tells in a step what the views contain for certain once it takes effect, where that changes.
+    /// It is never less than was told before: a backlog that was stored a while ago may know less,
+    /// as may one that has to take several moments for one.
     pub(super) fn tell(&mut self, plan: &Plan, views: &Views, backlog: &Backlog, step: &mut Step) {
         for (id, view) in plan.views_with_ids() {
             let generations = views.generations(id);
+            let before = self.told.get(&view.name).unwrap_or(&self.now).as_str();
             let certain = if generations.current.is_none() {
                 Some("")
             } else if generations.is_frozen() {
                 // What was certain when it was written last.
-                Some(self.told.get(&view.name).map_or(self.applied.as_str(), String::as_str))
+                Some(before)
             } else {
-                backlog.certain(id)
+                backlog
+                    .certain(id)
+                    .map(|certain| if rises(before, certain) { certain } else { before })
             };
             if self.told.get(&view.name).map(String::as_str) == certain {
                 continue;
@@ -50,10 +61,24 @@ impl Behind {
         }
     }
 
-    /// A step took effect that told these transactions as applied.
-    pub(super) fn applied(&mut self, applied: String) {
-        self.applied = applied;
+    /// A step took effect that told this, and these transactions as applied; what views contain of
+    /// which nothing is due.
+    pub(super) fn landed(&mut self, applied: String, released: &Released) -> &str {
+        self.contained.applied = applied;
+        if let Some(executed) = &released.executed {
+            executed.as_ref().clone_into(&mut self.contained.executed);
+        }
+        if let Some(committed_us) = u64::try_from(released.committed_us).ok().filter(|us| *us > 0) {
+            self.contained.committed_us = Some(committed_us);
+        }
+        self.now = self.contained.to_field();
+        &self.now
     }
+}
+
+/// Whether what is told after contains all that was told before.
+fn rises(before: &str, after: &str) -> bool {
+    before == after || Contained::from_field(after).includes(&Contained::from_field(before))
 }
 
 #[cfg(test)]
@@ -72,19 +97,28 @@ mod tests {
         key
     }
 
-    #[test]
-    fn what_changes_is_told_once() {
+    fn plan() -> Plan {
         let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
-        let plan = plan_views(&Definitions {
+        plan_views(&Definitions {
             tables: vec![file("t.sql", "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));")],
             streams: Vec::new(),
             views: vec![file("v.sql", "CREATE VIEW v AS SELECT id FROM t;")],
         })
-        .unwrap();
+        .unwrap()
+    }
+
+    /// Transactions up to a number.
+    fn set(number: u64) -> String {
+        format!("f9922be6-e58e-11f1-8fa9-02fc00000001:1-{number}")
+    }
+
+    #[test]
+    fn what_changes_is_told_once() {
+        let plan = plan();
         let mut views = Views::new(&plan, Readiness::new());
-        let mut backlog = Backlog::at("1-5");
+        let mut backlog = Backlog::at(&set(5));
         let mut behind = Behind::of_former_run(&Meta {
-            behind: [("v".to_owned(), "1-3".to_owned())].into(),
+            behind: [("v".to_owned(), set(3))].into(),
             ..Meta::default()
         });
         let tell = |behind: &mut Behind, views: &Views, backlog: &Backlog| {
@@ -100,9 +134,8 @@ mod tests {
         views.switch(VIEW);
         backlog.forget(VIEW);
         backlog.keys(VIEW, [key(1)]);
-        assert_eq!(tell(&mut behind, &views, &backlog), told("1-5"));
-        backlog.applied("1-6");
-        behind.applied("1-6".to_owned());
+        assert_eq!(tell(&mut behind, &views, &backlog), told(&set(5)));
+        backlog.applied(behind.landed(set(6), &Released::default()));
         backlog.keys(VIEW, [key(2)]);
         assert_eq!(tell(&mut behind, &views, &backlog), None);
         views.start_fill(VIEW, plan.view(VIEW));
@@ -112,8 +145,43 @@ mod tests {
         backlog.forget(VIEW);
         assert_eq!(tell(&mut behind, &views, &backlog), Some(None));
         assert_eq!(tell(&mut behind, &views, &backlog), None);
-        behind.applied("1-7".to_owned());
+        behind.landed(set(7), &Released::default());
         views.start_fill(VIEW, plan.view(VIEW));
-        assert_eq!(tell(&mut behind, &views, &backlog), told("1-7"), "nothing was due");
+        assert_eq!(tell(&mut behind, &views, &backlog), told(&set(7)), "nothing was due");
+    }
+
+    #[test]
+    fn a_view_is_never_told_to_contain_less_than_before() {
+        let plan = plan();
+        let mut views = Views::new(&plan, Readiness::new());
+        views.start_fill(VIEW, plan.view(VIEW));
+        views.switch(VIEW);
+        let told = |behind: &Behind| behind.told.get("v").cloned();
+        // A backlog that was stored while the view was filled for the first time.
+        let mut backlog = Backlog::at(&set(2));
+        backlog.fill(VIEW);
+        let mut behind = Behind::of_former_run(&Meta {
+            behind: [("v".to_owned(), set(3))].into(),
+            ..Meta::default()
+        });
+        behind.tell(&plan, &views, &backlog, &mut Step::new());
+        assert_eq!(told(&behind), Some(set(3)));
+        backlog.forget(VIEW);
+        behind.tell(&plan, &views, &backlog, &mut Step::new());
+        assert_eq!(told(&behind), None);
+        // What comes due counts as due since an earlier moment, for want of one of its own.
+        behind.landed(set(9), &Released::default());
+        backlog.keys(VIEW, [key(1)]);
+        behind.tell(&plan, &views, &backlog, &mut Step::new());
+        assert_eq!(told(&behind), Some(set(9)));
+    }
+
+    #[test]
+    fn what_landed_is_what_a_view_contains_when_something_comes_due() {
+        let mut behind = Behind::default();
+        let released =
+            Released { executed: Some("e".into()), committed_us: 7, ..Released::default() };
+        assert_eq!(behind.landed("a".to_owned(), &released), "a e 7");
+        assert_eq!(behind.landed("b".to_owned(), &Released::default()), "b e 7");
     }
 }

@@ -356,7 +356,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             Settled::Ending => {}
             Settled::Rewound => drop(self.refill().await?),
             Settled::Landed => {
-                self.note_applied();
+                self.note_applied(released);
                 self.note_positions(released);
                 if let Some(view) = filled {
                     self.views.set(view, Stage::Complete);
@@ -391,11 +391,10 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         self.publisher.start_fill(id);
     }
 
-    /// Redis was told which transactions are applied.
-    fn note_applied(&mut self) {
+    /// Redis was told what is contained.
+    fn note_applied(&mut self, released: &Released) {
         let applied = self.sequencer.watermarks().to_string();
-        self.publisher.backlog.applied(&applied);
-        self.behind.applied(applied);
+        self.publisher.backlog.applied(self.behind.landed(applied, released));
     }
 
     /// Redis is where these changes are.

@@ -13,6 +13,7 @@ use super::writer::Settled;
 use super::{Pipeline, PipelineError, stale, start, views};
 use crate::sink::{Meta, Step, Store, Target};
 use crate::source::Records;
+use crate::source::transactions::Released;
 use crate::sql::plan::{Plan, ViewId};
 use crate::state::CheckpointStorage;
 
@@ -105,7 +106,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         self.behind.tell(&self.plan, &self.views, &self.publisher.backlog, &mut step);
         match self.writer.commit(&step).await? {
             Settled::Landed => {
-                self.note_applied();
+                self.note_applied(&Released::default());
                 self.note_all_positions();
                 Ok(true)
             }
@@ -168,7 +169,7 @@ impl Left {
             (written.fingerprint == plan.view(view).fingerprint).then_some(written.number)
         };
         let keep = |of: Target| views.contains(&of.view) && written(of.view) == Some(of.generation);
-        let applied = claimed.applied.to_string();
+        let applied = claimed.contained().to_field();
         let backlog = match &claimed.backlog {
             Some(text) => Backlog::from_text(text, &applied, plan, keep)?,
             None => Backlog::at(&applied),

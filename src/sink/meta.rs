@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::change::{Partition, Position, Positions};
 use crate::gtid::Watermarks;
-use crate::keyspace::{Generation, Generations, StaleRow, Unfollowed, meta};
+use crate::keyspace::{Contained, Generation, Generations, StaleRow, Unfollowed, meta};
 
 /// The whole of `meta`; empty in an empty Redis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,12 @@ pub struct Meta {
     pub positions: Positions,
     /// Applied transactions.
     pub applied: Watermarks,
-    /// What each view contains of them while documents of it are due, by name.
+    /// Further ones that a server had executed.
+    pub executed: String,
+    /// Commit time of the newest change applied, in microseconds since 1970.
+    pub committed_us: Option<u64>,
+    /// What each view contains of them while documents of it are due, by name: as of
+    /// [`Contained::to_field`].
     pub behind: BTreeMap<String, String>,
     /// Work not yet published, as the pipeline wrote it.
     pub backlog: Option<String>,
@@ -62,6 +67,15 @@ impl Meta {
         Ok(read)
     }
 
+    /// What views contain of which no document is due.
+    pub fn contained(&self) -> Contained {
+        Contained {
+            applied: self.applied.to_string(),
+            executed: self.executed.clone(),
+            committed_us: self.committed_us,
+        }
+    }
+
     fn take(&mut self, field: &str, value: &str, now_ms: u64) -> Option<()> {
         match field {
             meta::EPOCH => self.epoch = value.parse().ok()?,
@@ -73,6 +87,8 @@ impl Meta {
                 self.lease_left = Duration::from_millis(ends.saturating_sub(now_ms));
             }
             meta::APPLIED => self.applied = value.parse().ok()?,
+            meta::EXECUTED => value.clone_into(&mut self.executed),
+            meta::COMMITTED => self.committed_us = Some(value.parse().ok()?),
             meta::BACKLOG => self.backlog = Some(value.to_owned()),
             _ => {
                 if let Some(place) = field.strip_prefix(meta::POSITION) {
@@ -132,6 +148,8 @@ mod tests {
             ("lease", "3500"),
             ("position:mysql.shop.orders:0", "17:00000000000000ff"),
             ("applied", "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:1-9"),
+            ("executed", "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-3"),
+            ("committed", "5"),
             ("behind:v", ""),
             ("view:a:b", "3 f k i"),
             ("next:a:b", "4 g k i"),
@@ -146,7 +164,8 @@ mod tests {
         assert_eq!(meta.positions[&partition], Position { next_offset: 17, fingerprint: 255 });
         assert!(!meta.is_given_back && read(&[("lease", "0")]).unwrap().is_given_back);
         assert_eq!(meta.applied.to_string(), "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:1-9");
-        assert_eq!(meta.behind["v"], "");
+        assert_eq!(meta.contained().to_field(), format!("{} {} 5", meta.applied, meta.executed));
+        assert_eq!((meta.behind["v"].as_str(), meta.committed_us), ("", Some(5)));
         let numbers: Vec<u64> = meta.views["a:b"].all().map(|of| of.number).collect();
         assert_eq!((numbers, &meta.views["c"]), (vec![3, 4], &Generations::default()));
         let row = &meta.stale_rows[&(partition, 16)];

@@ -211,10 +211,11 @@ impl Step {
         self.fields.insert(meta::COMMITTED.to_owned(), Some(micros.to_string()));
     }
 
-    /// For certain readers of a view see only the changes of these transactions, for documents of
-    /// it are due, or what they read is not written any more; `None` when neither is so.
-    pub fn behind(&mut self, view: &str, applied: Option<String>) {
-        self.fields.insert(ViewFields::new(view).behind, applied);
+    /// For certain readers of a view see no more than this ([`crate::keyspace::Contained::to_field`]),
+    /// for documents of it are due, or what they read is not written any more; `None` when neither
+    /// is so.
+    pub fn behind(&mut self, view: &str, contained: Option<String>) {
+        self.fields.insert(ViewFields::new(view).behind, contained);
     }
 
     /// The work that is not yet published; `None` when there is none.

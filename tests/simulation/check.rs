@@ -8,7 +8,8 @@
 //! - where documents are due, each is as it was at some moment since what is told as certain was
 //!   applied;
 //! - every document at any time shows whole transactions, and none goes back;
-//! - positions do not go back, and what is told as applied is what they say;
+//! - positions do not go back, and what is told as applied is what they say; no view is told to
+//!   contain less than before;
 //! - nothing of a view is there before all its tables were complete once, and what is read of it
 //!   is written only while they are;
 //! - what is read stands still while another generation is filled, and no other is left over.
@@ -19,7 +20,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use viewtide::keyspace::{Generation, Generations};
+use viewtide::keyspace::{Contained, Generation, Generations};
 
 use super::bank::{
     ACCOUNTS_MV, Bank, Definition, Documents, READS, Schema, TABLES, VIEWS, version,
@@ -54,6 +55,8 @@ pub(super) struct Readers {
     moments: [Vec<(u64, Bodies)>; 2],
     /// There were others before the first of these moments.
     is_cut: [bool; 2],
+    /// The last transaction that each view was told to contain.
+    told: [u64; 2],
     /// The first thing found wrong.
     pub(super) wrong: Option<String>,
 }
@@ -104,6 +107,7 @@ impl Readers {
             wanted: [None, None],
             moments: Default::default(),
             is_cut: Default::default(),
+            told: Default::default(),
             wrong: None,
         }
     }
@@ -152,6 +156,7 @@ impl Readers {
         self.wanted = [None, None];
         self.moments = Default::default();
         self.is_cut = [true; 2];
+        self.told = [0; 2];
     }
 
     fn check(&mut self, contents: &Contents) -> Result<(), String> {
@@ -169,7 +174,7 @@ impl Readers {
             }
         }
         if let Some(executed) = contents.meta.get("executed") {
-            let last = executed.rsplit_once('-').map_or(0, |(_, last)| last.parse().unwrap_or(0));
+            let last = last(executed);
             if last > self.model.executed || last > self.model.applied {
                 return Err(format!("`{executed}` is told as executed"));
             }
@@ -266,8 +271,22 @@ impl Readers {
     ) -> Result<(), String> {
         let name = VIEWS[view];
         let certain = contents.meta.get(&format!("behind:{name}"));
-        let moments = &mut self.moments[view];
+        let certain = certain.map(|field| Contained::from_field(field));
         let is_current = generations(contents, name).current.is_some();
+        let told = match &certain {
+            Some(certain) => last(&certain.applied),
+            None if is_current => self.model.applied,
+            None => 0,
+        };
+        if told < self.told[view] {
+            let before = self.told[view];
+            return Err(format!("{name} is told to contain {told}, and {before} before"));
+        }
+        self.told[view] = told;
+        if certain.as_ref().is_some_and(|certain| last(&certain.executed) > self.model.executed) {
+            return Err(format!("{name} is told to contain {certain:?}, which is not executed"));
+        }
+        let moments = &mut self.moments[view];
         if is_current && certain.is_none() {
             moments.clear();
             self.is_cut[view] = false;
@@ -279,10 +298,9 @@ impl Readers {
         let (bank, definition) = (&self.model.bank, self.definitions[view]);
         let wanted = self.wanted[view].get_or_insert_with(|| bank.documents(view, definition));
         moments.push((self.model.applied, wanted.bodies.clone()));
-        let certain = certain.filter(|certain| is_current && !certain.is_empty());
+        let certain = certain.filter(|certain| is_current && !certain.applied.is_empty());
         let Some(certain) = certain else { return Ok(()) };
-        let last = certain.rsplit_once('-').and_then(|(_, last)| last.parse::<u64>().ok());
-        let last = last.ok_or_else(|| certain.clone())?;
+        let last = last(&certain.applied);
         if last > self.model.applied {
             return Err(format!("{name} is told to contain {last}, which is not applied"));
         }
@@ -406,6 +424,11 @@ fn definition(view: usize, fingerprint: &str) -> Definition {
 /// Whether what is read of a view follows the tables.
 fn is_written(generations: &Generations) -> bool {
     generations.current.is_some() && generations.next.is_none()
+}
+
+/// The last transaction of a set; 0 if there is none.
+fn last(set: &str) -> u64 {
+    set.rsplit_once('-').map_or(0, |(_, last)| last.parse().unwrap_or(0))
 }
 
 fn is_behind(contents: &Contents, view: &str) -> bool {
