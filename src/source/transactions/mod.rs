@@ -299,22 +299,15 @@ impl Sequencer {
     pub fn release(&mut self, into: &mut Released) -> Result<bool, SequenceError> {
         let before = into.records;
         self.turn = self.turn.wrapping_add(1);
-        // Neither a backlog of events nor one of transactions may starve the other.
-        let mut progress = Progress::Blocked;
-        if self.turn.is_multiple_of(2) {
-            self.release_run(into)?;
-        } else {
-            progress = self.release_front(into)?;
-        }
+        // Neither a backlog of events nor one of transactions may starve the other, and what fits
+        // nowhere must not hold up what explains it: that is an error once nothing else is free.
+        let is_runs_turn = self.turn.is_multiple_of(2);
+        let first = self.release_part(is_runs_turn, into);
         if into.records == before {
-            if self.turn.is_multiple_of(2) {
-                progress = self.release_front(into)?;
-            } else {
-                self.release_run(into)?;
+            let then = self.release_part(!is_runs_turn, into);
+            if into.records == before && [first?, then?] == [Progress::Blocked; 2] {
+                self.make_room(into);
             }
-        }
-        if into.records == before && progress == Progress::Blocked {
-            self.make_room(into);
         }
         if self.replaying && !self.following && self.has_caught_up() {
             self.replaying = false;
@@ -437,23 +430,31 @@ impl Sequencer {
     }
 
     /// Takes records without a transaction, and duplicates, off the heads.
-    fn release_run(&mut self, into: &mut Released) -> Result<(), SequenceError> {
+    /// Releases a run of records without a transaction, or the transaction whose turn it is.
+    fn release_part(&mut self, run: bool, into: &mut Released) -> Result<Progress, SequenceError> {
+        if !run {
+            return self.release_front(into);
+        }
         let taken = self.take_run(into);
         into.changes.extend(self.scratch.drain(..).map(|(_, change)| change));
-        taken
+        taken.map(|()| Progress::Blocked)
     }
 
     fn take_run(&mut self, into: &mut Released) -> Result<(), SequenceError> {
         let mut left = self.bounds.run_records_max;
         let count = self.queues.len();
+        let mut misfit = Ok(());
         for step in 0..count {
             let id = PartitionId(((self.turn / 2 + step) % count) as u16);
-            while left > 0 && self.head_is_free(id)? {
+            let mut is_free = self.head_is_free(id);
+            while left > 0 && is_free == Ok(true) {
                 self.take_head(id, 0, into);
                 left -= 1;
+                is_free = self.head_is_free(id);
             }
+            misfit = misfit.and(is_free.map(|_| ()));
         }
-        Ok(())
+        misfit
     }
 
     /// Whether the head of a queue may be applied or dropped by itself.

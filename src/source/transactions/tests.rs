@@ -310,6 +310,23 @@ fn another_servers_change_proves_nothing_without_its_end() {
     assert_eq!(world.released.incomplete, 1);
 }
 
+/// Whatever comes first: what stops it may be explained by what is free to go.
+#[test]
+fn what_fits_nowhere_holds_up_nothing_else() {
+    for turns in 0..4 {
+        let mut world = World::new();
+        for _ in 0..turns {
+            world.sequencer.release(&mut world.released).unwrap();
+        }
+        world.push(ORDERS, row(1, 1, 1, upsert(0, 1)));
+        world.push(TRANSACTIONS, end(2, &[(ORDERS, 1)]));
+        world.push(NOTICES, reading(1, &[0], None));
+        assert_eq!(world.sequencer.release(&mut world.released), Ok(true));
+        let error = world.error();
+        assert!(matches!(&error, SequenceError::EndMissing { offset: 0, .. }), "{error}");
+    }
+}
+
 #[test]
 fn a_heartbeat_that_is_sent_again_tells_nothing() {
     let mut specs = specs();
