@@ -422,6 +422,25 @@ async fn without_memory_a_step_waits_and_the_claim_lives() {
 }
 
 #[tokio::test]
+async fn what_frees_memory_is_done_without_any() {
+    let redis = RedisServer::start();
+    let mut sink = claimed(&redis.address()).await;
+    sink.commit(&plain(1)).await.unwrap();
+    redis.run::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let mut step = Step::new();
+    step.drop_generation("plain", 1);
+    step.generations("plain", &Generations::default());
+    sink.commit(&step).await.unwrap();
+    assert!(redis.run::<Vec<String>>(&["KEYS", "{viewtide:test}:plain:*"]).is_empty());
+    // It is as fenced as any other.
+    redis.run::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    redis.run::<()>(&["HSET", META, "token", "another's"]);
+    let mut step = Step::new();
+    step.drop_generation("plain", 2);
+    assert!(matches!(sink.commit(&step).await, Err(SinkError::Fenced { .. })));
+}
+
+#[tokio::test]
 async fn a_redis_that_evicts_is_refused() {
     let redis = RedisServer::start();
     redis.run::<()>(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);

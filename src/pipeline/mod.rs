@@ -211,7 +211,8 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     /// the process is to end.
     async fn take_records(&mut self) -> Result<bool, PipelineError> {
         let replaying = self.sequencer.is_replaying();
-        if self.publisher.backlog.is_empty() || replaying {
+        let is_due = !self.publisher.backlog.is_empty() || !self.views.to_fill().is_empty();
+        if !is_due || replaying {
             let Pipeline { writer, reader, checkpoints, look_at, misfit, .. } = self;
             let misfit_until = misfit.as_ref().map(|(_, until)| *until);
             let waiting = async {
@@ -279,7 +280,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
                 self.views.set(view, Stage::Filling);
             }
         }
-        for view in self.views.due() {
+        for view in self.views.to_fill() {
             self.start_fill(view);
         }
         for (&partition, &position) in &released.positions {
@@ -343,6 +344,9 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         released: &Released,
         fresh: &[ViewId],
     ) -> Result<(), PipelineError> {
+        if !self.make_room().await? {
+            return Ok(());
+        }
         let filled = self.publisher.publish_backlog(&mut self.views, &mut step);
         self.views.record(&mut step);
         if let Some(stored) = self.publisher.backlog.take_store(&self.plan, &self.views) {
@@ -368,6 +372,22 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         Ok(())
     }
 
+    /// Drops what nobody reads or fills any more, in a step of its own: Redis takes it though its
+    /// memory is full. False when the step that was to follow is of no use any more.
+    async fn make_room(&mut self) -> Result<bool, PipelineError> {
+        let mut step = Step::new();
+        self.views.drop_abandoned(&mut step);
+        self.drop_unread(&mut step);
+        if step.is_empty() {
+            return Ok(true);
+        }
+        match self.writer.commit(&step).await? {
+            Settled::Landed => Ok(true),
+            Settled::Ending => Ok(false),
+            Settled::Rewound => self.refill().await.map(|_| false),
+        }
+    }
+
     /// Applies what was released. Views whose tables are not complete any more are not published.
     fn apply(&mut self, released: &mut Released) {
         let changes = std::mem::take(&mut released.changes);
@@ -379,8 +399,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             let name = &self.plan.table(table).name;
             info!(table = name, complete, "the table's completeness changed");
             for view in self.views.table(table, complete) {
-                self.publisher.engine.set_live(view, false);
-                self.publisher.backlog.forget(view);
+                self.publisher.hold_back(view);
             }
         }
     }

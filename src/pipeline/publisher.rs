@@ -85,6 +85,12 @@ impl Publisher {
         self.backlog.fill(view);
     }
 
+    /// Nothing of a view is published until it is filled again.
+    pub(super) fn hold_back(&mut self, view: ViewId) {
+        self.engine.set_live(view, false);
+        self.backlog.forget(view);
+    }
+
     /// Puts every document that changes have touched into the step, and what has no room into the
     /// backlog. Returns the views with documents in the step.
     pub(super) fn publish_touched(&mut self, views: &Views, step: &mut Step) -> Vec<ViewId> {

@@ -98,8 +98,10 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         self.tell_all(&mut step);
         self.views.take_generations(&self.claimed.views);
         for view in self.views.published() {
-            self.start_fill(view);
+            self.views.set(view, Stage::Waiting);
+            self.publisher.hold_back(view);
         }
+        self.drop_unread(&mut step);
         self.views.record(&mut step);
         step.backlog(self.publisher.backlog.take_store(&self.plan, &self.views).flatten());
         self.behind = Behind::of_former_run(&self.claimed);
@@ -141,13 +143,25 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
                 step.forget_position(partition);
             }
         }
-        for (name, held) in &self.claimed.views {
+        for name in self.claimed.behind.keys() {
             if !self.plan.views.iter().any(|view| view.name == *name) {
-                step.drop_view(name, held);
+                step.behind(name, None);
             }
         }
         stale::tell_all(&self.plan, &self.sequencer, &self.claimed, step);
         step.applied(self.sequencer.watermarks());
+    }
+
+    /// Drops the views that there are no more.
+    pub(super) fn drop_unread(&mut self, step: &mut Step) {
+        let Pipeline { plan, claimed, .. } = self;
+        claimed.views.retain(|name, held| {
+            let is_read = plan.views.iter().any(|view| view.name == *name);
+            if !is_read {
+                step.drop_view(name, held);
+            }
+            is_read
+        });
     }
 }
 

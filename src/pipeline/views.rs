@@ -4,9 +4,11 @@
 //! Readers never see a view half filled if it was whole before. Whatever is to be filled as a
 //! whole (a new definition, tables that were read anew, a Redis that went back) is filled into a
 //! generation of its own, beside the one that readers read and that is not written meanwhile. The
-//! step that ends the fill lets them read the new one and drops the other.
+//! step that ends the fill lets them read the new one and drops the other. Memory has to hold both
+//! until then, so such views are filled one at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use crate::keyspace::Generations;
 use crate::sink::{Meta, Step, Target};
@@ -104,6 +106,19 @@ impl Views {
         views.map(|(at, _)| ViewId(at as u16)).collect()
     }
 
+    /// The views to fill from now on: all due of which nothing is read yet, and one at a time of the
+    /// others, for the documents of those are there twice meanwhile.
+    pub(super) fn to_fill(&self) -> Vec<ViewId> {
+        let is_renewed =
+            |view: &Status| view.stage == Stage::Filling && view.generations.is_frozen();
+        let mut is_taken = self.views.iter().any(is_renewed);
+        let mut due = self.due();
+        due.retain(|view| {
+            self.generations(*view).current.is_none() || !mem::replace(&mut is_taken, true)
+        });
+        due
+    }
+
     /// The views that are published, whether filled to the end or not.
     pub(super) fn published(&self) -> Vec<ViewId> {
         let views = self.views.iter().enumerate().filter(|(_, view)| view.stage != Stage::Waiting);
@@ -149,6 +164,17 @@ impl Views {
         self.views[usize::from(view.0)].generations.switch();
     }
 
+    /// Adds to a step, which may come before any document, that generations are dropped which were to
+    /// be read and will not: memory for others.
+    pub(super) fn drop_abandoned(&mut self, step: &mut Step) {
+        for view in &mut self.views {
+            let is_kept = |number| view.generations.all().any(|of| of.number == number);
+            if view.held.next.as_ref().is_some_and(|next| !is_kept(next.number)) {
+                view.record(step);
+            }
+        }
+    }
+
     /// Adds to a step what there is of each view once it takes effect, where Redis knows something
     /// else. What is read of a view that waits for its tables stays as it is from there on.
     pub(super) fn record(&mut self, step: &mut Step) {
@@ -156,21 +182,24 @@ impl Views {
             if view.stage == Stage::Waiting {
                 view.generations.freeze();
             }
-            if !std::mem::take(&mut view.untold) && view.held == view.generations {
-                continue;
+            if view.untold || view.held != view.generations {
+                view.record(step);
             }
-            let numbers =
-                |all: &Generations| all.all().map(|of| of.number).collect::<BTreeSet<_>>();
-            for number in numbers(&view.held).difference(&numbers(&view.generations)) {
-                step.drop_generation(&view.name, *number);
-            }
-            step.generations(&view.name, &view.generations);
-            view.held.clone_from(&view.generations);
         }
     }
 }
 
 impl Status {
+    fn record(&mut self, step: &mut Step) {
+        let numbers = |all: &Generations| all.all().map(|of| of.number).collect::<BTreeSet<_>>();
+        for number in numbers(&self.held).difference(&numbers(&self.generations)) {
+            step.drop_generation(&self.name, *number);
+        }
+        step.generations(&self.name, &self.generations);
+        self.held.clone_from(&self.generations);
+        self.untold = false;
+    }
+
     fn tell(&self, readiness: &Readiness) {
         let part = format!("view {}", self.name);
         match self.stage {
@@ -183,6 +212,10 @@ impl Status {
             Stage::Waiting => {
                 let complete = self.tables.values().filter(|complete| **complete).count();
                 let all = self.tables.len();
+                if complete == all {
+                    readiness.block(&part, "healing: filled anew after another view");
+                    return;
+                }
                 readiness.block(&part, format!("filling: {complete} of {all} tables are complete"));
             }
         }
@@ -224,5 +257,63 @@ mod tests {
         assert_eq!(end(&plan.views[0].fingerprint, spec.target), 5);
         assert_eq!(end("other", spec.target), 9);
         assert_eq!(end(&plan.views[0].fingerprint, None), 9);
+    }
+
+    #[test]
+    fn views_that_are_there_twice_meanwhile_are_filled_one_at_a_time() {
+        let file = |path: &str, text: String| SourceFile { path: path.into(), text };
+        let table = "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));";
+        let view = |name: &str| file(name, format!("CREATE VIEW {name} AS SELECT id FROM t;"));
+        let plan = plan_views(&Definitions {
+            tables: vec![file("t.sql", table.to_owned())],
+            streams: Vec::new(),
+            views: ["a", "b", "new"].map(view).into(),
+        })
+        .unwrap();
+        let ids: Vec<ViewId> = plan.views_with_ids().map(|(id, _)| id).collect();
+        let of = |id: &ViewId, number| Some(Generation::of(plan.view(*id), number));
+        let held = ids[..2].iter().map(|id| {
+            let held = Generations { current: of(id, 1), next: of(id, 2) };
+            (plan.view(*id).name.clone(), held)
+        });
+        let mut views = Views::new(&plan, Readiness::new());
+        views.take_generations(&held.collect());
+        assert!(views.to_fill().is_empty(), "its table is not complete");
+        views.table(TableId(0), true);
+        assert_eq!(views.to_fill(), [ids[0], ids[2]]);
+        views.start_fill(ids[0], plan.view(ids[0]));
+        assert_eq!(views.to_fill(), [ids[2]]);
+        views.start_fill(ids[2], plan.view(ids[2]));
+        assert!(views.to_fill().is_empty());
+        // Readers read what was filled, and the other generation is dropped.
+        views.switch(ids[0]);
+        assert_eq!(views.to_fill(), [ids[1]]);
+    }
+
+    #[test]
+    fn what_was_filled_for_nothing_is_dropped_before_anything_else_is_written() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let plan = plan_views(&Definitions {
+            tables: vec![file("t.sql", "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));")],
+            streams: Vec::new(),
+            views: vec![file("v.sql", "CREATE VIEW v AS SELECT id FROM t;")],
+        })
+        .unwrap();
+        let (id, view) = plan.views_with_ids().next().unwrap();
+        let other = Generation { fingerprint: "other".into(), ..Generation::of(view, 2) };
+        let held = Generations { current: Some(Generation::of(view, 1)), next: Some(other) };
+        let mut views = Views::new(&plan, Readiness::new());
+        views.take_generations(&[("v".to_owned(), held)].into());
+        let drops = |views: &mut Views| {
+            let mut step = Step::new();
+            views.drop_abandoned(&mut step);
+            (step.only_drops(), step.dropped().iter().map(|(_, number)| *number).collect())
+        };
+        assert_eq!(drops(&mut views), (false, Vec::new()), "it may be filled on");
+        views.start_fill(id, view);
+        assert_eq!(drops(&mut views), (true, vec![2]));
+        assert_eq!(drops(&mut views), (false, Vec::new()));
+        views.switch(id);
+        assert_eq!(drops(&mut views), (false, Vec::new()), "that goes with what is read instead");
     }
 }

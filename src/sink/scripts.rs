@@ -19,6 +19,8 @@ pub(super) struct Script {
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) step: Script,
+    /// The same though memory is full.
+    pub(super) drop: Script,
     pub(super) sweep: Script,
     pub(super) claim: Script,
     pub(super) renew: Script,
@@ -29,6 +31,11 @@ impl Scripts {
         Scripts {
             step: Script::new(concat!(
                 "#!lua\n",
+                include_str!("prelude.lua"),
+                include_str!("step.lua")
+            )),
+            drop: Script::new(concat!(
+                "#!lua flags=allow-oom\n",
                 include_str!("prelude.lua"),
                 include_str!("step.lua")
             )),

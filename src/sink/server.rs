@@ -7,7 +7,7 @@ use redis::Cmd;
 
 use super::error::Failure;
 use super::exchange::Exchange;
-use super::scripts::Scripts;
+use super::scripts::{Script, Scripts};
 use super::store::{LEASE, NewClaim, Owner, Ownership, Reply, Store, Sweep};
 use super::{Meta, Step, Target};
 use crate::dial::Dialer;
@@ -74,7 +74,7 @@ impl Redis {
         taken
     }
 
-    fn step_call(&self, owner: &Owner, step: &Step) -> Cmd {
+    fn step_call(&self, script: &Script, owner: &Owner, step: &Step) -> Cmd {
         let mut keys = vec![self.meta.clone()];
         for &target in step.views.keys() {
             keys.extend(self.keys(target));
@@ -84,7 +84,7 @@ impl Redis {
                 self.keyspace.view(view, *generation);
             keys.extend([docs, order, entries, index]);
         }
-        let mut call = self.scripts.step.call(&keys);
+        let mut call = script.call(&keys);
         call.arg(owner.epoch).arg(&owner.token).arg(owner.seq).arg(owner.seq + 1);
         call.arg(millis(LEASE)).arg(self.stale_keys_max);
         step.push_fields(&mut call);
@@ -137,8 +137,10 @@ impl Store for Redis {
     }
 
     async fn step(&mut self, owner: &Owner, step: &Step) -> Result<Reply, Failure> {
-        let call = self.step_call(owner, step);
-        self.exchange.run(&self.scripts.step, &call).await
+        let Scripts { step: write, drop, .. } = &self.scripts;
+        let script = if step.only_drops() { drop } else { write };
+        let call = self.step_call(script, owner, step);
+        self.exchange.run(script, &call).await
     }
 
     async fn sweep(&mut self, owner: &Owner, sweep: &Sweep<'_>) -> Result<Reply, Failure> {

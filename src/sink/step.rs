@@ -105,6 +105,11 @@ impl Step {
         self.views.is_empty() && self.fields.is_empty()
     }
 
+    /// Whether it frees memory and takes none: one that a server does though its memory is full.
+    pub fn only_drops(&self) -> bool {
+        self.views.is_empty() && !self.dropped.is_empty()
+    }
+
     /// What changes in each generation.
     pub fn views(&self) -> &BTreeMap<Target, ViewStep> {
         &self.views

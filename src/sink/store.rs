@@ -34,7 +34,8 @@ pub trait Store {
 
     /// Applies a step, raises `seq` by one and renews the lease: [`Reply::Done`], or
     /// [`Reply::Owner`] unless the pipeline is the owner's at its `seq`, or [`Reply::Crowded`]
-    /// when a range has more stale keys than the server removes at once.
+    /// when a range has more stale keys than the server removes at once. Where memory is full, only
+    /// one that [`Step::only_drops`] takes effect.
     fn step(&mut self, owner: &Owner, step: &Step) -> impl Future<Output = Result<Reply, Failure>>;
 
     /// Removes what is stale in a part of a range: [`Reply::Swept`], or [`Reply::Owner`] unless

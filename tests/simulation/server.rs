@@ -178,7 +178,7 @@ impl Store for Link {
     }
 
     async fn step(&mut self, owner: &Owner, step: &Step) -> Result<Reply, Failure> {
-        self.exchange(true, |server| self.apply(server, owner, step)).await
+        self.exchange(!step.only_drops(), |server| self.apply(server, owner, step)).await
     }
 
     async fn sweep(&mut self, owner: &Owner, sweep: &Sweep<'_>) -> Result<Reply, Failure> {
