@@ -4,7 +4,7 @@ use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_all
 use tokio::time::timeout;
 
 use super::{Finding, PROBE_WAIT, counted, innermost};
-use crate::config::Config;
+use crate::config::{Config, without_password};
 
 const PART: &str = "registry";
 
@@ -12,11 +12,15 @@ pub(super) async fn probe(config: &Config) -> Vec<Finding> {
     let url = &config.registry.url;
     let settings = match SrSettings::new_builder(url.clone()).set_timeout(PROBE_WAIT).build() {
         Ok(settings) => settings,
-        Err(error) => return vec![Finding::fail(PART, format!("{url}: {error}"))],
+        Err(error) => {
+            let text = without_password(&format!("{url}: {error}"), url);
+            return vec![Finding::fail(PART, text)];
+        }
     };
+    let shown = without_password(url, url);
     let finding = match timeout(PROBE_WAIT, get_all_subjects(&settings)).await {
         Ok(Ok(subjects)) => {
-            Finding::ok(PART, format!("{url} answers, {}", counted(subjects.len(), "subject")))
+            Finding::ok(PART, format!("{shown} answers, {}", counted(subjects.len(), "subject")))
         }
         Ok(Err(error)) => {
             let reason = innermost(&error);
@@ -24,9 +28,9 @@ pub(super) async fn probe(config: &Config) -> Vec<Finding> {
             let text = format!(
                 "{url} does not answer as a Confluent-compatible registry: {reason}; {mend}"
             );
-            Finding::fail(PART, text)
+            Finding::fail(PART, without_password(&text, url))
         }
-        Err(_) => Finding::fail(PART, format!("{url} does not answer within 5 s")),
+        Err(_) => Finding::fail(PART, format!("{shown} does not answer within 5 s")),
     };
     vec![finding]
 }

@@ -27,7 +27,7 @@ pub use error::ConfigError;
 use error::Text;
 pub use limits::Limits;
 use limits::within;
-pub use secret::Secret;
+pub use secret::{Secret, without_password};
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "viewtide.toml";
@@ -235,7 +235,8 @@ impl Config {
         let commands = &kafka.command_topic;
         require(is_topic(commands), "kafka.command_topic", commands, topic)?;
         let url = "`http://host[:port][/path]` without a slash at the end";
-        require(is_http_url(&registry.url), "registry.url", &registry.url, url)?;
+        let shown = without_password(&registry.url, &registry.url);
+        require(is_http_url(&registry.url), "registry.url", &shown, url)?;
         let url = "`redis://[user:password@]host[:port][/database]`";
         let is_redis = Dialer::new(redis.url.expose()).is_ok();
         require(is_redis, "redis.url", Secret::SHOWN, url)?;

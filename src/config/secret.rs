@@ -24,6 +24,18 @@ impl Secret {
     }
 }
 
+/// A text without the password that an address in it may have: `user:***@host`.
+pub fn without_password(text: &str, address: &str) -> String {
+    let authority = address.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    let user = authority.and_then(|authority| authority.rsplit_once('@'));
+    match user.and_then(|(user, _)| user.split_once(':')) {
+        Some((_, password)) if !password.is_empty() => {
+            text.replace(&format!(":{password}@"), ":***@")
+        }
+        _ => text.to_owned(),
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Secret::SHOWN)

@@ -30,7 +30,7 @@ use tokio::runtime::Handle;
 
 use super::{ANSWER_WAIT, OperateError, Progress, client, kafka};
 use crate::change::Partition;
-use crate::config::Config;
+use crate::config::{Config, without_password};
 use crate::keyspace::Generations;
 use crate::sink::Meta;
 use crate::source::anew::{AnewId, number_after, one_row, signal_id};
@@ -371,7 +371,10 @@ impl NewsReader<'_> {
                 Err(Failure::Schema(_, id)) => {
                     let asked = get_schema_by_id(id, &self.registry);
                     let asked = Handle::current().block_on(asked);
-                    let schema = asked.map_err(|e| OperateError::Registry(e.to_string()))?;
+                    let schema = asked.map_err(|error| {
+                        let url = &self.config.registry.url;
+                        OperateError::Registry(without_password(&error.to_string(), url))
+                    })?;
                     self.decoder
                         .add_schema(id, &schema.schema)
                         .map_err(|unfit| unreadable(unfit.to_string()))?;
