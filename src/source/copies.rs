@@ -1,8 +1,9 @@
 //! Own copies of writer schemas: what a record says must not depend on a registry that forgets.
 //!
-//! A schema is kept in a file of its own before the first record is read by it. Copies are told
+//! A schema is kept in a file of its own once it is taken to read records by. Copies are told
 //! apart by topic and half of the record, not by the id alone: an emptied registry gives its ids
-//! out anew, to other topics' schemas mostly.
+//! out anew, to other topics' schemas mostly. Where it may have been to the same topic's, it is
+//! asked ([`super::registry`]).
 //!
 //! A file holds one JSON object, gets its name when it is on the disk, and never changes. One that
 //! is not as it was written is passed over, so that the registry is asked again.

@@ -30,9 +30,9 @@ pub enum SourceError {
         /// The schema's id.
         id: u32,
     },
-    /// A record that cannot be read by the copy of its schema, of which the registry has another.
+    /// A record that is not to be read by the copy of its schema: the registry has another.
     #[error(
-        "topic `{topic}`: the {side} at offset {offset} does not fit schema {id} as earlier records were written with, and the registry has another under that id: it was emptied and gives ids out anew; restore its schemas (copies are in {copies}), or capture to topics of another prefix"
+        "topic `{topic}`: the {side} at offset {offset} is of schema {id}, under which the registry has another than earlier records were written with: it was emptied and gives ids out anew; restore its schemas (copies are in {copies}), or capture to topics of another prefix"
     )]
     OtherSchema {
         /// The topic.

@@ -1,15 +1,26 @@
 //! Writer schemas from a Confluent-compatible registry, each asked for once and kept for good.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_schema_by_id};
+use schema_registry_converter::async_impl::schema_registry::{
+    SrSettings, get_schema_by_id, get_schema_by_subject,
+};
 use schema_registry_converter::error::SRCError;
+use schema_registry_converter::schema_registry_common::SubjectNameStrategy;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::Settings;
+use super::avro::Side;
 use super::copies::{Copies, Met};
+use crate::config::without_password;
+
+/// How long the registry may take to confirm a copy: readers wait meanwhile.
+const CONFIRM_WAIT: Duration = Duration::from_secs(1);
+
+/// How long it is not asked to confirm any after it did not answer.
+const CONFIRM_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why there is no schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +38,8 @@ pub(super) struct Registry {
     url: String,
     wait: Duration,
     copies: Copies,
+    /// Until then it is not asked to confirm copies.
+    pause_until: Option<Instant>,
 }
 
 impl Registry {
@@ -36,18 +49,45 @@ impl Registry {
             url: settings.registry_url.clone(),
             wait: settings.registry_timeout,
             copies: Copies::open(&settings.schema_folder),
+            pause_until: None,
         }
     }
 
     /// The text of a schema: the copy that earlier records of this kind were read by, or what the
-    /// registry has under its id, of which a copy is made.
-    pub(super) async fn schema(&mut self, met: &Met) -> Result<String, RegistryError> {
-        if let Some(copy) = self.copies.get(met) {
-            return Ok(copy.to_owned());
+    /// registry has under its id.
+    pub(super) async fn schema(&self, met: &Met) -> Result<String, RegistryError> {
+        match self.copies.get(met) {
+            Some(copy) => Ok(copy.to_owned()),
+            None => self.ask(met.id).await,
         }
-        let text = self.ask(met.id).await?;
-        self.copies.keep(met.clone(), &text);
-        Ok(text)
+    }
+
+    /// Records of this kind are read by this text from now on: makes a copy of it. False when it
+    /// is one.
+    pub(super) fn keep(&mut self, met: &Met, text: &str) -> bool {
+        let is_new = self.copies.get(met) != Some(text);
+        if is_new {
+            self.copies.keep(met.clone(), text);
+        }
+        is_new
+    }
+
+    /// Whether a copy is still what the registry has; `None` when it does not tell for now. It is
+    /// another's schema if the registry gave the id again, to one of the same topic and half. One
+    /// that gave it to other topics says nothing against older records of this one.
+    pub(super) async fn confirms(&mut self, met: &Met) -> Option<bool> {
+        let copy = self.copies.get(met)?;
+        if self.pause_until.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        let of = SubjectNameStrategy::TopicNameStrategy(met.topic.clone(), met.side == Side::Key);
+        let told = match timeout(CONFIRM_WAIT, get_schema_by_subject(&self.settings, &of)).await {
+            Ok(Ok(found)) => Some(found.id != met.id || is_same(copy, &found.schema)),
+            Ok(Err(error)) if says_unknown(&error) => Some(true),
+            _ => None,
+        };
+        self.pause_until = told.is_none().then(|| Instant::now() + CONFIRM_PAUSE);
+        told
     }
 
     /// Whether the registry has another schema than the copy under the same id. One that has none
@@ -70,15 +110,14 @@ impl Registry {
         match timeout(self.wait, get_schema_by_id(id, &self.settings)).await {
             Ok(Ok(found)) => Ok(found.schema),
             Ok(Err(error)) if says_unknown(&error) => Err(RegistryError::Unknown),
-            Ok(Err(error)) => {
-                Err(RegistryError::Unavailable(format!("{} does not answer: {error}", self.url)))
-            }
-            Err(_) => {
-                let seconds = self.wait.as_secs();
-                let reason = format!("{} does not answer within {seconds} s", self.url);
-                Err(RegistryError::Unavailable(reason))
-            }
+            Ok(Err(error)) => Err(self.unavailable(&format!(": {error}"))),
+            Err(_) => Err(self.unavailable(&format!(" within {} s", self.wait.as_secs()))),
         }
+    }
+
+    fn unavailable(&self, how: &str) -> RegistryError {
+        let reason = format!("{} does not answer{how}", self.url);
+        RegistryError::Unavailable(without_password(&reason, &self.url))
     }
 }
 
@@ -121,7 +160,10 @@ mod tests {
                 while let Ok((mut client, _)) = listener.accept().await {
                     let _ = client.read(&mut [0; 4096]).await;
                     let (status, body) = match *shown.lock().unwrap() {
-                        Some(schema) => ("200 OK", serde_json::json!({ "schema": schema })),
+                        Some(schema) => {
+                            let body = serde_json::json!({"id": 1, "version": 1, "schema": schema});
+                            ("200 OK", body)
+                        }
                         None => ("404 Not Found", serde_json::json!({"error_code": 40403})),
                     };
                     let body = body.to_string();
@@ -146,6 +188,7 @@ mod tests {
                 url: self.url.clone(),
                 wait: Duration::from_secs(60),
                 copies: Copies::open(folder.path()),
+                pause_until: None,
             }
         }
     }
@@ -154,24 +197,60 @@ mod tests {
     async fn copies_serve_when_the_registry_was_emptied() {
         let (played, folder) = (Played::start().await, Folder::new("emptied"));
         let (known, other) = (met("t", Side::Value, 1), met("u", Side::Value, 1));
-        played.has(Some(r#"{"type": "int"}"#));
+        const INT: &str = r#"{"type": "int"}"#;
+        played.has(Some(INT));
         let mut registry = played.registry(&folder);
-        assert_eq!(registry.schema(&known).await.unwrap(), r#"{"type": "int"}"#);
+        assert_eq!(registry.schema(&known).await.unwrap(), INT);
+        assert_eq!(registry.confirms(&known).await, None, "there is no copy before it is read by");
+        assert!(registry.keep(&known, INT) && !registry.keep(&known, INT));
         assert_eq!(registry.contradicts(&known).await, Ok(false));
 
         played.has(None);
         let mut registry = played.registry(&folder);
-        assert_eq!(registry.schema(&known).await.unwrap(), r#"{"type": "int"}"#);
+        assert_eq!(registry.schema(&known).await.unwrap(), INT);
         assert_eq!(registry.contradicts(&known).await, Ok(false));
+        assert_eq!(registry.confirms(&known).await, Some(true));
         assert_eq!(registry.schema(&other).await, Err(RegistryError::Unknown));
 
         // The same id means another schema in another topic.
         played.has(Some(r#"{"type": "long"}"#));
-        assert_eq!(registry.schema(&other).await.unwrap(), r#"{"type": "long"}"#);
-        assert_eq!(registry.schema(&known).await.unwrap(), r#"{"type": "int"}"#);
+        let text = registry.schema(&other).await.unwrap();
+        registry.keep(&other, &text);
+        assert_eq!(registry.schema(&known).await.unwrap(), INT);
         assert_eq!(registry.contradicts(&known).await, Ok(true));
         assert_eq!(registry.contradicts(&other).await, Ok(false));
         played.has(Some(r#"{ "type":"int" }"#));
         assert_eq!(registry.contradicts(&known).await, Ok(false), "written otherwise");
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_not_believed_once_its_id_is_anothers_of_the_same_topic() {
+        let (mut played, folder) = (Played::start().await, Folder::new("again"));
+        let (known, older) = (met("t", Side::Value, 1), met("t", Side::Value, 2));
+        let mut registry = played.registry(&folder);
+        let decimal = |scale| format!(r#"{{"type": "bytes", "scale": {scale}}}"#);
+        registry.keep(&known, &decimal(2));
+        registry.keep(&older, &decimal(2));
+        played.has(Some(r#"{"type": "bytes", "scale": 4}"#));
+        assert_eq!(registry.confirms(&known).await, Some(false));
+        assert_eq!(registry.confirms(&older).await, Some(true), "the subject has another id now");
+        played.has(Some(r#"{"type": "bytes", "scale": 2}"#));
+        assert_eq!(registry.confirms(&known).await, Some(true));
+
+        // Where nothing listens it is not asked again at once, and the password is not told.
+        let url = std::mem::replace(&mut played.url, "http://me:secret@127.0.0.1:1".to_owned());
+        let mut registry = played.registry(&folder);
+        let Err(RegistryError::Unavailable(reason)) =
+            registry.schema(&met("u", Side::Key, 1)).await
+        else {
+            panic!("nothing listens there");
+        };
+        assert!(reason.starts_with("http://me:***@127.0.0.1:1 does not answer"), "{reason}");
+        assert!(!reason.contains("secret"), "{reason}");
+        assert_eq!(registry.confirms(&known).await, None);
+        registry.settings = SrSettings::new(url);
+        assert_eq!(registry.confirms(&known).await, None);
+        registry.pause_until = None;
+        assert_eq!(registry.confirms(&known).await, Some(true));
     }
 }

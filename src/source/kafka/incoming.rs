@@ -10,7 +10,7 @@ use super::topics;
 use super::watch::LastRead;
 use crate::source::SourceError;
 use crate::source::anew::{self, AnewId};
-use crate::source::avro::{Decoded, Failure, Side, schema_id};
+use crate::source::avro::{Decoded, Failure, Side, Unfit, schema_id};
 use crate::source::copies::Met;
 use crate::source::dead_letters::DeadLetters;
 use crate::source::decode::Decoder;
@@ -34,6 +34,8 @@ pub(super) struct Reading {
     pub(super) table: Option<String>,
     pub(super) consumed: Counter,
     pub(super) dead: Counter,
+    /// Schemas that it reads by copies of which the registry was not asked yet.
+    pub(super) unconfirmed: Vec<(Side, u32)>,
     /// Unreadable records since the last readable one.
     pub(super) unreadable_in_a_row: u32,
     pub(super) last: LastRead,
@@ -61,6 +63,7 @@ impl Incoming<'_> {
             Ok(decoded) => decoded,
             Err(Ending) => return Ok(Err(Ending)),
         };
+        self.confirm_copies(polled)?;
         let bytes = polled.payload_len() + polled.key_len() + RECORD_OVERHEAD;
         Ok(Ok(Record {
             partition: self.id,
@@ -95,7 +98,7 @@ impl Incoming<'_> {
                     let Ok(schema) = self.fetch_schema(side, id) else { return Ok(Err(Ending)) };
                     match schema {
                         Some(text) => {
-                            if let Err(unfit) = self.reading.decoder.add_schema(side, id, &text) {
+                            if let Err(unfit) = self.add_schema(side, id, &text) {
                                 let Ok(()) = self.check_copies(polled)? else {
                                     return Ok(Err(Ending));
                                 };
@@ -140,7 +143,7 @@ impl Incoming<'_> {
                 Err(Failure::Schema(side, id)) => {
                     // What cannot be read must not stop the pipeline by its schema either.
                     let Some(text) = self.fetch_schema(side, id)? else { return Ok(None) };
-                    if self.reading.decoder.add_schema(side, id, &text).is_err() {
+                    if self.add_schema(side, id, &text).is_err() {
                         return Ok(None);
                     }
                 }
@@ -178,14 +181,46 @@ impl Incoming<'_> {
         }
     }
 
+    /// Gives the decoder a schema, and keeps a copy of what it takes.
+    fn add_schema(&mut self, side: Side, id: u32, text: &str) -> Result<(), Unfit> {
+        self.reading.decoder.add_schema(side, id, text)?;
+        let met = self.met(side, id);
+        if !self.registry.keep(&met, text) {
+            self.reading.unconfirmed.push((side, id));
+        }
+        Ok(())
+    }
+
+    /// Bytes may fit a copy though they were written with another schema, which an emptied registry
+    /// gave the same id. So it is asked once, when something new is to be read by a copy, and when
+    /// it answers.
+    fn confirm_copies(&mut self, polled: &BorrowedMessage<'_>) -> Result<(), SourceError> {
+        if self.reading.unconfirmed.is_empty() || self.is_passed(polled.offset()) {
+            return Ok(());
+        }
+        for (side, id) in schemas(polled) {
+            let place = self.reading.unconfirmed.iter().position(|of| *of == (side, id));
+            let Some(place) = place else { continue };
+            let met = self.met(side, id);
+            match self.patience.runtime.block_on(self.registry.confirms(&met)) {
+                None => {}
+                Some(true) => drop(self.reading.unconfirmed.swap_remove(place)),
+                Some(false) => return Err(self.other_schema(met, polled.offset())),
+            }
+        }
+        Ok(())
+    }
+
     /// A record that cannot be read is no dead letter if it was written with another schema than
-    /// the copy under its id: then reading stops.
+    /// the copy under its id: then reading stops. What a former run passed is one already.
     fn check_copies(
         &mut self,
         polled: &BorrowedMessage<'_>,
     ) -> Result<Result<(), Ending>, SourceError> {
-        for (side, bytes) in [(Side::Key, polled.key()), (Side::Value, polled.payload())] {
-            let Some(id) = bytes.and_then(schema_id) else { continue };
+        if self.is_passed(polled.offset()) {
+            return Ok(Ok(()));
+        }
+        for (side, id) in schemas(polled) {
             let met = self.met(side, id);
             let mut wait = FIRST_WAIT;
             let contradicts = loop {
@@ -201,12 +236,21 @@ impl Incoming<'_> {
             };
             self.patience.readiness.clear(Part::Registry.name());
             if contradicts {
-                let (topic, offset) = (met.topic, polled.offset());
-                let copies = self.registry.copies().display().to_string();
-                return Err(SourceError::OtherSchema { topic, offset, side, id, copies });
+                return Err(self.other_schema(met, polled.offset()));
             }
         }
         Ok(Ok(()))
+    }
+
+    fn other_schema(&self, met: Met, offset: i64) -> SourceError {
+        let Met { topic, side, id } = met;
+        let copies = self.registry.copies().display().to_string();
+        SourceError::OtherSchema { topic, offset, side, id, copies }
+    }
+
+    /// Whether a former run has applied the record at this offset.
+    fn is_passed(&self, offset: i64) -> bool {
+        self.reading.spec.target.is_some_and(|target| offset < target.next_offset)
     }
 
     fn met(&self, side: Side, id: u32) -> Met {
@@ -221,7 +265,7 @@ impl Incoming<'_> {
         reason: &str,
     ) -> Result<Result<(), Ending>, SourceError> {
         let (topic, offset) = (polled.topic(), polled.offset());
-        if self.reading.spec.target.is_some_and(|target| offset < target.next_offset) {
+        if self.is_passed(offset) {
             return Ok(Ok(()));
         }
         warn!(topic, partition = polled.partition(), offset, reason, "unreadable record put aside");
@@ -265,6 +309,12 @@ impl Incoming<'_> {
     fn re_created(&self, offset: i64) -> SourceError {
         topics::re_created(&self.reading.spec.partition, offset)
     }
+}
+
+/// The schemas that a record was written with.
+fn schemas(polled: &BorrowedMessage<'_>) -> impl Iterator<Item = (Side, u32)> {
+    let halves = [(Side::Key, polled.key()), (Side::Value, polled.payload())];
+    halves.into_iter().filter_map(|(side, bytes)| Some((side, schema_id(bytes?)?)))
 }
 
 /// Recognises a record by its timestamp and key; never 0.

@@ -108,6 +108,7 @@ impl Thread {
             },
             spec: spec.clone(),
             decoder,
+            unconfirmed: Vec::new(),
             unreadable_in_a_row: 0,
             last: LastRead::before(spec.start),
         };
