@@ -1,8 +1,9 @@
 //! Tables emptied, read again and changed in form, while everything is written to.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
@@ -25,6 +26,9 @@ const DEADLOCK: u16 = 1213;
 /// How long a new snapshot of a table may take, in seconds.
 const SNAPSHOT_WAIT: &str = "200";
 
+/// How long viewtide may take until it asks for nothing any more.
+const ASKED_WAIT: Duration = Duration::from_secs(240);
+
 /// The tables that are read again.
 const READ_AGAIN: [&[&str]; 3] = [&["order_items"], &["orders", "customers"], &["marks"]];
 
@@ -44,6 +48,22 @@ const WIDER: [&str; 5] = [
     "INSERT INTO marks (order_id, n, label) VALUES (1, 2147483647, REPEAT('long ', 40))",
     "DELETE FROM marks WHERE CHAR_LENGTH(label) > 10",
     "ALTER TABLE marks MODIFY n INT NOT NULL, MODIFY label VARCHAR(10)",
+];
+
+/// What changes rows of `marks` without row events: all values of a column, some rows, all of them.
+const REWRITES: [&[&str]; 3] = [
+    &["ALTER TABLE marks DROP COLUMN label, ADD COLUMN label VARCHAR(10) DEFAULT 'fresh'"],
+    &[
+        "ALTER TABLE marks PARTITION BY HASH (id) PARTITIONS 4",
+        "ALTER TABLE marks TRUNCATE PARTITION p1",
+        "ALTER TABLE marks REMOVE PARTITIONING",
+    ],
+    &[
+        "CREATE TABLE new_marks LIKE marks",
+        "INSERT INTO new_marks (id, order_id, n, label) SELECT id, order_id, n + 1000, 'copied' FROM marks",
+        "RENAME TABLE marks TO old_marks, new_marks TO marks",
+        "DROP TABLE old_marks",
+    ],
 ];
 
 /// Writes to `marks`, which has no part in what the witness holds against itself.
@@ -150,6 +170,47 @@ pub(crate) async fn alter(scene: &mut Scene) {
         scene.converge().await;
     }
     marks.stop().await;
+}
+
+/// Nobody asks for anything. In the last round viewtide is killed while the table is read anew.
+pub(crate) async fn rewrites(scene: &mut Scene) {
+    snapshot_is_stored(scene).await;
+    let marks = Marks::start(scene).await;
+    for round in 0..scene.extent.of(1, 4) {
+        for (number, statements) in REWRITES.into_iter().enumerate() {
+            scene.wait_up_to(WITHIN).await;
+            for statement in statements {
+                scene.deployment.execute(statement).await;
+            }
+            scene.fault("rewriting DDL");
+            if (round + number) % 3 == 2 {
+                scene.wait_up_to(WITHIN).await;
+                scene.kill_viewtide();
+                scene.deployment.start();
+            }
+            scene.converge().await;
+            nothing_is_asked_for(scene).await;
+            let verified = scene.verify();
+            assert!(verified.is_right(), "{}", verified.printed);
+        }
+    }
+    marks.stop().await;
+}
+
+/// Until then the table may be read once more, and views be filled from it while they are verified.
+async fn nothing_is_asked_for(scene: &mut Scene) {
+    let deadline = Instant::now() + ASKED_WAIT;
+    loop {
+        let log = fs::read_to_string(scene.deployment.log()).unwrap();
+        let marks = ["asking for it", "they are read tables", "serving address"];
+        let last =
+            log.lines().rev().find_map(|line| marks.iter().find(|mark| line.contains(**mark)));
+        if last != Some(&"asking for it") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "still asked for: {}", scene.deployment.log().display());
+        scene.converge().await;
+    }
 }
 
 /// A column that a view reads is gone: that stops everything, with its name, until an operator has

@@ -33,7 +33,8 @@
 //! | binlog purged | `binlog-purged` |
 //! | registry down · slow | `registry-kill`, `registry-network` |
 //! | registry empty after a restart | `registry-empty` |
-//! | new snapshot by command · TRUNCATE · ALTER TABLE | `resnapshot`, `truncate`, `alter`, `column-dropped`; DDL that rewrites values: open, needs resync |
+//! | new snapshot by command · TRUNCATE · ALTER TABLE | `resnapshot`, `truncate`, `alter`, `column-dropped` |
+//! | DDL that changes or removes rows without row events | `ddl-rewrites`, `tests/rewrites.rs` |
 //! | latency, cuts, half-open, lost replies, resets | `redis-network`, `kafka-network`, `registry-network`, `mysql-network`, `connect-network` |
 //! | a registry that takes the connector's requests and never answers | open: its client waits for good, and the connector is said to run |
 //! | disk full · file handles · clock | `disk-full`, `file-handles`, `clock` (MySQL's) |
