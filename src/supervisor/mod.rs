@@ -131,7 +131,13 @@ impl Supervisor {
                     info!(connector = self.name, "the connector is running");
                 }
             }
-            Ok(Health::Resting(state)) => self.say(&format!("is {state}")),
+            Ok(Health::Resting(state)) => {
+                // Whoever paused or stopped it knows; what it failed of before is no news any more.
+                if ["PAUSED", "STOPPED"].contains(&state.as_str()) {
+                    self.readiness.clear(PART);
+                }
+                self.say(&format!("is {state}"));
+            }
             Ok(Health::Missing) => {
                 let text = format!("connect has no connector `{}`: register it", self.name);
                 self.readiness.block(PART, text);
@@ -235,6 +241,13 @@ mod tests {
         // Connect away is no news of the connector.
         let away = Err(ConnectError::Away("refused".into()));
         supervisor.judge(away, Instant::now());
+        assert_eq!(supervisor.readiness.reasons(), told);
+        // Nor is it that its tasks are not assigned yet.
+        supervisor.judge(Ok(Health::Resting("UNASSIGNED".into())), Instant::now());
+        assert_eq!(supervisor.readiness.reasons(), told);
+        supervisor.judge(Ok(Health::Resting("PAUSED".into())), Instant::now());
+        assert!(supervisor.readiness.is_ready());
+        supervisor.judge(failed(trace), Instant::now());
         assert_eq!(supervisor.readiness.reasons(), told);
         supervisor.judge(Ok(Health::Running), Instant::now());
         assert!(supervisor.readiness.is_ready());
