@@ -15,6 +15,8 @@ service_start() {
     -Dquarkus.http.host=127.0.0.1 "-Dquarkus.http.port=$PORT" \
     -Dapicurio.storage.kind=sql -Dapicurio.storage.sql.kind=h2 \
     "-Dapicurio.datasource.url=jdbc:h2:file:$STACK_DIR/registry/schemas" \
+    -Dapicurio.datasource.jdbc.initial-size=1 -Dapicurio.datasource.jdbc.min-size=1 \
+    -Dapicurio.datasource.jdbc.max-size=10 -Dquarkus.datasource.h2.jdbc.acquisition-timeout=60S \
     -Dapicurio.datasource.username=sa -Dapicurio.datasource.password=sa \
     -jar "$(cached registry)/apicurio-registry-app-runner.jar"
 }

@@ -167,6 +167,8 @@ enum Outcome {
 #[derive(Debug, Default)]
 struct Reading {
     begun: bool,
+    /// It began by itself. One that comes while another runs takes over what that was reading.
+    started: bool,
     failed: BTreeSet<String>,
 }
 
@@ -192,6 +194,14 @@ impl Reading {
                         (Some(format!("{table}: debezium cannot read it: {status}")), None)
                     }
                 }
+            }
+            "STARTED" => {
+                self.started = true;
+                (None, None)
+            }
+            "COMPLETED" if !self.started => {
+                let text = "another snapshot was running, which this one cut short";
+                (Some(text.to_owned()), Some(Outcome::Broken))
             }
             "COMPLETED" if self.failed.is_empty() => (None, Some(Outcome::Complete)),
             "COMPLETED" => (None, Some(Outcome::Broken)),
@@ -410,6 +420,8 @@ mod tests {
             assert_eq!(reading.take(&scan(status)).1, None);
             assert_eq!(reading.take(&news("COMPLETED", &[])).1, Some(outcome));
         }
+        let tacked_on = Reading::default().take(&news("COMPLETED", &[]));
+        assert_eq!(tacked_on.1, Some(Outcome::Broken));
         let aborted = Reading::default().take(&news("ABORTED", &[]));
         assert_eq!(aborted.1, Some(Outcome::Broken));
     }

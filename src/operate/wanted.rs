@@ -33,15 +33,16 @@ pub async fn read_wanted(
     plan: Arc<Plan>,
     mut wanted: watch::Receiver<Wanted>,
 ) {
-    let mut wait = AGAIN;
-    while let Some((tables, after)) = due(&mut wanted).await {
+    let (mut wait, mut asked) = (AGAIN, false);
+    while let Some((tables, after)) = due(&mut wanted, asked).await {
+        asked = true;
         warn!(?tables, "these tables are complete only once they are read anew: asking for it");
         // What is shown to an operator names keys: not for logs.
         let (how, quiet) = (How::Anew { after }, &mut io::sink());
         match resnapshot(&config, &plan, &tables, how, PATIENCE, quiet).await {
             Ok(true) => {
                 info!(?tables, "they are read");
-                wait = AGAIN;
+                (wait, asked) = (AGAIN, false);
                 continue;
             }
             Ok(false) => warn!(?tables, "they were not read to their ends; once more"),
@@ -53,22 +54,25 @@ pub async fn read_wanted(
 }
 
 /// Waits until a snapshot has to be asked for: of which tables, and greater than which its number
-/// has to be. `None` when nobody tells any more.
-async fn due(wanted: &mut watch::Receiver<Wanted>) -> Option<(Vec<String>, AnewId)> {
+/// has to be. Where one was `asked` for or runs, it is left alone while it brings something: the next
+/// would cut it short. `None` when nobody tells any more.
+async fn due(
+    wanted: &mut watch::Receiver<Wanted>,
+    mut asked: bool,
+) -> Option<(Vec<String>, AnewId)> {
     loop {
         let now = wanted.wait_for(|tables| !tables.is_empty()).await.ok()?.clone();
         let after = |why: &Wanting| match why {
             Wanting::After(number) => Some(*number),
             Wanting::Reading { .. } => None,
         };
-        if let Some(latest) = now.values().filter_map(after).max() {
-            let unasked = now.into_iter().filter(|(_, why)| after(why).is_some());
-            return Some((unasked.map(|(table, _)| table).collect(), latest));
+        asked |= now.values().any(|why| after(why).is_none());
+        if asked && let Ok(told) = timeout(GRACE, wanted.changed()).await {
+            told.ok()?;
+            continue;
         }
-        match timeout(GRACE, wanted.changed()).await {
-            Ok(told) => told.ok()?,
-            Err(_) => return Some((now.into_keys().collect(), 0)),
-        }
+        let latest = now.values().filter_map(after).max();
+        return Some((now.into_keys().collect(), latest.unwrap_or(0)));
     }
 }
 
@@ -90,14 +94,23 @@ mod tests {
                 sender.send(reading(rows)).unwrap();
             }
         };
-        let (asked, ()) = tokio::join!(due(&mut wanted), rises);
+        let (asked, ()) = tokio::join!(due(&mut wanted, false), rises);
         assert_eq!(asked, Some((vec!["a".to_owned()], 0)));
         assert_eq!(began.elapsed().as_secs(), (GRACE / 2 * 5 + GRACE).as_secs());
-        let lost = [("a", Wanting::After(7)), ("b", Wanting::Reading { rows: 1 })];
-        sender.send(told(&lost)).unwrap();
-        assert_eq!(due(&mut wanted).await, Some((vec!["a".to_owned()], 7)));
+        let both = vec!["a".to_owned(), "b".to_owned()];
+        for (b, asked, waits) in [
+            (Wanting::After(9), false, Duration::ZERO),
+            (Wanting::After(9), true, GRACE),
+            (Wanting::Reading { rows: 1 }, false, GRACE),
+        ] {
+            sender.send(told(&[("a", Wanting::After(7)), ("b", b)])).unwrap();
+            let began = tokio::time::Instant::now();
+            let (tables, after) = due(&mut wanted, asked).await.unwrap();
+            assert_eq!((tables, after > 8), (both.clone(), b == Wanting::After(9)));
+            assert_eq!(began.elapsed().as_secs(), waits.as_secs());
+        }
         sender.send(Wanted::new()).unwrap();
         drop(sender);
-        assert_eq!(due(&mut wanted).await, None);
+        assert_eq!(due(&mut wanted, true).await, None);
     }
 }

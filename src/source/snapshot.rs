@@ -60,9 +60,15 @@ pub(super) struct Snapshot {
     incremental: Incremental,
     /// Nobody can tell its older rows from its newer ones.
     in_doubt: bool,
-    /// Records of it are gone: only a snapshot with a greater number has the table.
+    /// Records of it are gone that no snapshot has made up for.
     #[serde(default)]
-    lost: Option<AnewId>,
+    lost: bool,
+    /// Where the table's topic ended when that was found.
+    #[serde(default)]
+    lost_until: i64,
+    /// What snapshots up to this number say means nothing: they were asked for before the loss.
+    #[serde(default)]
+    bound: AnewId,
     /// The snapshot that reads, or has read, the table anew since.
     anew: Option<Anew>,
     /// Such snapshots that are over, the latest last.
@@ -107,8 +113,12 @@ pub enum Wanting {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Anew {
     id: AnewId,
-    /// All that it reads is applied: it was over when a record that is applied was written.
-    followed: bool,
+    /// How much of it was applied before the latest record that was written while it did not read:
+    /// by then it was over, or had broken off.
+    followed: Option<u64>,
+    /// The table was lost when it began.
+    #[serde(default)]
+    after_loss: bool,
 }
 
 /// What is told of a snapshot that reads the table anew, apart from the table's own topic.
@@ -196,16 +206,15 @@ impl Snapshot {
     /// Why the table is complete only once it is read anew, if so.
     pub(super) fn wanting(&self) -> Option<Wanting> {
         let reading = Some(Wanting::Reading { rows: self.incremental.rows });
-        match (self.lost, &self.anew) {
-            (Some(before), _) => Some(Wanting::After(before)),
-            (None, Some(anew)) if !self.is_over(anew) => reading,
-            (None, None) if self.in_doubt => Some(Wanting::After(0)),
-            (None, _) if self.rewritten_since(|_| true).next().is_some() => Some(Wanting::After(0)),
+        let after = Some(Wanting::After(self.bound));
+        match &self.anew {
+            _ if self.lost => after,
+            Some(anew) if !self.is_over(anew) => reading,
+            None if self.in_doubt => after,
+            _ if self.rewritten_since(|_| true).next().is_some() => after,
             // One that began behind the statement is under way, or comes.
-            (None, _) if self.rewritten_since(|asked| self.has_applied(asked)).next().is_some() => {
-                reading
-            }
-            (None, _) => None,
+            _ if self.rewritten_since(|asked| self.has_applied(asked)).next().is_some() => reading,
+            _ => None,
         }
     }
 
@@ -223,9 +232,16 @@ impl Snapshot {
     /// A snapshot begins that is to read the table anew, when these transactions had been read. Of
     /// several beginnings the first counts.
     pub(super) fn reading_anew(&mut self, id: AnewId, contains: &Watermarks) {
+        if self.is_before_loss(Some(id)) {
+            return;
+        }
         if self.asked.iter().all(|asked| asked.id != id) {
             self.asked.push(Asked { id, contains: contains.clone(), ended: false });
             self.asked.drain(..self.asked.len().saturating_sub(TOLD_MAX));
+        }
+        // Some changes of these transactions may be gone.
+        if self.lost || self.anew.as_ref().is_some_and(|anew| anew.id == id && anew.after_loss) {
+            self.contain(contains);
         }
     }
 
@@ -248,16 +264,26 @@ impl Snapshot {
         asked.ended && (self.over.contains(&asked.id) || self.anew.as_ref().is_some_and(is_over))
     }
 
-    /// A signal may be obeyed twice: the rows say which time the notification is of.
+    /// A signal may be obeyed twice: the rows say which time the notification is of. One that comes
+    /// while another snapshot runs takes over what that was reading: it does not begin.
     fn is_over(&self, anew: &Anew) -> bool {
-        let is_whole = |(id, rows)| id == anew.id && self.incremental.rows >= rows;
-        anew.followed && self.ended.is_some_and(is_whole)
+        self.has_begun(anew.id)
+            && self
+                .ended
+                .is_some_and(|(id, rows)| id == anew.id && anew.followed.is_some_and(|n| n >= rows))
     }
 
-    /// Records of the table are gone that no snapshot up to this number makes up for.
-    pub(super) fn lose(&mut self, before: AnewId) {
+    fn has_begun(&self, id: AnewId) -> bool {
+        self.asked.iter().any(|asked| asked.id == id)
+    }
+
+    /// Records of the table are gone that no snapshot up to this number makes up for; the topic
+    /// ends there.
+    pub(super) fn lose(&mut self, before: AnewId, until: i64) {
         self.end_anew();
-        self.lost = Some(before);
+        let known = self.over.iter().copied().chain(self.asked.iter().map(|asked| asked.id));
+        self.bound = known.fold(self.bound.max(before), AnewId::max);
+        (self.lost, self.lost_until) = (true, until);
         self.in_doubt = false;
         self.held = Held::Rows;
         self.latest = None;
@@ -269,7 +295,7 @@ impl Snapshot {
     /// Whether records of the table mean nothing that were written while this snapshot read it anew,
     /// or while none did.
     pub(super) fn is_lost_to(&self, anew: Option<AnewId>) -> bool {
-        self.lost.is_some_and(|before| anew.is_none_or(|id| id <= before))
+        self.lost && (anew.is_none() || self.is_before_loss(anew))
     }
 
     /// Passes over a change of a lost table: the snapshot that makes up for it reads the table later.
@@ -277,35 +303,51 @@ impl Snapshot {
         self.contained.raise(gtid);
     }
 
+    /// Whether a row that was written while this snapshot read is of one that was asked for before
+    /// records were lost: the table may have been read to its end since.
+    pub(super) fn is_before_loss(&self, anew: Option<AnewId>) -> bool {
+        anew.is_some_and(|id| id <= self.bound)
+    }
+
+    /// Whether something of before the loss is still to be passed over: so long nothing that is told
+    /// of the table may make its records count.
+    pub(super) fn is_within_loss(&self, next_offset: i64) -> bool {
+        self.lost && next_offset < self.lost_until
+    }
+
     /// Follows the table's topic past a record that counts, which was written while a snapshot read
     /// the table anew, or while none did. True when it is the first of such a snapshot: the rows of
     /// before must go.
     pub(super) fn follow(&mut self, anew: Option<AnewId>, content: &Content) -> bool {
-        if anew.is_some_and(|id| self.over.contains(&id)) {
+        if anew.is_some_and(|id| self.is_old(id)) {
             return false;
         }
-        let is_over = self.anew.as_ref().is_some_and(|anew| self.is_over(anew));
         match (anew, &mut self.anew) {
-            (Some(id), Some(anew)) if anew.id == id => {
-                anew.followed &= is_over;
-                false
-            }
+            (Some(id), Some(anew)) if anew.id == id => false,
             (Some(id), _) => {
-                self.begin_anew(Anew { id, followed: false });
+                self.begin_anew(id, None);
                 std::mem::take(&mut self.held) != Held::Nothing
             }
             (None, Some(anew)) => {
-                anew.followed |= !matches!(content, Content::Ignored);
+                if !matches!(content, Content::Ignored) {
+                    anew.followed = Some(self.incremental.rows);
+                }
                 false
             }
             (None, None) => false,
         }
     }
 
-    fn begin_anew(&mut self, anew: Anew) {
+    /// Whether what a snapshot says comes too late: another has begun since, or it was asked for
+    /// before records were lost.
+    fn is_old(&self, id: AnewId) -> bool {
+        self.is_before_loss(Some(id)) || self.over.contains(&id)
+    }
+
+    fn begin_anew(&mut self, id: AnewId, followed: Option<u64>) {
         self.end_anew();
-        self.anew = Some(anew);
-        (self.lost, self.in_doubt) = (None, false);
+        self.anew = Some(Anew { id, followed, after_loss: self.lost });
+        (self.lost, self.in_doubt) = (false, false);
         self.incremental = Incremental::default();
     }
 
@@ -410,24 +452,34 @@ impl Snapshot {
         contains: &Watermarks,
         seen: &Watermarks,
     ) -> bool {
-        self.ended = Some((id, rows));
         self.asked.iter_mut().filter(|asked| asked.id == id).for_each(|asked| asked.ended = true);
-        let has_begun = self.anew.as_ref().is_some_and(|anew| anew.id == id);
-        let is_old = self.over.contains(&id) || self.is_lost_to(Some(id));
+        if self.is_old(id) {
+            return false;
+        }
+        self.ended = Some((id, rows));
         // What was passed over may be of after it.
-        let has_missed = self.lost.is_some() && !contains.include(seen);
-        if rows > 0 || has_begun || is_old || has_missed {
+        let has_missed = self.lost && !contains.include(seen);
+        if rows > 0 || has_missed || !self.has_begun(id) {
             return false;
         }
         let before = self.contained.clone();
         self.contain(contains);
-        let Some(empties) = self.empty(seen) else {
-            // It is asked for again; until then changes count.
+        let emptied = self.empty(seen);
+        if emptied.is_none() {
+            // Changes count, as they did so far.
             self.contained = before;
-            return false;
-        };
-        self.begin_anew(Anew { id, followed: true });
-        empties
+        }
+        match &mut self.anew {
+            Some(anew) if anew.id == id => {
+                // They are all there is of it since it has begun.
+                anew.followed = Some(0);
+                self.in_doubt = false;
+            }
+            // Else it is asked for again.
+            _ if emptied.is_some() => self.begin_anew(id, Some(0)),
+            _ => {}
+        }
+        emptied.unwrap_or(false)
     }
 
     fn contain(&mut self, contains: &Watermarks) {

@@ -294,6 +294,7 @@ fn a_table_that_is_read_anew_is_emptied_once_and_complete_once_something_follows
     for told_first in [true, false] {
         let mut table = Snapshot::default();
         table.row(Last, of(1));
+        table.reading_anew(7, &up_to(0));
         assert!(table.is_complete(&[]) && follow(&mut table, Some(7)));
         assert!(!table.is_complete(&[]) && !follow(&mut table, Some(7)));
         if told_first {
@@ -307,6 +308,7 @@ fn a_table_that_is_read_anew_is_emptied_once_and_complete_once_something_follows
         }
         assert!(table.is_complete(&[]));
         // What the connector sends again of it once it is over means nothing.
+        table.reading_anew(8, &up_to(0));
         assert!(follow(&mut table, Some(8)) && !follow(&mut table, Some(7)));
         assert!(!table.is_complete(&[]));
         table.read_anew(8, 2, &up_to(9), &up_to(0));
@@ -327,6 +329,7 @@ fn of_a_signal_that_is_obeyed_twice_the_second_snapshot_counts() {
     let mut table = Snapshot::default();
     table.row(Last, of(1));
     // The first broke off; what came of the second is known before its rows.
+    table.reading_anew(7, &up_to(0));
     assert!(follow(&mut table, Some(7)) && !follow(&mut table, None));
     table.read_anew(7, 4, &up_to(9), &up_to(0));
     assert_eq!(table.wanting(), Some(Wanting::Reading { rows: 2 }));
@@ -338,13 +341,23 @@ fn of_a_signal_that_is_obeyed_twice_the_second_snapshot_counts() {
 }
 
 #[test]
+fn a_snapshot_that_took_over_another_s_rest_does_not_count() {
+    let mut table = Snapshot::default();
+    table.row(Last, of(1));
+    follow(&mut table, Some(7));
+    table.read_anew(7, 1, &up_to(9), &up_to(0));
+    assert!(!follow(&mut table, None) && !table.is_complete(&[]));
+    assert_eq!(table.wanting(), Some(Wanting::Reading { rows: 2 }));
+}
+
+#[test]
 fn of_a_lost_table_only_a_later_snapshot_counts() {
     let change = Change { table: TableId(0), op: Op::Truncate };
     let row = Content::Snapshot { change, mark: Incremental, of: of(1) };
     let mut table = Snapshot::default();
     table.row(First, of(1));
     table.reading(of(2), &up_to(1));
-    table.lose(7);
+    table.lose(7, 0);
     assert_eq!((table.untold(), table.wanting()), (None, Some(Wanting::After(7))));
     assert!(table.is_lost_to(None) && table.is_lost_to(Some(7)) && !table.is_lost_to(Some(8)));
     table.read_anew(7, 0, &up_to(9), &up_to(0));
@@ -352,6 +365,7 @@ fn of_a_lost_table_only_a_later_snapshot_counts() {
     table.reading(of(3), &up_to(3));
     table.read(of(3), 0, &up_to(0));
     assert!(!table.is_complete(&[]) && !table.contains(&gtid(9)));
+    table.reading_anew(8, &up_to(0));
     // It is empty, unless changes were passed over that came later, or it has rows.
     table.pass_over(&gtid(6));
     table.read_anew(8, 0, &up_to(5), &up_to(6));
@@ -370,6 +384,7 @@ fn of_a_lost_table_only_a_later_snapshot_counts() {
 fn a_table_that_is_read_anew_and_empty_is_so_by_its_notification() {
     let mut table = Snapshot::default();
     table.row(Last, of(1));
+    table.reading_anew(7, &up_to(0));
     let mut changed = table.clone();
     assert!(table.read_anew(7, 0, &up_to(5), &up_to(4)), "its rows must go");
     assert!(table.is_complete(&[]) && table.contains(&gtid(5)));
@@ -380,6 +395,7 @@ fn a_table_that_is_read_anew_and_empty_is_so_by_its_notification() {
         "so it is asked for again"
     );
     assert!(!changed.contains(&gtid(5)), "and changes count until then");
+    changed.reading_anew(8, &up_to(5));
     assert!(follow(&mut changed, Some(8)) && !follow(&mut changed, None));
     changed.read_anew(8, 1, &up_to(7), &up_to(6));
     assert!(changed.is_complete(&[]) && changed.wanting().is_none());

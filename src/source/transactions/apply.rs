@@ -22,11 +22,15 @@ impl Sequencer {
         if let Role::Stream(_) = queue.spec.role {
             self.recheck |= queue.position.next_offset >= queue.spec.end_at_start;
         }
-        if queue.snapshot.is_lost_to(record.anew) {
-            if let Some(gtid) = record.content.gtid() {
-                queue.seen.raise(gtid);
-                queue.snapshot.pass_over(gtid);
-            }
+        let is_lost = queue.snapshot.is_lost_to(record.anew);
+        if let Some(gtid) =
+            record.content.gtid().filter(|gtid| is_lost || queue.snapshot.contains(gtid))
+        {
+            // Whether the notification that says so was read before or comes after.
+            queue.seen.raise(gtid);
+        }
+        if is_lost {
+            record.content.gtid().into_iter().for_each(|gtid| queue.snapshot.pass_over(gtid));
             return;
         }
         let is_applied = |place| queue.standing(place, &self.watermarks) == Standing::Applied;
@@ -34,6 +38,8 @@ impl Sequencer {
             into.duplicates += 1;
             return;
         }
+        // Any record may be the one behind the snapshot that reads the table anew.
+        self.recheck |= queue.snapshot.wanting().is_some();
         if let Some(table) = queue.spec.role.table()
             && queue.snapshot.follow(record.anew, &record.content)
         {
@@ -50,6 +56,7 @@ impl Sequencer {
                 self.change(id, offset, order, change, into);
                 into.committed_us = into.committed_us.max(committed_us);
             }
+            Content::Snapshot { .. } if queue.snapshot.is_before_loss(record.anew) => {}
             Content::Snapshot { change, mark, of } => {
                 self.recheck = true;
                 match queue.snapshot.row(mark, of) {
@@ -236,7 +243,7 @@ impl Sequencer {
     }
 
     /// The partition of a captured table.
-    fn captured(&self, table: TableId) -> Option<PartitionId> {
+    pub(super) fn captured(&self, table: TableId) -> Option<PartitionId> {
         let is = |queue: &Queue| queue.spec.role == Role::Table(table);
         self.queues.iter().position(is).map(|at| PartitionId(at as u16))
     }

@@ -193,6 +193,8 @@ impl Sequencer {
                         follower = Some(place.gtid.clone());
                         break;
                     }
+                    // Dropped at the head, where it is told from what was never seen.
+                    Standing::Applied if queue.snapshot.contains(&place.gtid) => {}
                     Standing::New | Standing::Applied => {
                         queue.ignore(need.cursor);
                         into.duplicates += 1;

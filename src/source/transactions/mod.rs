@@ -40,6 +40,8 @@
 
 mod apply;
 mod front;
+#[cfg(test)]
+mod losses;
 mod orders;
 mod queue;
 #[cfg(test)]
@@ -58,7 +60,7 @@ use crate::sql::plan::{Plan, TableId};
 use serde::{Deserialize, Serialize};
 
 use super::letters::{Letter, Letters};
-use super::record::{Content, LetterId, PartitionId, PartitionSpec, Record, Role};
+use super::record::{Content, LetterId, Notice, PartitionId, PartitionSpec, Record, Role};
 use super::rewrites::Forms;
 use super::snapshot::{Snapshot, Wanting};
 use crate::gtid::{Gtid, Watermarks};
@@ -487,6 +489,12 @@ impl Sequencer {
             Content::Command(command) => {
                 let (of, offset) = command.follows();
                 self.queues[of.index()].position.next_offset > offset
+            }
+            Content::Notice(Notice::ReadBeside { table, .. }) => {
+                !self.captured(*table).is_some_and(|id| {
+                    let queue = &self.queues[id.index()];
+                    queue.snapshot.is_within_loss(queue.position.next_offset)
+                })
             }
             Content::End(end) => self.watermarks.covers(&end.gtid),
             // What the set names is applied once the transaction that brought it is.

@@ -53,7 +53,7 @@ impl Queue {
     pub(super) fn new(spec: PartitionSpec, applied: AppliedPartition) -> Queue {
         let is_cut = applied.position.next_offset < spec.start.next_offset;
         let mut snapshot = applied.snapshot;
-        spec.lost.into_iter().for_each(|before| snapshot.lose(before));
+        spec.lost.into_iter().for_each(|before| snapshot.lose(before, spec.end_at_start));
         Queue {
             records: VecDeque::new(),
             bytes: 0,

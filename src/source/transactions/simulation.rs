@@ -9,13 +9,14 @@ use rand::{Rng, SeedableRng};
 
 use super::tests::{BOUNDS, end, gtid, hole, number_of, record, row, upsert};
 use super::*;
+use crate::source::anew::AnewId;
 use crate::source::record::{BinlogPlace, SnapshotMark};
 
 /// Partitions: tables first, then one stream, transactions, notifications.
-const TABLES: usize = 3;
-const STREAM: usize = TABLES;
-const TRANSACTIONS: usize = TABLES + 1;
-const PARTITIONS: usize = TABLES + 3;
+pub(super) const TABLES: usize = 3;
+pub(super) const STREAM: usize = TABLES;
+pub(super) const TRANSACTIONS: usize = TABLES + 1;
+pub(super) const PARTITIONS: usize = TABLES + 3;
 
 /// What the connector writes, in order: partition and content, and which statement it is of.
 struct Write {
@@ -24,8 +25,8 @@ struct Write {
     content: Content,
 }
 
-/// Every record of every partition.
-type Topics = Vec<Vec<Content>>;
+/// Every record of every partition, with the snapshot that was reading tables anew meanwhile.
+pub(super) type Topics = Vec<Vec<(Content, Option<AnewId>)>>;
 
 /// A history as the connector writes it when nothing goes wrong, and each table's changes.
 fn history(random: &mut StdRng) -> (Vec<Write>, Vec<Vec<u64>>) {
@@ -92,7 +93,7 @@ fn produce(random: &mut StdRng, writes: &[Write], junk: bool) -> Topics {
             // The snapshot is over: its rows have arrived.
             let snapshot = sent.iter().filter(|at| **at < after_snapshot).count();
             let (kept, lost) = sent.split_at(arrived.max(snapshot));
-            topic.extend(kept.iter().map(|at| writes[*at].content.clone()));
+            topic.extend(kept.iter().map(|at| (writes[*at].content.clone(), None)));
             again_from = again_from.min(lost.first().copied().unwrap_or(died_at));
         }
         let back = again_from - random.random_range(0..=(again_from - after_snapshot).min(8));
@@ -100,24 +101,25 @@ fn produce(random: &mut StdRng, writes: &[Write], junk: bool) -> Topics {
         from = writes.iter().position(|w| w.statement >= statement).unwrap_or(writes.len());
     }
     for write in &writes[from..] {
-        topics[write.partition].push(write.content.clone());
+        topics[write.partition].push((write.content.clone(), None));
     }
     if junk {
         for topic in &mut topics[..TABLES] {
             let is_snapshot = |content: &Content| matches!(content, Content::Snapshot { .. });
-            let from = topic.iter().take_while(|content| is_snapshot(content)).count();
+            let from = topic.iter().take_while(|(content, _)| is_snapshot(content)).count();
             for _ in 0..random.random_range(0..3) {
-                topic.insert(random.random_range(from..=topic.len()), hole(None));
+                topic.insert(random.random_range(from..=topic.len()), (hole(None), None));
             }
         }
     }
     for number in 0..random.random_range(0..5) {
-        topics[STREAM].push(Content::Event(upsert(STREAM as u16, number)));
+        topics[STREAM].push((Content::Event(upsert(STREAM as u16, number)), None));
     }
     topics
 }
 
-fn sequencer(from: &Applied, targets: Option<&Positions>, bounds: Bounds) -> Sequencer {
+/// The partitions, with where a former run had come.
+pub(super) fn specs(targets: Option<&Positions>) -> Vec<PartitionSpec> {
     let role = |partition: usize| match partition {
         STREAM => Role::Stream(TableId(partition as u16)),
         TRANSACTIONS => Role::Transactions,
@@ -135,25 +137,25 @@ fn sequencer(from: &Applied, targets: Option<&Positions>, bounds: Bounds) -> Seq
             lost: None,
         }
     };
-    Sequencer::new(Arc::default(), (0..PARTITIONS).map(spec).collect(), from, bounds)
+    (0..PARTITIONS).map(spec).collect()
 }
 
 /// What was applied at some moment of a run.
 #[derive(Clone, Default)]
-struct Stop {
-    applied: Applied,
+pub(super) struct Stop {
+    pub(super) applied: Applied,
     /// Numbers of each table's changes.
-    numbers: Vec<Vec<u64>>,
+    pub(super) numbers: Vec<Vec<u64>>,
 }
 
 /// Reads topics in random order and pieces, as far as the queues let it.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     topics: &'a Topics,
     next: Vec<usize>,
     paused: Vec<bool>,
-    sequencer: Sequencer,
+    pub(super) sequencer: Sequencer,
     /// Numbers of each table's changes, as applied.
-    applied: Vec<Vec<u64>>,
+    pub(super) applied: Vec<Vec<u64>>,
     /// Transactions may be released in parts.
     torn: bool,
     /// Steps left, so that what is stuck fails.
@@ -162,13 +164,13 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Goes on from a stop; everything up to the targets is a replay.
-    fn new(
+    pub(super) fn new(
         topics: &'a Topics,
         from: &Stop,
         targets: Option<&Positions>,
         (bounds, torn): (Bounds, bool),
     ) -> Reader<'a> {
-        let sequencer = sequencer(&from.applied, targets, bounds);
+        let sequencer = Sequencer::new(Arc::default(), specs(targets), &from.applied, bounds);
         let positions = sequencer.positions();
         let next = sequencer.specs().map(|spec| positions[&spec.partition].next_offset as usize);
         Reader {
@@ -182,11 +184,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn stop(&self) -> Stop {
+    pub(super) fn stop(&self) -> Stop {
         Stop { applied: self.sequencer.applied(), numbers: self.applied.clone() }
     }
 
-    fn is_at_end(&self) -> bool {
+    pub(super) fn is_at_end(&self) -> bool {
         (0..PARTITIONS).all(|p| self.next[p] == self.topics[p].len())
     }
 
@@ -197,9 +199,10 @@ impl<'a> Reader<'a> {
             if self.paused[partition] || at == self.topics[partition].len() {
                 return;
             }
-            let content = self.topics[partition][at].clone();
+            let (content, anew) = self.topics[partition][at].clone();
             self.next[partition] += 1;
-            self.sequencer.push(record(PartitionId(partition as u16), at as i64, content));
+            let record = record(PartitionId(partition as u16), at as i64, content);
+            self.sequencer.push(Record { anew, ..record });
             self.follow_flow();
         }
     }
@@ -211,7 +214,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One release; false when there was none.
-    fn release(&mut self) -> bool {
+    pub(super) fn release(&mut self) -> bool {
         let mut released = Released::default();
         let any = self.sequencer.release(&mut released).unwrap();
         self.follow_flow();
@@ -229,7 +232,7 @@ impl<'a> Reader<'a> {
         any
     }
 
-    fn step(&mut self, random: &mut StdRng) {
+    pub(super) fn step(&mut self, random: &mut StdRng) {
         self.patience -= 1;
         assert!(self.patience > 0, "stuck, waiting for {:?}", self.sequencer.waiting());
         self.read_some(random);

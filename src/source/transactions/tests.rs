@@ -485,7 +485,7 @@ fn a_table_that_is_read_anew_is_complete_once_something_follows() {
         anew: Some(ANEW),
         contains: Watermarks::default(),
     };
-    world.push(NOTICES, Content::Notice(notice));
+    world.push(NOTICES, starts_anew()).push(NOTICES, Content::Notice(notice));
     assert_eq!(world.changes(), [0u64; 0]);
     assert!(!world.sequencer.is_complete(TableId(0)));
     world.push(ORDERS, read(7));
@@ -514,6 +514,12 @@ fn lossy_world(applied: &Applied) -> World {
     }
     world.next = [10, 0, 0, 20, 0, 0];
     world
+}
+
+/// A snapshot begins to read both tables anew.
+fn starts_anew() -> Content {
+    let tables = vec![TableId(0), TableId(1)];
+    Content::Notice(Notice::ReadingAnew { id: ANEW, tables, contains: Watermarks::default() })
 }
 
 fn read_anew(table: u16, rows: u64) -> Content {
@@ -563,6 +569,7 @@ fn what_a_lost_table_s_topic_still_has_is_passed_over_until_it_is_read_anew() {
         assert_eq!(world.released.incomplete, 0);
         assert_eq!(world.sequencer.watermarks().last(&gtid(1)), gtid(6));
         // What it changed counts in the place of the row that was left out.
+        world.push(NOTICES, starts_anew());
         world.push(NOTICES, read_anew(0, expected.len() as u64 - 1)).push(NOTICES, read_anew(1, 1));
         world.push(ORDERS, read(0, 8)).push(ITEMS, read(1, 9));
         world.changes();
