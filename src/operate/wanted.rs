@@ -56,18 +56,15 @@ pub async fn read_wanted(
 /// Waits until a snapshot has to be asked for: of which tables, and greater than which its number
 /// has to be. Where one was `asked` for or runs, it is left alone while it brings something: the next
 /// would cut it short. `None` when nobody tells any more.
-async fn due(
-    wanted: &mut watch::Receiver<Wanted>,
-    mut asked: bool,
-) -> Option<(Vec<String>, AnewId)> {
+async fn due(wanted: &mut watch::Receiver<Wanted>, asked: bool) -> Option<(Vec<String>, AnewId)> {
     loop {
         let now = wanted.wait_for(|tables| !tables.is_empty()).await.ok()?.clone();
         let after = |why: &Wanting| match why {
             Wanting::After(number) => Some(*number),
             Wanting::Reading { .. } => None,
         };
-        asked |= now.values().any(|why| after(why).is_none());
-        if asked && let Ok(told) = timeout(GRACE, wanted.changed()).await {
+        let may_run = asked || now.values().any(|why| after(why).is_none());
+        if may_run && let Ok(told) = timeout(GRACE, wanted.changed()).await {
             told.ok()?;
             continue;
         }
