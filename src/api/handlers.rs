@@ -9,7 +9,7 @@ use warp::reply::Response;
 
 use super::budget::{BYTES_MAX, Budget};
 use super::page;
-use super::position::{After, Waiting};
+use super::position::{After, Position, Waiting};
 use super::reader::{At, Found, PAGE_BYTES_MAX, Page, Reader, Standing, Unavailable};
 use super::reply;
 use super::request::{DocumentRequest, Headers, ListRequest, RequestError, decode};
@@ -64,7 +64,7 @@ impl Handlers {
             Some(key) => match DocumentRequest::parse(view, key, query, headers) {
                 Ok(request) => match self.late(view, request.seen.as_ref()).await {
                     Some(late) => late,
-                    None => self.document(view, &request.key, if_none_match).await,
+                    None => self.document(view, &request, if_none_match).await,
                 },
                 Err(error) => bad_request(&error),
             },
@@ -75,15 +75,7 @@ impl Handlers {
     async fn late(&self, view: &Served, seen: Option<&After>) -> Option<Response> {
         match self.waiting.wait(&self.reader, view, seen?).await {
             Ok(Ok(())) => None,
-            Ok(Err(position)) => {
-                let message = format!(
-                    "{} does not contain these transactions yet; Viewtide-Position says which",
-                    view.name
-                );
-                let mut response = reply::error(StatusCode::GATEWAY_TIMEOUT, &message);
-                position.tell(&mut response);
-                Some(response)
-            }
+            Ok(Err(position)) => Some(too_late(view, &position)),
             Err(error) => Some(unavailable(&error)),
         }
     }
@@ -91,13 +83,16 @@ impl Handlers {
     async fn document(
         &self,
         view: &Served,
-        key: &Key,
+        DocumentRequest { key, seen }: &DocumentRequest,
         if_none_match: Option<&HeaderValue>,
     ) -> Response {
         let At { position, found } = match self.reader.document(view, key).await {
             Ok(at) => at,
             Err(error) => return unavailable(&error),
         };
+        if lacks(&position, seen.as_ref()) {
+            return too_late(view, &position);
+        }
         let mut response = match found {
             Found::Document(document) => self.found(document, if_none_match).await,
             Found::Absent => {
@@ -136,6 +131,9 @@ impl Handlers {
             Ok(At { found: Err(standing), .. }) => return not_readable(view, standing),
             Err(error) => return unavailable(&error),
         };
+        if lacks(&position, request.seen.as_ref()) {
+            return too_late(view, &position);
+        }
         let last = page.documents.last().filter(|_| page.more_follow);
         let next_page = last.map(|(last, _)| request.next_page(view, last));
         let body = room.hold(list_body(view, page));
@@ -273,6 +271,21 @@ fn bad_request(error: &RequestError) -> Response {
 fn no_view(name: &str, names: &[String]) -> Response {
     let message = format!("no view `{name}`; there are: {}", names.join(", "));
     reply::error(StatusCode::NOT_FOUND, &message)
+}
+
+/// Redis may have gone back since the wait for it ended.
+fn lacks(position: &Position, seen: Option<&After>) -> bool {
+    seen.is_some_and(|after| !position.contains(after))
+}
+
+fn too_late(view: &Served, position: &Position) -> Response {
+    let message = format!(
+        "{} does not contain these transactions yet; Viewtide-Position says which",
+        view.name
+    );
+    let mut response = reply::error(StatusCode::GATEWAY_TIMEOUT, &message);
+    position.tell(&mut response);
+    response
 }
 
 fn not_readable(view: &Served, standing: Standing) -> Response {

@@ -126,7 +126,8 @@ impl Position {
         })
     }
 
-    fn contains(&self, after: &After) -> bool {
+    /// Whether what a request must see is contained.
+    pub(super) fn contains(&self, after: &After) -> bool {
         self.0.contains(&after.set)
     }
 

@@ -107,7 +107,8 @@ impl Progress {
         self.sink.read_meta().await.map_err(|error| OperateError::Redis(error.to_string()))
     }
 
-    /// Waits until `holds`; `None` if that takes longer than `patience`.
+    /// Waits until `holds`; `None` if that takes longer than `patience`. A Redis that does not answer
+    /// may have longer than the question, too.
     async fn wait_for(
         &mut self,
         patience: Duration,
@@ -115,12 +116,12 @@ impl Progress {
     ) -> Result<Option<Meta>, OperateError> {
         let deadline = Instant::now() + patience;
         loop {
-            let meta = self.meta().await?;
-            if holds(&meta) {
-                return Ok(Some(meta));
-            }
-            if Instant::now() >= deadline {
-                return Ok(None);
+            let is_over = Instant::now() >= deadline;
+            match self.meta().await {
+                Ok(meta) if holds(&meta) => return Ok(Some(meta)),
+                Ok(_) if is_over => return Ok(None),
+                Err(error) if is_over => return Err(error),
+                Ok(_) | Err(_) => {}
             }
             tokio::time::sleep(POLL).await;
         }

@@ -17,6 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::iter;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -221,7 +222,7 @@ fn follow(
     let mut reading = Reading::default();
     let (asked, mut warned, mut shown) = (Instant::now(), false, String::new());
     while Instant::now() < deadline {
-        if let Some(news) = news.next()?.filter(|n| n.id == id && n.about == INCREMENTAL) {
+        if let Some(news) = news.next(deadline)?.filter(|n| n.id == id && n.about == INCREMENTAL) {
             let (line, outcome) = reading.take(&news);
             if let Some(line) = line.filter(|line| *line != shown) {
                 writeln!(out, "{line}")?;
@@ -360,8 +361,9 @@ impl NewsReader<'_> {
             .map_err(|problem| OperateError::Topic { topic: partition.topic.clone(), problem })
     }
 
-    /// The next notification, if one comes soon.
-    fn next(&mut self) -> Result<Option<News>, OperateError> {
+    /// The next notification, if one comes soon. A registry that does not answer is asked again until
+    /// the deadline: the snapshot goes on meanwhile.
+    fn next(&mut self, deadline: Instant) -> Result<Option<News>, OperateError> {
         let record = match self.consumer.poll(POLL_WAIT) {
             None => return Ok(None),
             Some(Ok(record)) => record,
@@ -380,11 +382,18 @@ impl NewsReader<'_> {
                 Ok(news) => return Ok(news),
                 Err(Failure::Schema(_, id)) => {
                     let asked = get_schema_by_id(id, &self.registry);
-                    let asked = Handle::current().block_on(asked);
-                    let schema = asked.map_err(|error| {
-                        let url = &self.config.registry.url;
-                        OperateError::Registry(without_password(&error.to_string(), url))
-                    })?;
+                    let schema = match Handle::current().block_on(asked) {
+                        Ok(schema) => schema,
+                        Err(_) if Instant::now() < deadline => {
+                            thread::sleep(POLL_WAIT);
+                            continue;
+                        }
+                        Err(error) => {
+                            let url = &self.config.registry.url;
+                            let reason = without_password(&error.to_string(), url);
+                            return Err(OperateError::Registry(reason));
+                        }
+                    };
                     self.decoder
                         .add_schema(id, &schema.schema)
                         .map_err(|unfit| unreadable(unfit.to_string()))?;
