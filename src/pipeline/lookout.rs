@@ -17,6 +17,9 @@ pub(super) const LEASE_LOOK: Duration = Duration::from_millis(250);
 /// How much earlier than it said a lease may end: clocks are not equally fast.
 const EARLY: Duration = Duration::from_millis(100);
 
+/// An answer that takes so long says that Redis was away meanwhile, for its owner, too.
+const HUNG: Duration = Duration::from_secs(1);
+
 /// Who may write.
 #[derive(Debug)]
 pub(super) enum Standing {
@@ -63,9 +66,11 @@ impl Lookout {
     /// back for it.
     fn is_free(&mut self, meta: &Meta, asked: Instant, told: Instant) -> bool {
         let ends = asked + meta.lease_left;
-        let was_away = std::mem::take(&mut self.was_away);
+        let was_away = std::mem::take(&mut self.was_away) || told - asked >= HUNG;
+        // On a busy machine the answer is younger than the question: it may end later than `ends`.
+        let latest = told + meta.lease_left + EARLY;
         let went_back = self.claim.is_some_and(|(epoch, lasts)| {
-            meta.epoch < epoch || (meta.epoch == epoch && ends + EARLY < lasts)
+            meta.epoch < epoch || (meta.epoch == epoch && latest < lasts)
         });
         let known = self.claim.map_or(0, |(epoch, _)| epoch);
         let is_given_back = meta.epoch >= known && meta.is_given_back;
@@ -184,6 +189,18 @@ mod tests {
         let mut lookout = watching(200).await;
         lookout.was_away = true;
         assert_eq!(free_after(&mut lookout, 7, None).await, LEASE_LOOK, "it does not come back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_answer_is_no_older_one() {
+        let mut lookout = watching(3000).await;
+        for left in [2500, 2000, 1500, 1000, 500] {
+            // Half a second passes before Redis looks at its clock.
+            let asked = Instant::now();
+            advance(Duration::from_millis(500)).await;
+            assert!(!lookout.is_free(&meta(7, Some(left)), asked, Instant::now()));
+        }
+        assert_eq!(free_after(&mut lookout, 7, Some(0)).await, LEASE_LOOK);
     }
 
     #[tokio::test(start_paused = true)]

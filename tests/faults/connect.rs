@@ -6,7 +6,7 @@ use mysql_async::prelude::Queryable as _;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::load::new_order;
+use super::load::{in_one_transaction, new_order};
 use super::scene::Scene;
 use super::services::Service;
 use crate::support::stack::Stack;
@@ -55,7 +55,7 @@ pub(crate) async fn kill(scene: &mut Scene) {
 /// Connect dies while it writes the rows of one transaction, and writes some of them again.
 pub(crate) async fn kill_in_a_wide_transaction(scene: &mut Scene) {
     snapshot_is_stored(scene).await;
-    scene.deployment.execute(&new_order(WIDE_ORDER, 1)).await;
+    scene.deployment.execute(&in_one_transaction(&new_order(WIDE_ORDER, 1))).await;
     for _ in 0..scene.extent.of(1, 8) {
         let mut mysql = scene.deployment.mysql().await;
         mysql

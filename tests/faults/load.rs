@@ -149,6 +149,11 @@ pub(crate) fn change_order(order: i64, credit: i64, quantity: i64) -> String {
     )
 }
 
+/// Statements that take effect at once: the witness looks on.
+pub(crate) fn in_one_transaction(statements: &str) -> String {
+    format!("BEGIN;\n{statements}COMMIT;\n")
+}
+
 /// A new order with its items.
 pub(crate) fn new_order(order: i64, customer: i64) -> String {
     let items = (1..=ITEMS).map(|n| format!("({order}, {n}, {n}.25, 1)")).collect::<Vec<_>>();

@@ -10,7 +10,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::load::{change_order, new_order};
+use super::load::{change_order, in_one_transaction, new_order};
 use super::scene::Scene;
 use super::witness::VIEW;
 
@@ -140,7 +140,7 @@ impl Read {
 pub(crate) async fn at_length(scene: &mut Scene) {
     let rounds = scene.extent.of(400, 10_000);
     for order in AT_LENGTH_FROM..AT_LENGTH_FROM + AUTHORS {
-        scene.deployment.execute(&new_order(order, 1)).await;
+        scene.deployment.execute(&in_one_transaction(&new_order(order, 1))).await;
     }
     scene.converge().await;
     let begun = Instant::now();
