@@ -86,16 +86,18 @@ pub async fn resnapshot(
     };
     let asked = format!("asked debezium to read {} {word}", list(&tables));
     let mut asking = Asking { config, tables: &tables, news, deadline };
-    if !asking.read(&asked, id, &[], out).await? {
-        return Ok(false);
-    }
-    if anew {
+    let outcome = asking.read(&asked, id, &[], out).await?;
+    // Where a table cannot be read, the others that were have come to an end.
+    if anew && outcome != Outcome::Late {
         let one_row_of: Vec<&Table> =
             plan.tables.iter().filter(|table| tables.contains(&table.name)).collect();
         let asked = "asked debezium for one row more of each, to see where that ends";
-        if !asking.read(asked, plain_id, &one_row_of, out).await? {
+        if asking.read(asked, plain_id, &one_row_of, out).await? != Outcome::Complete {
             return Ok(false);
         }
+    }
+    if outcome != Outcome::Complete {
+        return Ok(false);
     }
     let news = asking.news;
     let mut ends: BTreeMap<Partition, i64> = BTreeMap::new();
@@ -131,14 +133,14 @@ struct Asking<'c> {
 }
 
 impl Asking<'_> {
-    /// Has the tables read, or one row of some of them; whether all were read to their ends.
+    /// Has the tables read, or one row of some of them.
     async fn read(
         &mut self,
         asked: &str,
         id: impl Fn() -> String,
         one_row_of: &[&Table],
         out: &mut impl Write,
-    ) -> Result<bool, OperateError> {
+    ) -> Result<Outcome, OperateError> {
         for _ in 0..TRIES {
             let id = id();
             signal(self.config, self.tables, &id, one_row_of).await?;
@@ -147,16 +149,17 @@ impl Asking<'_> {
             let Asking { news, deadline, .. } = self;
             let outcome = tokio::task::block_in_place(|| follow(news, &id, *deadline, out))?;
             if outcome != Outcome::Broken {
-                return Ok(outcome == Outcome::Complete);
+                return Ok(outcome);
             }
         }
-        Ok(false)
+        Ok(Outcome::Broken)
     }
 }
 
 /// What came of the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
+    /// All tables were read to their ends.
     Complete,
     /// A table could not be read; it may be another time.
     Broken,

@@ -335,9 +335,10 @@ impl Case<'_> {
             },
             Some("DROP") => matches!(second, Some("PARTITION" | "PRIMARY")),
             Some("MODIFY") => match name(columns, 0) {
-                Some(column) => self.is_converted(column),
+                Some(column) => is_computed(action) || self.is_converted(column),
                 None => true,
             },
+            Some("CHANGE") if is_computed(action) => true,
             Some("CHANGE") => match (name(columns, 0), name(columns, 1)) {
                 (Some(from), Some(to)) if is_name(from, to) => self.is_converted(to),
                 (Some(_), Some(to)) => is_held(self.table, to) || self.may_compute(),
@@ -412,8 +413,10 @@ impl Form {
                     "INT UNSIGNED",
                     "BIGINT UNSIGNED",
                 ])
-                || among(&["TINYTEXT", "TEXT", "MEDIUMTEXT", "LONGTEXT"])
-                || among(&["TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB"])
+                // A length may make it a shorter type than it is said to be.
+                || (now.length.is_none()
+                    && (among(&["TINYTEXT", "TEXT", "MEDIUMTEXT", "LONGTEXT"])
+                        || among(&["TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB"])))
                 || (matches!(&*self.ty, "VARCHAR" | "VARBINARY" | "DECIMAL") && same_type && grows)
                 || (&*self.ty == "ENUM" && same_type && now.values.starts_with(&self.values))
         };
@@ -479,6 +482,11 @@ fn name(lexemes: &[Lexeme], at: usize) -> Option<&str> {
 
 fn has_word(lexemes: &[Lexeme], word: &str) -> bool {
     lexemes.iter().any(|lexeme| lexeme.is_word(word))
+}
+
+/// Whether a column's definition computes it from others.
+fn is_computed(definition: &[Lexeme]) -> bool {
+    has_word(definition, "AS")
 }
 
 fn is_held(table: &Table, column: &str) -> bool {

@@ -238,10 +238,11 @@ impl Snapshot {
         if self.asked.iter().all(|asked| asked.id != id) {
             self.asked.push(Asked { id, contains: contains.clone(), ended: false });
             self.asked.drain(..self.asked.len().saturating_sub(TOLD_MAX));
-        }
-        // Some changes of these transactions may be gone.
-        if self.lost || self.anew.as_ref().is_some_and(|anew| anew.id == id && anew.after_loss) {
-            self.contain(contains);
+            // Some changes of these transactions may be gone.
+            if self.lost || self.anew.as_ref().is_some_and(|anew| anew.id == id && anew.after_loss)
+            {
+                self.contain(contains);
+            }
         }
     }
 
@@ -309,6 +310,12 @@ impl Snapshot {
         anew.is_some_and(|id| id <= self.bound)
     }
 
+    /// Whether the snapshot has told that the table is empty: its rows are of an attempt before that
+    /// broke off, or of one after, to which the changes since then have brought them.
+    pub(super) fn was_found_empty_by(&self, anew: Option<AnewId>) -> bool {
+        anew.is_some_and(|id| self.ended == Some((id, 0)))
+    }
+
     /// Whether something of before the loss is still to be passed over: so long nothing that is told
     /// of the table may make its records count.
     pub(super) fn is_within_loss(&self, next_offset: i64) -> bool {
@@ -322,8 +329,15 @@ impl Snapshot {
         if anew.is_some_and(|id| self.is_old(id)) {
             return false;
         }
+        let found_empty = self.was_found_empty_by(anew);
         match (anew, &mut self.anew) {
-            (Some(id), Some(anew)) if anew.id == id => false,
+            (Some(id), Some(anew)) if anew.id == id => {
+                // It goes on, or begins again.
+                if matches!(content, Content::Snapshot { .. }) && !found_empty {
+                    anew.followed = None;
+                }
+                false
+            }
             (Some(id), _) => {
                 self.begin_anew(id, None);
                 std::mem::take(&mut self.held) != Held::Nothing

@@ -185,11 +185,14 @@ impl NotificationDecoder {
                     let (_, name) = name.split_once('.')?;
                     anew::number_of(&news.id, name)
                 });
-                // One that goes on after a restart counts from there, and may find no more rows.
-                let least = u64::from(anew.is_some() && data("status") != Some("EMPTY"));
-                read.map(|(table, rows)| {
-                    let rows: u64 = rows;
-                    Notice::ReadBeside { table, rows: rows.max(least), anew, contains }
+                read.map(|(table, rows): (TableId, u64)| {
+                    let rows = match data("status") {
+                        // What is counted then is of a table before, which could not be read.
+                        Some("EMPTY") => 0,
+                        // One that goes on after a restart counts from there, and may find no more.
+                        _ => rows.max(u64::from(anew.is_some())),
+                    };
+                    Notice::ReadBeside { table, rows, anew, contains }
                 })
             }
             _ => None,

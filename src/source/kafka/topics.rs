@@ -92,7 +92,11 @@ pub(super) fn partitions(
             check_last(consumer, &partition, start, low)?;
         }
         let end_at_start = match (role, held) {
+            // Up to there it is waited.
             (Role::Stream(_), Some((low, high))) => readable_end(consumer, &partition, low, high)?,
+            (Role::Table(_), Some((low, high))) if lost.is_some() => {
+                readable_end(consumer, &partition, low, high)?
+            }
             (_, held) => held.map_or(0, |(_, high)| high),
         };
         let end_at_start = role.end_at_start(end_at_start, known.map(|k| k.end_at_start));

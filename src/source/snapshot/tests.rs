@@ -338,6 +338,22 @@ fn of_a_signal_that_is_obeyed_twice_the_second_snapshot_counts() {
     }
     assert!(!table.is_complete(&[]) && !follow(&mut table, None));
     assert!(table.is_complete(&[]) && table.wanting().is_none());
+    assert!(!follow(&mut table, Some(7)) && !table.is_complete(&[]), "it is obeyed once more");
+}
+
+/// Rows and changes of the first attempt are as many as the second tells of.
+#[test]
+fn what_a_broken_snapshot_brought_does_not_stand_for_what_the_next_one_reads() {
+    let mut table = Snapshot::default();
+    table.lose(1, 0);
+    table.reading_anew(7, &up_to(5));
+    assert!(follow(&mut table, Some(7)) && !follow(&mut table, None));
+    table.reading_anew(7, &up_to(8));
+    assert!(table.contains(&gtid(5)) && !table.contains(&gtid(6)), "the first beginning counts");
+    assert!(!follow(&mut table, Some(7)));
+    table.read_anew(7, 2, &up_to(9), &up_to(0));
+    assert!(!table.is_complete(&[]));
+    assert!(!follow(&mut table, None) && table.is_complete(&[]));
 }
 
 #[test]

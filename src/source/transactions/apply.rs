@@ -56,7 +56,9 @@ impl Sequencer {
                 self.change(id, offset, order, change, into);
                 into.committed_us = into.committed_us.max(committed_us);
             }
-            Content::Snapshot { .. } if queue.snapshot.is_before_loss(record.anew) => {}
+            Content::Snapshot { .. }
+                if queue.snapshot.is_before_loss(record.anew)
+                    || queue.snapshot.was_found_empty_by(record.anew) => {}
             Content::Snapshot { change, mark, of } => {
                 self.recheck = true;
                 match queue.snapshot.row(mark, of) {

@@ -493,7 +493,9 @@ impl Sequencer {
             Content::Notice(Notice::ReadBeside { table, .. }) => {
                 !self.captured(*table).is_some_and(|id| {
                     let queue = &self.queues[id.index()];
-                    queue.snapshot.is_within_loss(queue.position.next_offset)
+                    // A former run had not come further when it applied this.
+                    let goes_on = !self.replaying || queue.is_short_of_target();
+                    goes_on && queue.snapshot.is_within_loss(queue.position.next_offset)
                 })
             }
             Content::End(end) => self.watermarks.covers(&end.gtid),
