@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 SERVICE=connect
 PORT=$CONNECT_PORT
 PORT_VARIABLE=CONNECT_PORT
-READY_SECONDS=90
+READY_SECONDS=180
 SETTINGS=$CONNECT_PORT,$KAFKA_PORT,$MYSQL_PORT,$REGISTRY_PORT,$(basename "$(cached transforms)")
 
 connect_properties() {

@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 SERVICE=kafka
 PORT=$KAFKA_PORT
 PORT_VARIABLE=KAFKA_PORT
-READY_SECONDS=60
+READY_SECONDS=180
 # PORT:ADVERTISED, one listener more: on PORT, but clients are sent to ADVERTISED for every further
 # connection, where a test has a proxy that leads to PORT.
 KAFKA_DETOUR=${KAFKA_DETOUR:-}
