@@ -173,8 +173,6 @@ struct Reading {
     begun: bool,
     /// It began by itself. One that comes while another runs takes over what that was reading.
     started: bool,
-    /// The heartbeat's row was read.
-    heartbeat_read: bool,
     failed: BTreeSet<String>,
 }
 
@@ -187,7 +185,6 @@ impl Reading {
             "IN_PROGRESS" => {
                 let table = data("current_collection_in_progress");
                 let (last, max) = (data("last_processed_key"), data("maximum_key"));
-                self.heartbeat_read |= is_heartbeat(table);
                 (Some(format!("{table}: read up to {last} of {max}")), None)
             }
             "TABLE_SCAN_COMPLETED" => {
@@ -196,9 +193,6 @@ impl Reading {
                     "SUCCEEDED" | "EMPTY" => {
                         (Some(format!("{table}: all {rows} rows are read")), None)
                     }
-                    // Where the two threads meet. Its row is read, and the following tables are on the
-                    // thread that they have to be on.
-                    _ if self.heartbeat_read && is_heartbeat(table) => (None, None),
                     status => {
                         self.failed.insert(table.to_owned());
                         (Some(format!("{table}: debezium cannot read it: {status}")), None)
@@ -219,11 +213,6 @@ impl Reading {
             _ => (None, None),
         }
     }
-}
-
-/// Whether this is the table with the heartbeat, as Debezium names it.
-fn is_heartbeat(table: &str) -> bool {
-    table.rsplit_once('.').is_some_and(|(_, name)| name == HEARTBEAT_TABLE)
 }
 
 /// Shows what Debezium tells until it has come to an end.
@@ -441,18 +430,6 @@ mod tests {
             let mut reading = Reading::default();
             assert_eq!(reading.take(&news("STARTED", &[])), (None, None));
             assert_eq!(reading.take(&scan(status)).1, None);
-            assert_eq!(reading.take(&news("COMPLETED", &[])).1, Some(outcome));
-        }
-        // Of the heartbeat one row is enough.
-        for (is_read, outcome) in [(true, Outcome::Complete), (false, Outcome::Broken)] {
-            let table = format!("d.{HEARTBEAT_TABLE}");
-            let named = [("scanned_collection", table.as_str()), ("status", "SQL_EXCEPTION")];
-            let mut reading = Reading { started: true, ..Reading::default() };
-            if is_read {
-                let named = [("current_collection_in_progress", table.as_str())];
-                assert_eq!(reading.take(&news("IN_PROGRESS", &named)).1, None);
-            }
-            assert_eq!(reading.take(&news("TABLE_SCAN_COMPLETED", &named)).1, None);
             assert_eq!(reading.take(&news("COMPLETED", &[])).1, Some(outcome));
         }
         let tacked_on = Reading::default().take(&news("COMPLETED", &[]));
