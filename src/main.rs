@@ -78,15 +78,16 @@ enum Command {
               value_parser = clap::value_parser!(u64).range(1..=86_400))]
         wait: u64,
     },
-    /// Have Debezium read tables again while everything runs
+    /// Have Debezium read tables anew while everything runs. Documents keep their last state until
+    /// all is read
     Resnapshot {
         /// Tables that views read
         #[arg(required = true, value_name = "TABLE")]
         tables: Vec<String>,
-        /// Forget their rows first: what was deleted unnoticed goes, too. Documents keep their last
-        /// state until all is read
+        /// Read beside the rows that are known, while documents go on being written: what was deleted
+        /// unnoticed stays, and documents may be ahead of others for a moment
         #[arg(long)]
-        anew: bool,
+        beside: bool,
         /// Seconds that all of it may take
         #[arg(long, value_name = "SECONDS", default_value_t = 600,
               value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -211,9 +212,9 @@ async fn obey(command: Command, config: &Config) -> ExitCode {
             let patience = Duration::from_secs(wait);
             verify(config, &plan, &verify::Options { view, all, patience }).await
         }
-        Command::Resnapshot { tables, anew, wait } => {
+        Command::Resnapshot { tables, beside, wait } => {
             let (patience, out) = (Duration::from_secs(wait), &mut io::stdout());
-            let how = if anew { How::Anew { after: 0 } } else { How::Beside };
+            let how = if beside { How::Beside } else { How::Anew { after: 0 } };
             told(operate::resnapshot(config, &plan, &tables, how, patience, out).await)
         }
         Command::Dlq(command) => told(dlq(config, &plan, command).await),

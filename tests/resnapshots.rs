@@ -48,7 +48,7 @@ async fn tables_are_read_again_under_load_while_documents_stay_readable() {
             number
         }
     });
-    let mut command = shop.command(&["resnapshot", "orders", "users", "--wait", "120"]);
+    let mut command = shop.command(&["resnapshot", "orders", "users", "--beside", "--wait", "120"]);
     let snapshot = tokio::task::spawn_blocking(move || command.output().unwrap());
     while !snapshot.is_finished() {
         // A complete view says 404 of what is not there; one that is filling says 503.
@@ -92,8 +92,7 @@ async fn what_was_deleted_unnoticed_goes_when_a_table_is_read_anew() {
     let (code, text) = shop.told(&["verify"]);
     assert!(code == Some(1) && text.contains("1 extra"), "{text}");
     let mut mysql = shop.mysql().await;
-    let mut command =
-        shop.command(&["resnapshot", "orders", "order_items", "--anew", "--wait", "120"]);
+    let mut command = shop.command(&["resnapshot", "orders", "order_items", "--wait", "120"]);
     let snapshot = tokio::task::spawn_blocking(move || command.output().unwrap());
     let mut total = 10;
     while !snapshot.is_finished() {

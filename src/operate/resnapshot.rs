@@ -4,15 +4,19 @@
 //! is an incremental one: Debezium reads in chunks beside the binlog, and a row that changes
 //! meanwhile is told by its change. Documents stay readable all the while.
 //!
+//! A table is read *anew* ([`crate::source::anew`]): its rows are forgotten where the snapshot begins
+//! in its topic, and its views keep their last state until all of it is read. So rows go that were
+//! deleted unnoticed, which are in no snapshot. Where in the topic it ends only a record behind it
+//! tells; so one row is read once more.
+//!
+//! Or *beside* the rows that are known, which views show at once.
+//!
 //! Debezium reads the first chunk on the thread that took the signal, beside the one that follows
 //! the binlog: changes that it sees between reading that chunk and keeping it are lost on it, and
 //! older rows then come behind newer ones. So the first table asked for is the one with the
 //! heartbeat, of which snapshot rows mean nothing; all later chunks are read where the binlog is.
-//!
-//! Rows that were deleted unnoticed are in no snapshot. To be rid of those, too, a table is read
-//! anew ([`crate::source::anew`]): its rows are forgotten where the snapshot begins in its topic,
-//! and its views keep their last state until all of it is read. Where in the topic it ends only a
-//! record behind it tells; so one row is read once more.
+//! Where both threads meet in it, that table is told to be unreadable, and what follows is not
+//! certain: all is asked for again, and beside the rows some may be shown ahead of the log meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
