@@ -40,15 +40,16 @@ pub async fn read_wanted(
         // What is shown to an operator names keys: not for logs.
         let (how, quiet) = (How::Anew { after }, &mut io::sink());
         match resnapshot(&config, &plan, &tables, how, PATIENCE, quiet).await {
-            Ok(true) => info!(?tables, "they are read"),
+            // Whatever Debezium told of it.
+            _ if wanted.borrow().is_empty() => {
+                info!(?tables, "they are read");
+                (wait, asked) = (AGAIN, false);
+                continue;
+            }
+            Ok(true) => warn!(?tables, "they are read, but more is wanted"),
             Ok(false) => warn!(?tables, "they were not read to their ends; once more"),
             Err(error) => warn!(?tables, %error, "they cannot be read anew yet"),
         }
-        if wanted.borrow().is_empty() {
-            (wait, asked) = (AGAIN, false);
-            continue;
-        }
-        // Read or not, they are wanted still, or others are.
         sleep(wait).await;
         wait = (wait * 2).min(PATIENCE);
     }
