@@ -74,10 +74,14 @@ all_running() {
 
 failed() { states "$1" | grep -q '^FAILED$'; }
 
-# Right after a change the status is still the old one: running counts when it is seen twice, and
-# a failure when it is still there after some seconds.
+# Right after a change the status is still the old one: running counts when it is seen several times
+# in a row, and a failure when it is still there after some seconds.
 running_or_failed() {
-  if all_running "$1"; then sleep 1 && all_running "$1" && return; fi
+  if all_running "$1"; then
+    ((++SEEN_RUNNING >= 5))
+    return
+  fi
+  SEEN_RUNNING=0
   ((SECONDS >= SETTLED)) && failed "$1"
 }
 
@@ -95,6 +99,7 @@ apply() {
     die "connect at $CONNECT_URL did not take $name: $REPLY_CODE $REPLY_BODY"
   # An unchanged configuration does not wake a task that failed earlier.
   SETTLED=$((SECONDS + 8))
+  SEEN_RUNNING=0
   if failed "$name"; then request POST "/connectors/$name/restart?includeTasks=true&onlyFailed=true"; fi
   wait_until "$APPLY_SECONDS" running_or_failed "$name" ||
     die "$name is not running after $APPLY_SECONDS s: $(states "$name" | xargs)"

@@ -229,15 +229,22 @@ mod tests {
     use crate::keyspace::Generation;
     use crate::sql::{Definitions, SourceFile, plan_views};
 
+    /// Views of these names, each of one table.
+    fn plan(views: &[&str]) -> Plan {
+        let file = |path: &str, text: String| SourceFile { path: path.into(), text };
+        let view = |name: &&str| file(name, format!("CREATE VIEW {name} AS SELECT id FROM t;"));
+        let table = "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));";
+        plan_views(&Definitions {
+            tables: vec![file("t.sql", table.to_owned())],
+            streams: Vec::new(),
+            views: views.iter().map(view).collect(),
+        })
+        .unwrap()
+    }
+
     #[test]
     fn a_stream_of_a_published_view_need_not_be_read_further_than_it_was() {
-        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
-        let plan = plan_views(&Definitions {
-            tables: vec![file("t.sql", "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));")],
-            streams: Vec::new(),
-            views: vec![file("v.sql", "CREATE VIEW v AS SELECT id FROM t;")],
-        })
-        .unwrap();
+        let plan = plan(&["v"]);
         let spec = PartitionSpec {
             partition: Partition { topic: "events".into(), number: 0 },
             role: Role::Stream(TableId(0)),
@@ -261,15 +268,7 @@ mod tests {
 
     #[test]
     fn views_that_are_there_twice_meanwhile_are_filled_one_at_a_time() {
-        let file = |path: &str, text: String| SourceFile { path: path.into(), text };
-        let table = "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));";
-        let view = |name: &str| file(name, format!("CREATE VIEW {name} AS SELECT id FROM t;"));
-        let plan = plan_views(&Definitions {
-            tables: vec![file("t.sql", table.to_owned())],
-            streams: Vec::new(),
-            views: ["a", "b", "new"].map(view).into(),
-        })
-        .unwrap();
+        let plan = plan(&["a", "b", "new"]);
         let ids: Vec<ViewId> = plan.views_with_ids().map(|(id, _)| id).collect();
         let of = |id: &ViewId, number| Some(Generation::of(plan.view(*id), number));
         let held = ids[..2].iter().map(|id| {
@@ -292,13 +291,7 @@ mod tests {
 
     #[test]
     fn what_was_filled_for_nothing_is_dropped_before_anything_else_is_written() {
-        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
-        let plan = plan_views(&Definitions {
-            tables: vec![file("t.sql", "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));")],
-            streams: Vec::new(),
-            views: vec![file("v.sql", "CREATE VIEW v AS SELECT id FROM t;")],
-        })
-        .unwrap();
+        let plan = plan(&["v"]);
         let (id, view) = plan.views_with_ids().next().unwrap();
         let other = Generation { fingerprint: "other".into(), ..Generation::of(view, 2) };
         let held = Generations { current: Some(Generation::of(view, 1)), next: Some(other) };

@@ -499,5 +499,4 @@ fn is_name(one: &str, other: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "rewrites_tests.rs"]
 mod tests;

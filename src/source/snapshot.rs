@@ -61,30 +61,23 @@ pub(super) struct Snapshot {
     /// Nobody can tell its older rows from its newer ones.
     in_doubt: bool,
     /// Records of it are gone that no snapshot has made up for.
-    #[serde(default)]
     lost: bool,
     /// Where the table's topic ended when that was found.
-    #[serde(default)]
     lost_until: i64,
     /// What snapshots up to this number say means nothing: they were asked for before the loss.
-    #[serde(default)]
     bound: AnewId,
     /// The snapshot that reads, or has read, the table anew since.
     anew: Option<Anew>,
     /// Such snapshots that are over, the latest last.
     over: Vec<AnewId>,
-    /// The one that read the table to its end last, and how many rows.
-    ended: Option<(AnewId, u64)>,
     held: Held,
     /// Notifications of snapshots from nothing that read the table, in their order.
     told: Vec<Told>,
     /// The transactions that they contain.
     contained: Watermarks,
     /// The last statement of each server that rewrote the table without changes of its rows.
-    #[serde(default)]
     rewritten: Watermarks,
-    /// Snapshots that were to read the table anew, the latest last.
-    #[serde(default)]
+    /// Snapshots that were to read the table anew and said that they begin, the latest last.
     asked: Vec<Asked>,
 }
 
@@ -117,7 +110,6 @@ struct Anew {
     /// by then it was over, or had broken off.
     followed: Option<u64>,
     /// The table was lost when it began.
-    #[serde(default)]
     after_loss: bool,
 }
 
@@ -127,8 +119,8 @@ struct Asked {
     id: AnewId,
     /// The transactions that had been read when it began: what they did is in what it reads.
     contains: Watermarks,
-    /// It has read the table to its end.
-    ended: bool,
+    /// Rows that it read, once it has read the table to its end.
+    ended: Option<u64>,
 }
 
 /// What rows the table may have.
@@ -209,7 +201,7 @@ impl Snapshot {
         let after = Some(Wanting::After(self.bound));
         match &self.anew {
             _ if self.lost => after,
-            Some(anew) if !self.is_over(anew) => reading,
+            _ if self.is_read_anew() => reading,
             None if self.in_doubt => after,
             _ if self.rewritten_since(|_| true).next().is_some() => after,
             // One that began behind the statement is under way, or comes.
@@ -236,7 +228,7 @@ impl Snapshot {
             return;
         }
         if self.asked.iter().all(|asked| asked.id != id) {
-            self.asked.push(Asked { id, contains: contains.clone(), ended: false });
+            self.asked.push(Asked { id, contains: contains.clone(), ended: None });
             self.asked.drain(..self.asked.len().saturating_sub(TOLD_MAX));
             // Some changes of these transactions may be gone.
             if self.lost || self.anew.as_ref().is_some_and(|anew| anew.id == id && anew.after_loss)
@@ -252,30 +244,30 @@ impl Snapshot {
         &self,
         counts: impl Fn(&Asked) -> bool,
     ) -> impl Iterator<Item = (&Server, u64)> {
-        let counted: Vec<&Asked> = self.asked.iter().filter(|asked| counts(asked)).collect();
         self.rewritten.iter().filter(move |(server, number)| {
+            let has = |asked: &Asked| asked.contains.number(server) >= *number;
             self.contained.number(server) < *number
-                && counted.iter().all(|asked| asked.contains.number(server) < *number)
+                && !self.asked.iter().any(|asked| has(asked) && counts(asked))
         })
     }
 
     /// Whether all that a snapshot read anew is applied.
     fn has_applied(&self, asked: &Asked) -> bool {
         let is_over = |anew: &Anew| anew.id == asked.id && self.is_over(anew);
-        asked.ended && (self.over.contains(&asked.id) || self.anew.as_ref().is_some_and(is_over))
+        asked.ended.is_some()
+            && (self.over.contains(&asked.id) || self.anew.as_ref().is_some_and(is_over))
     }
 
     /// A signal may be obeyed twice: the rows say which time the notification is of. One that comes
     /// while another snapshot runs takes over what that was reading: it does not begin.
     fn is_over(&self, anew: &Anew) -> bool {
-        self.has_begun(anew.id)
-            && self
-                .ended
-                .is_some_and(|(id, rows)| id == anew.id && anew.followed.is_some_and(|n| n >= rows))
+        let ended = self.asked.iter().find(|asked| asked.id == anew.id).and_then(|of| of.ended);
+        ended.is_some() && anew.followed >= ended
     }
 
-    fn has_begun(&self, id: AnewId) -> bool {
-        self.asked.iter().any(|asked| asked.id == id)
+    /// Whether a snapshot has begun to read the table anew that is not over.
+    pub(super) fn is_read_anew(&self) -> bool {
+        self.anew.as_ref().is_some_and(|anew| !self.is_over(anew))
     }
 
     /// Records of the table are gone that no snapshot up to this number makes up for; the topic
@@ -313,7 +305,8 @@ impl Snapshot {
     /// Whether the snapshot has told that the table is empty: its rows are of an attempt before that
     /// broke off, or of one after, to which the changes since then have brought them.
     pub(super) fn was_found_empty_by(&self, anew: Option<AnewId>) -> bool {
-        anew.is_some_and(|id| self.ended == Some((id, 0)))
+        let is_so = |asked: &Asked| anew == Some(asked.id) && asked.ended == Some(0);
+        self.asked.iter().any(is_so)
     }
 
     /// Whether something of before the loss is still to be passed over: so long nothing that is told
@@ -466,14 +459,11 @@ impl Snapshot {
         contains: &Watermarks,
         seen: &Watermarks,
     ) -> bool {
-        self.asked.iter_mut().filter(|asked| asked.id == id).for_each(|asked| asked.ended = true);
-        if self.is_old(id) {
-            return false;
-        }
-        self.ended = Some((id, rows));
+        let Some(asked) = self.asked.iter_mut().find(|asked| asked.id == id) else { return false };
+        asked.ended = Some(rows);
         // What was passed over may be of after it.
         let has_missed = self.lost && !contains.include(seen);
-        if rows > 0 || has_missed || !self.has_begun(id) {
+        if rows > 0 || has_missed || self.is_old(id) {
             return false;
         }
         let before = self.contained.clone();

@@ -13,7 +13,7 @@ use super::Unusable;
 const MAGIC: [u8; 8] = *b"viewtide";
 
 /// Raised when anything in a file changes its meaning, packed rows among it.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Kind, length of the body, its checksum, and the checksum of all of these.
 const HEAD: usize = 1 + 4 + 8 + 8;

@@ -181,7 +181,7 @@ fn what_is_of_others_is_told() {
     let message = |file: &[u8], pipeline| read(file, pipeline, &plan).unwrap_err().to_string();
     assert_eq!(message(&file, "q"), "does not fit: it is of pipeline `p` on `mysql.shop`");
     file[8] = 9;
-    assert_eq!(message(&file, "p"), "is of format 9, this version reads format 2");
+    assert_eq!(message(&file, "p"), "is of format 9, this version reads format 3");
     assert_eq!(message(b"{\"no\": \"checkpoint\"}", "p"), "is no checkpoint");
 }
 

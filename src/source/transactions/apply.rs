@@ -39,7 +39,7 @@ impl Sequencer {
             return;
         }
         // Any record may be the one behind the snapshot that reads the table anew.
-        self.recheck |= queue.snapshot.wanting().is_some();
+        self.recheck |= queue.snapshot.is_read_anew();
         if let Some(table) = queue.spec.role.table()
             && queue.snapshot.follow(record.anew, &record.content)
         {

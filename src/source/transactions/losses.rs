@@ -268,10 +268,7 @@ fn whole(reader: Reader<'_>, rows: &[Rows; TABLES]) -> Stop {
     }
     let mut random = StdRng::seed_from_u64(1);
     let mut reader = Reader::new(&topics, &stop, None, (BOUNDS, true));
-    while !reader.is_at_end() {
-        reader.step(&mut random);
-    }
-    while reader.release() {}
+    reader.finish(&mut random, drop);
     assert_eq!(reader.sequencer.wanting().next(), None);
     reader.stop()
 }
@@ -286,13 +283,7 @@ proptest! {
         let beginning = lossy(&begins, &ends);
         let mut reader = Reader::new(&topics, &beginning, None, (BOUNDS, true));
         let mut stops = vec![beginning];
-        while !reader.is_at_end() {
-            reader.step(&mut random);
-            if random.random_bool(0.1) {
-                stops.push(reader.stop());
-            }
-        }
-        while reader.release() {}
+        reader.finish(&mut random, |stop| stops.push(stop));
         let ends_right = |reader: Reader<'_>| {
             let whole = whole(reader, &rows);
             let held: Vec<Rows> = whole.numbers[..TABLES].iter().map(|of| rows_of(of)).collect();
@@ -304,20 +295,11 @@ proptest! {
             let from = &stops[random.random_range(0..=at)];
             let positions = stop.applied.positions();
             let mut again = Reader::new(&topics, from, Some(&positions), (BOUNDS, true));
-            while again.sequencer.is_replaying() {
-                if again.is_at_end() {
-                    prop_assert!(again.release(), "the replay got stuck");
-                } else {
-                    again.step(&mut random);
-                }
-            }
+            again.replay(&mut random);
             prop_assert_eq!(&again.sequencer.positions(), &positions);
             // Until they are complete, the tables may differ: a table is told to be empty ahead of
             // the changes that made it so.
-            while !again.is_at_end() {
-                again.step(&mut random);
-            }
-            while again.release() {}
+            again.finish(&mut random, drop);
             prop_assert!(ends_right(again));
         }
     }

@@ -188,7 +188,7 @@ impl<'a> Reader<'a> {
         Stop { applied: self.sequencer.applied(), numbers: self.applied.clone() }
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    fn is_at_end(&self) -> bool {
         (0..PARTITIONS).all(|p| self.next[p] == self.topics[p].len())
     }
 
@@ -214,7 +214,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One release; false when there was none.
-    pub(super) fn release(&mut self) -> bool {
+    fn release(&mut self) -> bool {
         let mut released = Released::default();
         let any = self.sequencer.release(&mut released).unwrap();
         self.follow_flow();
@@ -232,7 +232,29 @@ impl<'a> Reader<'a> {
         any
     }
 
-    pub(super) fn step(&mut self, random: &mut StdRng) {
+    /// Reads and releases all that there is; now and then, tells where that has come.
+    pub(super) fn finish(&mut self, random: &mut StdRng, mut now_and_then: impl FnMut(Stop)) {
+        while !self.is_at_end() {
+            self.step(random);
+            if random.random_bool(0.1) {
+                now_and_then(self.stop());
+            }
+        }
+        while self.release() {}
+    }
+
+    /// Reads and releases what a former run had applied.
+    pub(super) fn replay(&mut self, random: &mut StdRng) {
+        while self.sequencer.is_replaying() {
+            if self.is_at_end() {
+                assert!(self.release(), "the replay got stuck");
+            } else {
+                self.step(random);
+            }
+        }
+    }
+
+    fn step(&mut self, random: &mut StdRng) {
         self.patience -= 1;
         assert!(self.patience > 0, "stuck, waiting for {:?}", self.sequencer.waiting());
         self.read_some(random);
@@ -264,13 +286,7 @@ proptest! {
         let beginning = Stop { numbers: vec![Vec::new(); TABLES + 1], ..Stop::default() };
         let mut reader = Reader::new(&topics, &beginning, None, bounds);
         let mut stops = vec![beginning];
-        while !reader.is_at_end() {
-            reader.step(&mut random);
-            if random.random_bool(0.1) {
-                stops.push(reader.stop());
-            }
-        }
-        while reader.release() {}
+        reader.finish(&mut random, |stop| stops.push(stop));
         prop_assert_eq!(&reader.applied, &expected);
         prop_assert_eq!(reader.sequencer.held(), (0, 0));
 
@@ -278,20 +294,11 @@ proptest! {
             let from = &stops[random.random_range(0..=at)];
             let positions = stop.applied.positions();
             let mut again = Reader::new(&topics, from, Some(&positions), bounds);
-            while again.sequencer.is_replaying() {
-                if again.is_at_end() {
-                    prop_assert!(again.release(), "the replay got stuck");
-                } else {
-                    again.step(&mut random);
-                }
-            }
+            again.replay(&mut random);
             // What ended the replay is the last that it applied.
             prop_assert_eq!(again.sequencer.applied(), stop.applied.clone());
             prop_assert_eq!(&again.applied, &stop.numbers);
-            while !again.is_at_end() {
-                again.step(&mut random);
-            }
-            while again.release() {}
+            again.finish(&mut random, drop);
             prop_assert_eq!(&again.applied, &expected);
         }
     }
