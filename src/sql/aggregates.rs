@@ -8,8 +8,8 @@ use sqlparser::ast::{
 use super::build::refused;
 use super::error::{Refusal, Refused};
 use super::expr::{Expr, ExprKind};
-use super::functions::joined_text;
 use super::names::Names;
+use super::operators::joined_text;
 use super::plan::{Aggregate, Collection, Scope};
 use super::tokens::unquote;
 use super::tree::{PlannedScope, Planner};

@@ -9,9 +9,9 @@ use sqlparser::ast::{
 use super::casts::{cast, collated};
 use super::error::{Refusal, Refused};
 use super::expr::{ArithmeticOp, CompareOp, Expr, ExprKind};
-use super::functions::{calculate, case, compare, negative};
 use super::literals::{literal, typed_literal};
 use super::names::{NamedColumn, Names};
+use super::operators::{calculate, case, compare, negative};
 use super::tree::Planner;
 use super::typing::{BIGINT, BOOLEAN, is_condition};
 use crate::value::Value;

@@ -6,7 +6,7 @@ use super::aggregates::AGGREGATES;
 use super::build::refused;
 use super::error::{Refusal, Refused, did_you_mean};
 use super::expr::Expr;
-use super::functions::{FUNCTIONS, Function, function};
+use super::functions::{Function, function, function_names};
 use super::names::Names;
 use super::tree::Planner;
 
@@ -120,7 +120,7 @@ impl Planner<'_> {
         names: &Names<'_>,
     ) -> Refused<Expr> {
         let Some(Function { arity, build, .. }) = function(name) else {
-            let known: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
+            let known = function_names();
             let hint = did_you_mean(name, known.iter().copied());
             let message = format!(
                 "the function {name} is not supported{hint}; there are {}, CASE, CAST and the aggregates {}",

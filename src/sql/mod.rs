@@ -30,6 +30,7 @@ mod finish;
 mod functions;
 mod literals;
 mod names;
+mod operators;
 mod order;
 pub mod plan;
 mod prune;

@@ -13,18 +13,11 @@ mod arithmetic;
 mod convert;
 mod date_format;
 mod eval;
-mod kernels;
+pub(super) mod kernels;
 
 pub use arithmetic::{add, divide};
 pub use date_format::DateFormat;
 pub use kernels::{Compute, Kernel};
-
-pub(super) mod functions {
-    //! What [`super::ExprKind::Call`] computes.
-    pub(in crate::sql) use super::kernels::{
-        absolute, ceiling, floor, greatest, least, negate, round,
-    };
-}
 
 use super::plan::NodeId;
 use crate::value::{Type, Value, write_json, write_text};

@@ -1,62 +1,9 @@
-//! Functions that need the values of their arguments and nothing else. To add one: a function
-//! here, and a row with its arity and type in `sql/functions.rs`.
+//! Functions of numbers.
 
-use std::cmp::Ordering;
-
-use smallvec::SmallVec;
-
-use super::arithmetic::{at_most, negated};
-use super::convert::{as_double, number_as};
-use super::{Bindings, EvalError, Expr};
-use crate::value::{Decimal, Type, Value, compare};
-
-/// Computes a function's value from those of its arguments, none of which is NULL.
-pub type Compute = for<'v> fn(&[Value<'v>], Type) -> Result<Value<'v>, EvalError>;
-
-/// A function that is NULL when an argument is.
-#[derive(Clone, Copy)]
-pub struct Kernel {
-    /// As in SQL.
-    pub name: &'static str,
-    /// Its value in the expression's type.
-    pub compute: Compute,
-}
-
-impl PartialEq for Kernel {
-    fn eq(&self, other: &Kernel) -> bool {
-        self.name == other.name
-    }
-}
-
-impl std::fmt::Debug for Kernel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
-impl Kernel {
-    pub(super) fn call<'a, B: Bindings>(
-        &self,
-        arguments: &'a [Expr],
-        bindings: &'a B,
-        ty: Type,
-    ) -> Result<Value<'a>, EvalError> {
-        let mut values: SmallVec<[Value<'a>; 4]> = SmallVec::new();
-        for argument in arguments {
-            let value = argument.eval(bindings)?;
-            if value.is_null() {
-                return Ok(Value::Null);
-            }
-            values.push(value);
-        }
-        Ok(match ((self.compute)(&values, ty)?, ty) {
-            (Value::Decimal(v), Type::Decimal { scale, .. }) => {
-                Value::Decimal(at_most(v, scale).unwrap_or(v))
-            }
-            (value, _) => value,
-        })
-    }
-}
+use super::super::EvalError;
+use super::super::arithmetic::negated;
+use super::super::convert::as_double;
+use crate::value::{Decimal, Type, Value};
 
 /// ABS.
 pub(in crate::sql) fn absolute<'v>(values: &[Value<'v>], _: Type) -> Result<Value<'v>, EvalError> {
@@ -132,27 +79,6 @@ pub(in crate::sql) fn round<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<
         }
         _ => Ok(Value::Decimal(rounded)),
     }
-}
-
-/// GREATEST: of equal values the last.
-pub(in crate::sql) fn greatest<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<'v>, EvalError> {
-    Ok(extreme(values, ty, Ordering::is_ge))
-}
-
-/// LEAST: of equal values the first.
-pub(in crate::sql) fn least<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<'v>, EvalError> {
-    Ok(extreme(values, ty, Ordering::is_lt))
-}
-
-fn extreme<'v>(values: &[Value<'v>], ty: Type, wanted: fn(Ordering) -> bool) -> Value<'v> {
-    let mut best: Option<Value<'v>> = None;
-    for value in values {
-        let value = number_as(value.clone(), ty);
-        if best.as_ref().is_none_or(|best| wanted(compare(&value, best))) {
-            best = Some(value);
-        }
-    }
-    best.unwrap_or(Value::Null)
 }
 
 /// The part before the point, one further in `direction` if there was a fraction and `moves`.
