@@ -158,7 +158,7 @@ fn served_table(name: &str, ddl: &str) -> Result<TableDefinition, String> {
     catalog.table(name).cloned().ok_or_else(|| "it is not a table".to_owned())
 }
 
-/// What differs in what documents depend on: columns with their types, and the key.
+/// What differs in what documents depend on: columns with their types, and the keys.
 fn differences(declared: &TableDefinition, served: &TableDefinition) -> Vec<String> {
     let mut differences = Vec::new();
     for column in &declared.columns {
@@ -188,15 +188,30 @@ fn differences(declared: &TableDefinition, served: &TableDefinition) -> Vec<Stri
             differences.push(format!("column {} is not declared", column.name));
         }
     }
-    let key = |table: &TableDefinition| -> Vec<String> {
-        table.key.iter().map(|&place| table.columns[place].name.to_lowercase()).collect()
+    let names = |table: &TableDefinition, places: &[usize]| -> Vec<String> {
+        places.iter().map(|&place| table.columns[place].name.to_lowercase()).collect()
     };
+    let key = |table: &TableDefinition| names(table, &table.key).join(", ");
     if key(declared) != key(served) {
         differences.push(format!(
             "the primary key is declared ({}), but is ({})",
-            key(declared).join(", "),
-            key(served).join(", ")
+            key(declared),
+            key(served)
         ));
+    }
+    // A join may rest on any unique key; one more than declared does no harm.
+    let unique = |table: &TableDefinition| {
+        let sorted = table.unique.iter().map(|places| {
+            let mut key = names(table, places);
+            key.sort_unstable();
+            key
+        });
+        sorted.collect::<Vec<_>>()
+    };
+    let served_keys = unique(served);
+    for key in unique(declared).iter().filter(|key| !served_keys.contains(key)) {
+        let key = key.join(", ");
+        differences.push(format!("({key}) is declared UNIQUE, but the server has no such key"));
     }
     differences
 }
@@ -207,7 +222,7 @@ mod tests {
     use super::*;
 
     const DDL: &str = "CREATE TABLE `t` (`a` int NOT NULL, `b` decimal(10,2) DEFAULT NULL, \
-        `c` varchar(9) COLLATE utf8mb4_0900_bin, PRIMARY KEY (`a`))";
+        `c` varchar(9) COLLATE utf8mb4_0900_bin, PRIMARY KEY (`a`), UNIQUE KEY `u` (`c`,`a`))";
 
     fn compared(served: &str) -> String {
         let table = |ddl| served_table("t", ddl).unwrap();
@@ -240,10 +255,12 @@ mod tests {
             ),
             (" COLLATE utf8mb4_0900_bin", "", "column c has another collation than declared"),
             (
-                "(`a`))",
-                "(`a`, `b`))",
+                "(`a`)",
+                "(`a`, `b`)",
                 "column b is declared NULL, but is NOT NULL · the primary key is declared (a), but is (a, b)",
             ),
+            ("(`c`,`a`)", "(`a`,`c`), UNIQUE KEY `w` (`b`)", ""),
+            ("(`c`,`a`)", "(`c`)", "(a, c) is declared UNIQUE, but the server has no such key"),
         ] {
             assert_eq!(compared(&DDL.replace(from, to)), want);
         }

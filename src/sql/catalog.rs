@@ -21,6 +21,9 @@ pub struct TableDefinition {
     pub columns: Vec<ColumnDefinition>,
     /// The primary key: places in `columns`, in key order; empty when there is none.
     pub key: Vec<usize>,
+    /// Further keys that MySQL keeps unique, over whole columns: places in `columns`. Rows with a
+    /// NULL in one are not told apart by it.
+    pub unique: Vec<Vec<usize>>,
 }
 
 /// One column of a CREATE TABLE.

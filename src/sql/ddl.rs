@@ -61,6 +61,7 @@ struct CreateTable {
     name: String,
     columns: Vec<Column>,
     key: Vec<(String, Location)>,
+    unique: Vec<Vec<(String, Location)>>,
     collation: Option<String>,
     comment: Option<String>,
     comment_at: Option<Location>,
@@ -164,6 +165,7 @@ impl<'l> Reader<'l> {
             name,
             columns: Vec::new(),
             key: Vec::new(),
+            unique: Vec::new(),
             collation: None,
             comment: None,
             comment_at: None,
@@ -194,22 +196,13 @@ impl CreateTable {
         let Some(first) = element.first() else { return Ok(()) };
         let word = first.word();
         if word.as_deref().is_some_and(|word| NO_COLUMN.contains(&word)) {
-            let primary =
-                element.windows(2).position(|w| w[0].is_word("PRIMARY") && w[1].is_word("KEY"));
-            if let Some(primary) = primary.filter(|at| *at <= 2) {
-                let mut reader = Reader { rest: &element[primary + 2..] };
-                while !reader.rest.is_empty() && reader.rest[0].token != Token::LParen {
-                    reader.next();
-                }
-                for column in split_commas(reader.parenthesized().unwrap_or_default()) {
-                    self.key.push(Reader { rest: column }.name()?);
-                }
-            }
-            return Ok(());
+            return self.constraint(element);
         }
         let column = Column::read(element)?;
         if has_words(element, &["PRIMARY", "KEY"]) {
             self.key.push((column.name.clone(), column.at));
+        } else if has_words(element, &["UNIQUE"]) || has_words(element, &["SERIAL"]) {
+            self.unique.push(vec![(column.name.clone(), column.at)]);
         }
         if self.columns.iter().any(|c| c.name.to_lowercase() == column.name.to_lowercase()) {
             let message = format!("column `{}` is declared twice: remove one", column.name);
@@ -219,15 +212,45 @@ impl CreateTable {
         Ok(())
     }
 
-    fn define(self, source: TableSource) -> Refused<TableDefinition> {
-        let mut key = Vec::new();
-        for (name, at) in &self.key {
-            let lower = name.to_lowercase();
-            let place = self.columns.iter().position(|c| c.name.to_lowercase() == lower);
-            key.push(place.ok_or_else(|| {
-                Refusal::at(*at, format!("the primary key names no column: `{name}`"))
-            })?);
+    /// `[CONSTRAINT [name]] PRIMARY KEY (…)` or `… UNIQUE [KEY] [name] (…)`; the others say nothing
+    /// about which rows there can be.
+    fn constraint(&mut self, element: &[Lexeme]) -> Refused<()> {
+        let unique = |lexeme: &Lexeme| lexeme.is_word("UNIQUE");
+        let primary = |lexeme: &Lexeme| lexeme.is_word("PRIMARY");
+        let kind = element.iter().take(3).position(|lexeme| unique(lexeme) || primary(lexeme));
+        let Some(kind) = kind else { return Ok(()) };
+        let mut reader = Reader { rest: &element[kind + 1..] };
+        while !reader.rest.is_empty() && reader.rest[0].token != Token::LParen {
+            reader.next();
         }
+        let parts = split_commas(reader.parenthesized().unwrap_or_default());
+        if primary(&element[kind]) {
+            for part in parts {
+                self.key.push(Reader { rest: part }.name()?);
+            }
+        // A prefix or an expression says nothing about whole columns.
+        } else if parts.iter().all(|part| part.iter().all(|l| l.token != Token::LParen)) {
+            let names = parts.into_iter().map(|part| Reader { rest: part }.name());
+            self.unique.push(names.collect::<Refused<_>>()?);
+        }
+        Ok(())
+    }
+
+    fn define(self, source: TableSource) -> Refused<TableDefinition> {
+        let places = |names: &[(String, Location)], what: &str| {
+            let place = |(name, at): &(String, Location)| {
+                let lower = name.to_lowercase();
+                let place = self.columns.iter().position(|c| c.name.to_lowercase() == lower);
+                place.ok_or_else(|| {
+                    Refusal::at(*at, format!("the {what} names no column: `{name}`"))
+                })
+            };
+            names.iter().map(place).collect::<Refused<Vec<usize>>>()
+        };
+        let key = places(&self.key, "primary key")?;
+        let unique: Refused<Vec<_>> =
+            self.unique.iter().map(|names| places(names, "unique key")).collect();
+        let unique = unique?;
         let collation = self.collation;
         let columns = self.columns.into_iter().enumerate().map(|(i, column)| {
             let ty = match column.ty.kind {
@@ -244,7 +267,7 @@ impl CreateTable {
                 zerofill: column.ty.zerofill,
             }
         });
-        Ok(TableDefinition { columns: columns.collect(), name: self.name, source, key })
+        Ok(TableDefinition { columns: columns.collect(), name: self.name, source, key, unique })
     }
 }
 

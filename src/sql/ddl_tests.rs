@@ -35,6 +35,8 @@ CREATE TABLE `everything` (
   `expr` int DEFAULT ((1 + 2)),
   PRIMARY KEY (`id`,`code`(10)),
   UNIQUE KEY `u` (`name`(10) DESC) USING BTREE COMMENT 'x',
+  UNIQUE KEY `w` (`y`,`tiny` DESC),
+  CONSTRAINT `e` UNIQUE ((`amount` + 1)),
   KEY `f` ((lower(`name`))),
   FULLTEXT KEY `t` (`body`),
   CONSTRAINT `c` FOREIGN KEY (`tiny`) REFERENCES `other` (`id`) ON DELETE CASCADE,
@@ -92,18 +94,20 @@ fn reads_what_show_create_table_prints() {
     assert!(column("filled").zerofill && !column("small").zerofill);
     assert_eq!(table.columns.len(), 27);
     assert_eq!(table.key, [0, 10]);
+    let year_and_tiny = [table.column("y").unwrap(), table.column("tiny").unwrap()];
+    assert_eq!(table.unique, [year_and_tiny]);
 }
 
 #[test]
 fn reads_keys_beside_columns_and_other_names_of_types() {
     let table =
         one("CREATE TABLE t (a INTEGER PRIMARY KEY, b NUMERIC, c BOOL, d DOUBLE PRECISION, \
-                     e CHARACTER VARYING(3), f FLOAT(30), g SERIAL)");
+                     e CHARACTER VARYING(3), f FLOAT(30) UNIQUE, g SERIAL)");
     let declared: Vec<_> = table.columns.iter().map(|c| c.declared.as_str()).collect();
     let want =
         ["int", "decimal(10,0)", "tinyint", "double", "varchar(3)", "double", "bigint unsigned"];
     assert_eq!(declared, want);
-    assert_eq!(table.key, [0]);
+    assert_eq!((table.key, table.unique), (vec![0], vec![vec![5], vec![6]]));
     assert!(!table.columns[0].nullable && !table.columns[6].nullable && table.columns[1].nullable);
 }
 

@@ -1,7 +1,7 @@
 //! Which equalities of columns an edge is made of.
 
 use super::plan::NodeId;
-use super::typing::type_name;
+use super::typing::{is_floating, is_numeric, type_name};
 use crate::value::{Collation, Type};
 
 /// One equality between a column of a node and one of another.
@@ -40,6 +40,13 @@ pub(super) fn obstacle(a: Type, b: Type) -> Option<String> {
     }
 }
 
+/// Whether a column of a unique key can equal a constant in one row only: it cannot where the
+/// comparison is coarser than the key.
+pub(super) fn fixes(column: Type, constant: Type) -> bool {
+    let exact = |ty| !is_floating(ty) && ty != Type::Json;
+    exact(column) && exact(constant) && is_numeric(column) == is_numeric(constant)
+}
+
 /// One equality per column of the child's key, in key order, all with one parent.
 pub(super) fn covering<'p>(pairs: &'p [Pair], key: &[usize]) -> Option<Vec<&'p Pair>> {
     pairs.iter().map(|pair| pair.parent).find_map(|parent| {
@@ -51,6 +58,35 @@ pub(super) fn covering<'p>(pairs: &'p [Pair], key: &[usize]) -> Option<Vec<&'p P
             })
             .collect()
     })
+}
+
+/// The equalities with one parent to find the rows of a key by, the other columns of which are set
+/// equal to constants or to columns of other nodes. The parent is the one with most of the key's
+/// columns; of several the first in key order.
+pub(super) fn fixing<'p>(
+    pairs: &'p [Pair],
+    constant: &[usize],
+    key: &[usize],
+) -> Option<Vec<&'p Pair>> {
+    let usable = |pair: &&Pair| key.contains(&pair.child_column) && pair.obstacle.is_none();
+    let fixed = |column: &usize| {
+        constant.contains(column)
+            || pairs.iter().filter(usable).any(|pair| pair.child_column == *column)
+    };
+    if !key.iter().all(fixed) {
+        return None;
+    }
+    let of = |parent: NodeId| {
+        key.iter().filter_map(move |column| {
+            let usable = pairs.iter().filter(usable);
+            usable.into_iter().find(|p| p.parent == parent && p.child_column == *column)
+        })
+    };
+    let in_key_order = key.iter().flat_map(|column| {
+        pairs.iter().filter(usable).filter(move |pair| pair.child_column == *column)
+    });
+    let parents = in_key_order.map(|pair| pair.parent).rev();
+    parents.max_by_key(|&parent| of(parent).count()).map(|parent| of(parent).collect())
 }
 
 /// The equalities to hang a node on its parent by, all of one parent: those with the child's key if they

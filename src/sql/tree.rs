@@ -1,6 +1,8 @@
 //! FROM, JOIN and WHERE become a tree of nodes, one per table reference, each hanging on another
 //! by an equality of columns.
 
+use std::iter;
+
 use sqlparser::ast::{
     self, BinaryOperator, Ident, JoinConstraint, JoinOperator, ObjectName, Select, TableAlias,
     TableFactor, TableWithJoins,
@@ -11,8 +13,9 @@ use super::catalog::{Catalog, TableDefinition};
 use super::edges::{self, Pair};
 use super::error::{Refusal, Refused, did_you_mean, listed};
 use super::expr::{Expr, ExprKind};
+use super::literals::literal;
 use super::names::{NamedColumn, Names};
-use super::plan::{Collection, Join, JoinKind, NodeId, Scope};
+use super::plan::{Collection, Join, JoinKind, NodeId, OrderBy, Scope};
 use super::select_text::Edit;
 
 /// Plans one view.
@@ -38,6 +41,17 @@ pub(super) struct DraftEdge {
     pub(super) parent: NodeId,
     pub(super) parent_columns: Vec<usize>,
     pub(super) child_columns: Vec<usize>,
+}
+
+impl DraftEdge {
+    /// The edge that these equalities, all with one parent and at least one, make.
+    fn of(pairs: &[&Pair]) -> DraftEdge {
+        DraftEdge {
+            parent: pairs[0].parent,
+            parent_columns: pairs.iter().map(|pair| pair.parent_column).collect(),
+            child_columns: pairs.iter().map(|pair| pair.child_column).collect(),
+        }
+    }
 }
 
 /// A SELECT's FROM and WHERE, and what its columns are called.
@@ -232,7 +246,8 @@ impl Planner<'_> {
         Ok(Join { kind, required })
     }
 
-    /// A join on the full primary key of the joined table.
+    /// A join that finds one row at most: its ON fixes the primary key of the joined table, or
+    /// another unique one.
     fn lookup(
         &mut self,
         factor: &TableFactor,
@@ -247,17 +262,18 @@ impl Planner<'_> {
             conjuncts(on, &mut conditions);
         }
         let pairs = self.pairs(node, &conditions, names, |other| other != node);
-        let definition = self.definition(node);
-        let Some(chosen) = edges::covering(&pairs, &definition.key) else {
+        let by_key = edges::covering(&pairs, &self.definition(node).key);
+        let is_by_key = by_key.is_some();
+        let chosen = by_key.or_else(|| {
+            let constant = self.constant_columns(node, &conditions, names);
+            let keys = iter::once(&self.definition(node).key).chain(&self.definition(node).unique);
+            keys.into_iter().find_map(|key| edges::fixing(&pairs, &constant, key))
+        });
+        let Some(chosen) = chosen else {
             return Err(self.no_lookup(node, factor, &alias, &pairs));
         };
         let used: Vec<usize> = chosen.iter().map(|pair| pair.condition).collect();
-        let edge = DraftEdge {
-            parent: chosen[0].parent,
-            parent_columns: chosen.iter().map(|pair| pair.parent_column).collect(),
-            child_columns: chosen.iter().map(|pair| pair.child_column).collect(),
-        };
-        self.nodes[usize::from(node.0)].edge = Some(edge);
+        self.nodes[usize::from(node.0)].edge = Some(DraftEdge::of(&chosen));
         let rest: Vec<&ast::Expr> = conditions
             .iter()
             .enumerate()
@@ -265,7 +281,51 @@ impl Planner<'_> {
             .map(|(_, condition)| *condition)
             .collect();
         let on = self.all_of(&rest, names)?;
-        Ok(JoinKind::Lookup { node, on })
+        if is_by_key {
+            return Ok(JoinKind::Lookup { node, on });
+        }
+        // Whatever the edge finds, ON leaves one of. While a table is being read from two moments
+        // there may be two, and documents are to be a function of the rows.
+        let scope = Scope { from: node, joins: Vec::new(), filter: on };
+        Ok(JoinKind::Pick { scope, order_by: self.by_key(node) })
+    }
+
+    /// The columns of a node that the conditions set equal to a constant.
+    fn constant_columns(
+        &self,
+        node: NodeId,
+        conditions: &[&ast::Expr],
+        names: &Names<'_>,
+    ) -> Vec<usize> {
+        let constant = |sql: &&ast::Expr| {
+            let ast::Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = unnested(sql) else {
+                return None;
+            };
+            [(left, right), (right, left)].into_iter().find_map(|(here, there)| {
+                let here = column(unnested(here), names).ok()?.value.as_ref().ok()?;
+                let ast::Expr::Value(there) = unnested(there) else { return None };
+                let there = literal(there).ok()?;
+                match here.kind {
+                    ExprKind::Column { node: other, column } if other == node => {
+                        edges::fixes(here.ty, there.ty).then_some(column)
+                    }
+                    _ => None,
+                }
+            })
+        };
+        conditions.iter().filter_map(constant).collect()
+    }
+
+    /// The order of a node's rows by their primary key.
+    fn by_key(&self, node: NodeId) -> Vec<OrderBy> {
+        let definition = self.definition(node);
+        let term = |&column: &usize| {
+            // A key's columns are of types that can be read, or no key would be.
+            let ty = definition.columns[column].ty.ok()?;
+            let expr = Expr::new(ExprKind::Column { node, column }, ty, false);
+            Some(OrderBy { expr, descending: false })
+        };
+        definition.key.iter().filter_map(term).collect()
     }
 
     /// Why a join is no lookup.
@@ -289,7 +349,7 @@ impl Planner<'_> {
         let conditions: Vec<String> =
             key.iter().map(|column| format!("{}.{column} = …", alias.value)).collect();
         let message = format!(
-            "the join of `{}` may find several rows: join on its primary key (ON {}), or take one row by \
+            "the join of `{}` may find several rows: join on its primary key (ON {}) or a unique one, or take one row by \
              JOIN LATERAL (SELECT … ORDER BY … LIMIT 1), or all of them by a subquery such as \
              (SELECT JSON_ARRAYAGG(…) FROM {} …)",
             alias.value,
@@ -331,12 +391,7 @@ impl Planner<'_> {
         let (parent_key, child_key) = (&self.definition(parent).key, &self.definition(from).key);
         let chosen = edges::tying(&pairs, parent_key, child_key);
         let used: Vec<usize> = chosen.iter().map(|pair| pair.condition).collect();
-        let edge = DraftEdge {
-            parent,
-            parent_columns: chosen.iter().map(|pair| pair.parent_column).collect(),
-            child_columns: chosen.iter().map(|pair| pair.child_column).collect(),
-        };
-        self.nodes[usize::from(from.0)].edge = Some(edge);
+        self.nodes[usize::from(from.0)].edge = Some(DraftEdge::of(&chosen));
         let mut place = 0;
         conditions.retain(|_| {
             place += 1;

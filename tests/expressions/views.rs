@@ -21,10 +21,12 @@ CREATE TABLE addresses (id INT PRIMARY KEY, customer_id INT, city VARCHAR(20), r
 CREATE TABLE orders (id BIGINT PRIMARY KEY, customer_id INT, total DECIMAL(10,2), status VARCHAR(10) COLLATE utf8mb4_0900_bin, at TIMESTAMP(3) NULL);
 CREATE TABLE products (sku VARCHAR(10) COLLATE utf8mb4_0900_bin PRIMARY KEY, name VARCHAR(20), weight INT);
 CREATE TABLE order_lines (order_id BIGINT, line INT, sku VARCHAR(10) COLLATE utf8mb4_0900_bin, quantity INT, price DECIMAL(10,2), PRIMARY KEY (order_id, line));
-CREATE TABLE parts (id INT PRIMARY KEY, order_id INT, line INT, what VARCHAR(10) COLLATE utf8mb4_0900_bin)
+CREATE TABLE parts (id INT PRIMARY KEY, order_id INT, line INT, what VARCHAR(10) COLLATE utf8mb4_0900_bin);
+CREATE TABLE prices (id INT PRIMARY KEY, sku VARCHAR(10) COLLATE utf8mb4_0900_bin, country CHAR(2) COLLATE utf8mb4_0900_bin, price DECIMAL(10,2), UNIQUE KEY (sku, country));
+CREATE TABLE labels (sku VARCHAR(10) COLLATE utf8mb4_0900_bin, language CHAR(2) COLLATE utf8mb4_0900_bin, text VARCHAR(20), slot TINYINT UNIQUE, PRIMARY KEY (sku, language))
 ";
 
-const VIEWS: [(&str, &str); 20] = [
+const VIEWS: [(&str, &str); 24] = [
     ("look-ups under look-ups, either side first", "
 SELECT o.id, c.name AS customer, r.name AS region, k.name AS country FROM orders AS o
 LEFT JOIN customers AS c ON o.customer_id = c.id
@@ -99,6 +101,20 @@ SELECT l.order_id, l.line, (SELECT p.name FROM products p WHERE p.sku = l.sku) A
   (SELECT o.total FROM orders o WHERE o.id = l.order_id AND o.status = 'paid') AS paid,
   (SELECT p.what FROM parts p WHERE p.line = l.line AND p.order_id = l.order_id ORDER BY p.id DESC LIMIT 1) AS last_part
 FROM order_lines l"),
+    ("look-ups by a unique key, of columns that can be NULL", "
+SELECT l.order_id, l.line, k.text, k.language FROM order_lines l LEFT JOIN labels k ON k.slot = l.line AND k.sku <> 'zz'"),
+    ("a key of columns of two tables", "
+SELECT l.order_id, l.line, p.price, r.country FROM order_lines l JOIN orders o ON o.id = l.order_id
+JOIN customers c ON c.id = o.customer_id LEFT JOIN regions r ON r.id = c.region_id
+LEFT JOIN prices p ON p.sku = l.sku AND p.country = r.country AND p.price > c.level * 10"),
+    ("a key of a column and a constant", "
+SELECT l.order_id, l.line, en.text AS english, COALESCE(se.text, en.text, l.sku) AS swedish FROM order_lines l
+LEFT JOIN labels en ON en.sku = l.sku AND en.language = 'en'
+LEFT JOIN labels AS se ON 'se' = se.language AND (se.sku = l.sku)"),
+    ("unique keys in a collection", "
+SELECT o.id, (SELECT SUM(l.quantity * p.price) FROM order_lines l JOIN prices p ON p.country = 'at' AND p.sku = l.sku WHERE l.order_id = o.id) AS cost,
+  (SELECT GROUP_CONCAT(k.text ORDER BY l.line) FROM order_lines l JOIN labels k ON k.slot = l.quantity WHERE l.order_id = o.id) AS labels
+FROM orders o"),
     ("all columns of two tables", "
 SELECT l.*, p.name, p.weight FROM order_lines AS l LEFT JOIN products AS p ON p.sku = l.sku"),
     ("several aggregates in one expression", "
@@ -228,6 +244,17 @@ fn random_rows(seed: u64) -> Vec<String> {
     insert("order_lines", 70, &|r, id| {
         let (order, line) = (id % 33 + 1, id / 33 + 1);
         format!("{order}, {line}, {}, {}, {}", one_of(r, &SKUS), number(r, 4), money(r))
+    });
+    const PRICED: [&str; 4] = ["at", "se", "no", "AT"];
+    insert("prices", 18, &|r, id| {
+        let (sku, country) = (SKUS[id as usize % 6], PRICED[id as usize / 6 % 4]);
+        let country = maybe(r, format!("'{country}'"));
+        format!("{id}, '{sku}', {country}, {}", money(r))
+    });
+    insert("labels", 11, &|r, id| {
+        let (sku, language) = (SKUS[id as usize % 6], ["en", "se"][id as usize / 6]);
+        let slot = maybe(r, id.to_string());
+        format!("'{sku}', '{language}', 'Label {id}', {slot}")
     });
     insert("parts", 60, &|r, id| {
         let (order, line) = (number(r, 34), number(r, 3));
