@@ -6,6 +6,7 @@ mod checkpoints;
 mod command_line;
 mod crashes;
 mod dead_letters;
+mod documented;
 mod engine;
 mod expressions;
 mod generations;

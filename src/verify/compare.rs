@@ -19,7 +19,7 @@ const SHOWN_MAX: usize = 200;
 
 /// What MySQL answers for a key that has a row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Answer {
+pub enum Answer {
     /// The row, by [`View::outputs`].
     Row(Vec<Value<'static>>),
     /// An error that the row raises.
@@ -65,20 +65,17 @@ impl fmt::Display for Difference {
 }
 
 /// Compares documents of one view.
-#[derive(Clone, Copy)]
-pub(super) struct Comparer<'a> {
-    pub(super) view: &'a View,
+#[derive(Clone, Copy, Debug)]
+pub struct Comparer<'a> {
+    /// The view.
+    pub view: &'a View,
     /// Above this an error document stands for the row, in bytes.
-    pub(super) document_bytes_max: u64,
+    pub document_bytes_max: u64,
 }
 
 impl Comparer<'_> {
     /// Compares MySQL's answer for a key with the stored document; `None` if they agree.
-    pub(super) fn compare(
-        self,
-        answer: Option<&Answer>,
-        stored: Option<&[u8]>,
-    ) -> Option<Difference> {
+    pub fn compare(self, answer: Option<&Answer>, stored: Option<&[u8]>) -> Option<Difference> {
         match (answer, stored) {
             (None, None) => None,
             (Some(_), None) => Some(Difference::Missing),

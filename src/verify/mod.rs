@@ -24,8 +24,7 @@ use std::time::{Duration, Instant};
 
 use redis::RedisError;
 
-use compare::Comparer;
-pub use compare::Difference;
+pub use compare::{Answer, Comparer, Difference};
 
 use crate::config::Config;
 use crate::dial::DialError;

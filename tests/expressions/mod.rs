@@ -3,17 +3,15 @@
 //! has the error.
 
 mod cases;
-mod server;
 mod views;
 
-use std::sync::Arc;
-
-use server::{Answer, Server, value};
-use viewtide::change::{Change, Op};
 use viewtide::engine::{Document, Engine};
 use viewtide::sql::plan::{Plan, ViewId};
 use viewtide::sql::{Definitions, SourceFile, plan_views};
-use viewtide::value::{Collation, Key, RowWriter, Type, Value};
+use viewtide::value::{Key, Value};
+
+use crate::support::filled::filled;
+use crate::support::mysql::{Answer, Server, kind};
 
 #[tokio::test]
 async fn expressions_are_what_mysql_says() {
@@ -82,24 +80,6 @@ fn definitions(columns: &str) -> Definitions {
     }
 }
 
-/// An engine with the rows that MySQL has.
-async fn filled(plan: &Plan, server: &mut Server) -> Engine {
-    let mut engine = Engine::new(Arc::new(plan.clone()));
-    engine.set_live(ViewId(0), true);
-    for (id, table) in plan.tables_with_ids() {
-        let names: Vec<String> = table.columns.iter().map(|c| format!("`{}`", c.name)).collect();
-        let rows = server.rows(&format!("SELECT {} FROM {}", names.join(", "), table.name)).await;
-        let mut writer = RowWriter::new(&table.layout);
-        for row in rows {
-            for (i, bytes) in row.into_iter().enumerate() {
-                assert!(writer.set(i, &value(table.columns[i].ty, bytes)));
-            }
-            engine.apply(Change { table: id, op: Op::Upsert(writer.finish()) });
-        }
-    }
-    engine
-}
-
 fn ours(plan: &Plan, engine: &mut Engine, id: i64) -> Vec<Answer> {
     let mut key = Key::new();
     key.push(&Value::Int(id));
@@ -156,14 +136,4 @@ fn same(ours: &[Answer], theirs: &[Answer]) -> bool {
             (Answer::Value(a, x), Answer::Value(b, y)) => kind(*a) == kind(*b) && x == y,
             (a, b) => a == b,
         })
-}
-
-/// A type without what makes no difference to a document.
-fn kind(ty: Type) -> Type {
-    match ty {
-        Type::Int { unsigned, .. } => Type::Int { bytes: 8, unsigned },
-        Type::Decimal { scale, .. } => Type::Decimal { precision: 65, scale },
-        Type::Text(_) => Type::Text(Collation::Other),
-        other => other,
-    }
 }

@@ -1,17 +1,13 @@
 //! Whole views over random rows, with NULLs, orphans and ties: every document has to be the row
 //! that MySQL answers, and there has to be no other.
 
-use std::collections::BTreeMap;
-
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use viewtide::engine::Document;
 use viewtide::sql::plan::ViewId;
 use viewtide::sql::{Definitions, SourceFile, plan_views};
-use viewtide::value::Type;
 
-use super::server::{Answer, Server};
-use super::{filled, kind, raw_values};
+use crate::support::filled::{difference, documents, filled};
+use crate::support::mysql::Server;
 
 const TABLES: &str = "
 CREATE TABLE countries (code CHAR(2) COLLATE utf8mb4_0900_bin PRIMARY KEY, name VARCHAR(20));
@@ -139,62 +135,16 @@ async fn views_are_what_mysql_says() {
             views: vec![file("v.sql", format!("CREATE VIEW v AS {select};"))],
         };
         let plan = plan_views(&definitions).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let view = &plan.views[0];
         let mut engine = filled(&plan, &mut server).await;
-        let mut ours = BTreeMap::new();
-        for key in engine.keys_after(ViewId(0), None, usize::MAX) {
-            match engine.assemble(ViewId(0), &key) {
-                Some(Document::Present { body, .. }) => {
-                    let types = view.outputs.iter().map(|output| output.expr.ty);
-                    let row = types.zip(raw_values(&body)).map(|(ty, json)| comparable(ty, &json));
-                    let row: Vec<String> = row.collect();
-                    let key: Vec<String> = view.key.iter().map(|&i| row[i].clone()).collect();
-                    ours.insert(key, row);
-                }
-                Some(Document::Absent) => {}
-                other => panic!("{name}: {other:?}"),
-            }
-        }
-        let mut theirs = BTreeMap::new();
-        for row in server.table(&view.select).await {
-            let row: Vec<String> = row
-                .into_iter()
-                .map(|answer| match answer {
-                    Answer::Value(ty, json) => comparable(ty, &json),
-                    Answer::Error(code) => panic!("{name}: {code}"),
-                })
-                .collect();
-            theirs.insert(view.key.iter().map(|&i| row[i].clone()).collect(), row);
-        }
+        let ours = documents(&mut engine, ViewId(0));
+        let theirs =
+            server.view(&plan, &plan.views[0]).await.unwrap_or_else(|why| panic!("{name}: {why}"));
         assert!(theirs.len() > 3, "{name} has hardly a row");
-        if ours != theirs {
-            let keys = ours.keys().chain(theirs.keys());
-            let key = keys.into_iter().find(|key| ours.get(*key) != theirs.get(*key)).unwrap();
-            differences.push(format!("{name}\n  {:?}\n  {:?}", ours.get(key), theirs.get(key)));
+        if let Some(difference) = difference(&plan.views[0], &ours, &theirs) {
+            differences.push(format!("{name}: {difference}"));
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-}
-
-/// A value with its type; the elements of JSON arrays in an order of their own, for
-/// JSON_ARRAYAGG's is open.
-fn comparable(ty: Type, json: &str) -> String {
-    fn sorted(json: &mut serde_json::Value) {
-        match json {
-            serde_json::Value::Array(items) => {
-                items.iter_mut().for_each(sorted);
-                items.sort_by_key(ToString::to_string);
-            }
-            serde_json::Value::Object(members) => members.values_mut().for_each(sorted),
-            _ => {}
-        }
-    }
-    if ty != Type::Json {
-        return format!("{:?} {json}", kind(ty));
-    }
-    let mut parsed: serde_json::Value = serde_json::from_str(json).unwrap();
-    sorted(&mut parsed);
-    parsed.to_string()
 }
 
 /// INSERTs of few distinct values, so that rows meet, miss each other, and tie.

@@ -4,8 +4,10 @@
 
 pub(crate) mod deployment;
 pub(crate) mod events;
+pub(crate) mod filled;
 pub(crate) mod generations;
 pub(crate) mod http;
+pub(crate) mod mysql;
 pub(crate) mod plan;
 pub(crate) mod proxy;
 pub(crate) mod redis;
