@@ -1,244 +1,131 @@
-//! Collections: one value out of many rows.
+//! Collections: one row out of many.
 
-use std::cmp::Ordering;
-use std::ops::Range;
+use std::ops::ControlFlow;
 
-use super::frame::{Frame, Ranked};
-use crate::sql::expr::{self, EvalError, Expr};
-use crate::sql::plan::{Aggregate, Collection, OrderBy, Scope};
-use crate::value::{Decimal, Type, Value, compare, into_text};
+use smallvec::SmallVec;
 
-/// Digits that AVG adds after the point: `div_precision_increment`.
-const AVG_SCALE_ADDED: u8 = 4;
+use super::frame::Frame;
+use super::tally::Tally;
+use crate::sql::expr::EvalError;
+use crate::sql::plan::{Aggregate, Collection};
+use crate::value::Value;
+
+/// The values of a collection of several aggregates, as they were last made: all of them in one
+/// pass, to be asked for one by one.
+#[derive(Debug)]
+pub(super) struct Known<'e> {
+    /// The rows outside that they follow from.
+    outside: SmallVec<[Option<&'e [u8]>; 2]>,
+    values: Vec<Value<'static>>,
+}
 
 impl<'e> Frame<'e> {
-    /// The value of a collection for the rows bound now.
-    pub(super) fn aggregate(&self, collection: &'e Collection) -> Result<Value<'_>, EvalError> {
-        let scope = &collection.scope;
-        match &collection.aggregate {
-            Aggregate::CountRows => {
-                let mut count = 0;
-                self.each(scope, |_| {
-                    count += 1;
-                    Ok(())
-                })?;
-                Ok(Value::Int(count))
-            }
-            Aggregate::Count(expr) => {
-                let mut count = 0;
-                self.each_value(scope, expr, |_| {
-                    count += 1;
-                    Ok(())
-                })?;
-                Ok(Value::Int(count))
-            }
-            Aggregate::Sum(expr) => self.sum(scope, expr).map(|(sum, _)| sum),
-            Aggregate::Avg(expr) => self.average(scope, expr),
-            Aggregate::Min(expr) => self.extreme(scope, expr, Ordering::Less),
-            Aggregate::Max(expr) => self.extreme(scope, expr, Ordering::Greater),
-            Aggregate::GroupConcat { .. } | Aggregate::JsonArray(_) => {
-                let mut out = Vec::new();
-                if !self.append_aggregate(collection, &mut out)? {
-                    return Ok(Value::Null);
-                }
-                let text = into_text(out).into();
-                Ok(match collection.aggregate {
-                    Aggregate::JsonArray(_) => Value::Json(text),
-                    _ => Value::Text(text),
-                })
-            }
-            Aggregate::First { value, order_by } => {
+    /// The value of an aggregate of a collection for the rows bound now.
+    pub(super) fn aggregate(
+        &self,
+        collection: usize,
+        aggregate: usize,
+    ) -> Result<Value<'_>, EvalError> {
+        let Collection { scope, aggregates } = &self.view().collections[collection];
+        match aggregates.as_slice() {
+            [Aggregate::First { value, order_by }] => {
                 if self.pick(scope, order_by)? {
                     value.eval(self)
                 } else {
                     Ok(Value::Null)
                 }
             }
+            [Aggregate::Exists] => {
+                let found = self.each(scope, false, &mut || Ok(ControlFlow::Break(())))?;
+                Ok(Value::Int(found.is_break().into()))
+            }
+            [_] => {
+                let mut tally = self.tallies(collection, Vec::new());
+                self.pass(collection, &mut tally)?;
+                tally.pop().map_or(Ok(Value::Null), Tally::finish)
+            }
+            _ => self.known(collection, |values| values[aggregate].clone()),
         }
     }
 
-    /// Binds every row that counts, one after another.
-    fn each(
-        &self,
-        scope: &'e Scope,
-        mut then: impl FnMut(&'e [u8]) -> Result<(), EvalError>,
-    ) -> Result<(), EvalError> {
-        for row in self.children(scope.from) {
-            if self.admit(scope, row)? {
-                then(row)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn each_value<'s>(
-        &'s self,
-        scope: &'e Scope,
-        expr: &'s Expr,
-        mut then: impl FnMut(Value<'s>) -> Result<(), EvalError>,
-    ) -> Result<(), EvalError> {
-        self.each(scope, |_| match expr.eval(self)? {
-            Value::Null => Ok(()),
-            value => then(value),
-        })
-    }
-
-    /// The sum and how many values it has; NULL of none. It has the scale of its largest term, as in
-    /// MySQL: the scale of its type comes when it is shown.
-    fn sum(&self, scope: &'e Scope, expr: &'e Expr) -> Result<(Value<'_>, u64), EvalError> {
-        let mut count = 0;
-        let mut exact = Decimal::new(0, 0);
-        let mut floating = 0.0;
-        self.each_value(scope, expr, |value| {
-            count += 1;
-            match value {
-                Value::Int(v) => exact = add(exact, Decimal::new(v, 0))?,
-                Value::UInt(v) => exact = add(exact, Decimal::new(v, 0))?,
-                Value::Decimal(v) => exact = add(exact, v)?,
-                Value::Float(v) => floating += f64::from(v),
-                Value::Double(v) => floating += v,
-                _ => {}
-            }
-            Ok(())
-        })?;
-        let sum = match expr.ty {
-            _ if count == 0 => Value::Null,
-            Type::Float | Type::Double => Value::Double(floating),
-            _ => Value::Decimal(exact),
-        };
-        Ok((sum, count))
-    }
-
-    fn average(&self, scope: &'e Scope, expr: &'e Expr) -> Result<Value<'_>, EvalError> {
-        let (sum, count) = self.sum(scope, expr)?;
-        Ok(match sum {
-            Value::Decimal(sum) => {
-                let average = expr::divide(sum, Decimal::new(count, 0), AVG_SCALE_ADDED);
-                Value::Decimal(average.ok_or_else(out_of_range)?)
-            }
-            Value::Double(sum) => Value::Double(sum / count as f64),
-            other => other,
-        })
-    }
-
-    fn extreme(
-        &self,
-        scope: &'e Scope,
-        expr: &'e Expr,
-        wanted: Ordering,
-    ) -> Result<Value<'_>, EvalError> {
-        let mut best = Value::Null;
-        self.each_value(scope, expr, |value| {
-            if best.is_null() || compare(&value, &best) == wanted {
-                best = value;
-            }
-            Ok(())
-        })?;
-        Ok(best)
-    }
-
-    /// Appends a collection's value that is text or JSON; `false`, and nothing appended, if it is
+    /// Appends an aggregate's value that is text or JSON; `false`, and nothing appended, if it is
     /// NULL.
     pub(super) fn append_aggregate(
         &self,
-        collection: &'e Collection,
+        (collection, aggregate): (usize, usize),
         out: &mut Vec<u8>,
     ) -> Result<bool, EvalError> {
-        let scope = &collection.scope;
-        match &collection.aggregate {
-            Aggregate::GroupConcat { value, order_by, separator } => {
-                let append = |out: &mut Vec<u8>| value.append_text(self, out);
-                match self.ordered_children(scope.from) {
-                    Some(rows) => self.concatenate(scope, &rows, separator, out, append),
-                    None => self.concatenate_by_values(scope, order_by, separator, out, append),
-                }
+        let value = match self.view().collections[collection].aggregates.as_slice() {
+            // Written where it is to stand.
+            [Aggregate::GroupConcat { .. } | Aggregate::JsonArray(_)] => {
+                let mut tally = self.tallies(collection, std::mem::take(out));
+                self.pass(collection, &mut tally)?;
+                let (text, present) = tally.pop().map_or((Vec::new(), false), Tally::into_text);
+                *out = text;
+                return Ok(present);
             }
-            Aggregate::JsonArray(expr) => {
-                // The order of this node is that of its table's primary key.
-                let rows = self.ordered_children(scope.from).unwrap_or_default();
-                let start = out.len();
-                out.push(b'[');
-                let present = self.concatenate(scope, &rows, ", ", out, |out| {
-                    expr.append_element(self, out).map(|()| true)
-                })?;
-                if present {
-                    out.push(b']');
-                } else {
-                    out.truncate(start);
-                }
-                Ok(present)
-            }
+            [_] => self.aggregate(collection, aggregate)?,
             _ => {
-                let value = self.aggregate(collection)?;
-                let (Value::Text(text) | Value::Json(text)) = value else { return Ok(false) };
-                out.extend_from_slice(text.as_bytes());
-                Ok(true)
+                return self.known(collection, |values| match &values[aggregate] {
+                    Value::Text(text) | Value::Json(text) => {
+                        out.extend_from_slice(text.as_bytes());
+                        true
+                    }
+                    _ => false,
+                });
             }
-        }
+        };
+        let (Value::Text(text) | Value::Json(text)) = value else { return Ok(false) };
+        out.extend_from_slice(text.as_bytes());
+        Ok(true)
     }
 
-    /// Appends what `append` makes of each row that counts, with a separator between; whether
-    /// there is any.
-    fn concatenate(
+    /// Empty tallies of a collection; a text is appended to `out`.
+    fn tallies(&self, collection: usize, out: Vec<u8>) -> SmallVec<[Tally<'_>; 1]> {
+        let in_order = &self.orders().collections[collection].in_order;
+        let aggregates = &self.view().collections[collection].aggregates;
+        let mut out = Some(out);
+        let tally = |(aggregate, in_order): (_, &bool)| {
+            Tally::new(aggregate, *in_order, out.take().unwrap_or_default())
+        };
+        aggregates.iter().zip(in_order).filter_map(tally).collect()
+    }
+
+    /// Adds every row of a collection that counts to its tallies.
+    fn pass<'f>(&'f self, collection: usize, tallies: &mut [Tally<'f>]) -> Result<(), EvalError> {
+        let ordered = self.orders().collections[collection].in_order.contains(&true);
+        let scope = &self.view().collections[collection].scope;
+        let add = &mut || {
+            tallies.iter_mut().try_for_each(|tally| tally.add(self))?;
+            Ok(ControlFlow::Continue(()))
+        };
+        self.each(scope, ordered, add).map(drop)
+    }
+
+    /// What `take` takes of the values of a collection of several aggregates.
+    fn known<T>(
         &self,
-        scope: &'e Scope,
-        rows: &[&'e [u8]],
-        separator: &str,
-        out: &mut Vec<u8>,
-        append: impl Fn(&mut Vec<u8>) -> Result<bool, EvalError>,
-    ) -> Result<bool, EvalError> {
-        let mut any = false;
-        for row in rows {
-            if !self.admit(scope, row)? {
-                continue;
-            }
-            let start = out.len();
-            if any {
-                out.extend_from_slice(separator.as_bytes());
-            }
-            if append(out)? {
-                any = true;
-            } else {
-                out.truncate(start);
-            }
+        collection: usize,
+        take: impl FnOnce(&[Value<'static>]) -> T,
+    ) -> Result<T, EvalError> {
+        let outside = self.orders().collections[collection].outside.iter();
+        let outside = outside.map(|&node| self.row(node)).collect::<SmallVec<[_; 2]>>();
+        let same_row = |(a, b): (&Option<&[u8]>, &Option<&[u8]>)| match (a, b) {
+            (Some(a), Some(b)) => std::ptr::eq(*a, *b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        let cell = self.remembered(collection);
+        if let Some(known) = &*cell.borrow()
+            && known.outside.iter().zip(&outside).all(same_row)
+        {
+            return Ok(take(&known.values));
         }
-        Ok(any)
+        let mut tallies = self.tallies(collection, Vec::new());
+        self.pass(collection, &mut tallies)?;
+        let values = tallies.into_iter().map(|tally| tally.finish().map(Value::into_owned));
+        let values = values.collect::<Result<Vec<_>, _>>()?;
+        let taken = take(&values);
+        cell.replace(Some(Known { outside, values }));
+        Ok(taken)
     }
-
-    /// The same where the order of the rows takes expressions: they are made first, and then put
-    /// in order.
-    fn concatenate_by_values(
-        &self,
-        scope: &'e Scope,
-        order_by: &'e [OrderBy],
-        separator: &str,
-        out: &mut Vec<u8>,
-        append: impl Fn(&mut Vec<u8>) -> Result<bool, EvalError>,
-    ) -> Result<bool, EvalError> {
-        let mut texts = Vec::new();
-        let mut parts: Vec<(Ranked<'e, '_>, Range<usize>)> = Vec::new();
-        self.each(scope, |row| {
-            let start = texts.len();
-            if append(&mut texts)? {
-                parts.push((self.ranked(scope.from, row, order_by)?, start..texts.len()));
-            }
-            Ok(())
-        })?;
-        parts.sort_by(|(a, _), (b, _)| self.compare_ranked(scope.from, order_by, a, b));
-        for (i, (_, range)) in parts.iter().enumerate() {
-            if i > 0 {
-                out.extend_from_slice(separator.as_bytes());
-            }
-            out.extend_from_slice(&texts[range.clone()]);
-        }
-        Ok(!parts.is_empty())
-    }
-}
-
-fn add(a: Decimal, b: Decimal) -> Result<Decimal, EvalError> {
-    expr::add(a, b).ok_or_else(out_of_range)
-}
-
-fn out_of_range() -> EvalError {
-    EvalError::new(1690, "DECIMAL value is out of range".to_owned())
 }

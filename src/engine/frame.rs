@@ -3,21 +3,23 @@
 //! A frame binds at most one row to each node of a view. Scopes bind the rows of their FROM one
 //! after another; expressions read what is bound.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
 
 use smallvec::SmallVec;
 
+use super::aggregate::Known;
 use super::directory::NONE;
 use super::index::Probe;
-use super::order::NodeOrder;
+use super::order::ViewOrders;
 use super::table::Table;
 use crate::sql::expr::{Bindings, EvalError, Expr};
 use crate::sql::plan::{Access, Join, JoinKind, NodeId, OrderBy, Scope, View};
 use crate::value::{RowLayout, Type, Value, compare};
 
 /// A row to be put in order among others.
-pub(super) struct Ranked<'e, 'f> {
+struct Ranked<'e, 'f> {
     row: &'e [u8],
     /// The values of the ORDER BY, where the row's own columns are not enough.
     values: Vec<Value<'f>>,
@@ -28,12 +30,13 @@ pub(super) struct Ranked<'e, 'f> {
 pub(super) struct Frame<'e> {
     tables: &'e [Table],
     view: &'e View,
-    /// By node.
-    orders: &'e [NodeOrder],
+    orders: &'e ViewOrders,
     /// By node.
     bound: Vec<Cell<Option<Bound<'e>>>>,
     /// By number: the conditions that are found out once.
     once: Vec<Cell<Option<Option<bool>>>>,
+    /// By collection, up to the last that has several aggregates.
+    known: Vec<RefCell<Option<Known<'e>>>>,
 }
 
 /// Rows found by one edge's values.
@@ -53,10 +56,21 @@ struct Bound<'e> {
 
 impl<'e> Frame<'e> {
     /// A frame of a view with no row bound.
-    pub(super) fn new(tables: &'e [Table], view: &'e View, orders: &'e [NodeOrder]) -> Frame<'e> {
+    pub(super) fn new(tables: &'e [Table], view: &'e View, orders: &'e ViewOrders) -> Frame<'e> {
         let bound = vec![Cell::new(None); view.nodes.len()];
         let once = vec![Cell::new(None); view.conditions];
-        Frame { tables, view, orders, bound, once }
+        let known = (0..orders.remembered).map(|_| RefCell::default()).collect();
+        Frame { tables, view, orders, bound, once, known }
+    }
+
+    /// The orders of the view's rows.
+    pub(super) fn orders(&self) -> &'e ViewOrders {
+        self.orders
+    }
+
+    /// What is known of the values of a collection of several aggregates.
+    pub(super) fn remembered(&self, collection: usize) -> &RefCell<Option<Known<'e>>> {
+        &self.known[collection]
     }
 
     /// The view.
@@ -68,6 +82,35 @@ impl<'e> Frame<'e> {
     #[inline]
     pub(super) fn table(&self, node: NodeId) -> &'e Table {
         &self.tables[usize::from(self.view.node(node).table.0)]
+    }
+
+    /// Binds every row of a scope that counts, one after another, in the order of its node or as
+    /// they come, until `then` breaks off.
+    pub(super) fn each(
+        &self,
+        scope: &'e Scope,
+        ordered: bool,
+        then: &mut impl FnMut() -> Result<ControlFlow<()>, EvalError>,
+    ) -> Result<ControlFlow<()>, EvalError> {
+        let rows = if ordered { self.ordered_children(scope.from) } else { None };
+        match rows {
+            Some(rows) => self.each_of(scope, rows.into_iter(), then),
+            None => self.each_of(scope, self.children(scope.from), then),
+        }
+    }
+
+    fn each_of(
+        &self,
+        scope: &'e Scope,
+        rows: impl Iterator<Item = &'e [u8]>,
+        then: &mut impl FnMut() -> Result<ControlFlow<()>, EvalError>,
+    ) -> Result<ControlFlow<()>, EvalError> {
+        for row in rows {
+            if self.admit(scope, row)? && then()?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Binds a row of a scope's FROM and what is joined to it; whether it counts.
@@ -90,7 +133,7 @@ impl<'e> Frame<'e> {
     ) -> Result<bool, EvalError> {
         let mut best: Option<Ranked<'e, '_>> = None;
         let mut best_is_bound = false;
-        let leads = self.orders[usize::from(scope.from.0)].leads;
+        let leads = self.orders.nodes[usize::from(scope.from.0)].leads;
         for (i, row) in self.children(scope.from).enumerate() {
             best_is_bound = false;
             if !self.admit(scope, row)? {
@@ -131,7 +174,7 @@ impl<'e> Frame<'e> {
     /// The rows that hang on the bound parent of a node, in the order of the node; `None` if that
     /// takes more than their own columns.
     pub(super) fn ordered_children(&self, node: NodeId) -> Option<SmallVec<[&'e [u8]; 8]>> {
-        let order = self.orders[usize::from(node.0)].order.as_ref()?;
+        let order = self.orders.nodes[usize::from(node.0)].order.as_ref()?;
         let layout = &self.table(node).rows.layout;
         let mut rows: SmallVec<[&'e [u8]; 8]> = self.children(node).collect();
         rows.sort_by(|a, b| order.compare(layout, a, b));
@@ -139,13 +182,13 @@ impl<'e> Frame<'e> {
     }
 
     /// A row of `from`, which is bound now, as it is put in order.
-    pub(super) fn ranked<'f>(
+    fn ranked<'f>(
         &'f self,
         from: NodeId,
         row: &'e [u8],
         order_by: &'f [OrderBy],
     ) -> Result<Ranked<'e, 'f>, EvalError> {
-        let values = match self.orders[usize::from(from.0)].order {
+        let values = match self.orders.nodes[usize::from(from.0)].order {
             Some(_) => Vec::new(),
             None => order_by.iter().map(|term| term.expr.eval(self)).collect::<Result<_, _>>()?,
         };
@@ -153,22 +196,17 @@ impl<'e> Frame<'e> {
     }
 
     /// Compares two rows of `from` by its order.
-    pub(super) fn compare_ranked(
+    fn compare_ranked(
         &self,
         from: NodeId,
         order_by: &[OrderBy],
         a: &Ranked<'_, '_>,
         b: &Ranked<'_, '_>,
     ) -> Ordering {
-        if let Some(order) = &self.orders[usize::from(from.0)].order {
+        if let Some(order) = &self.orders.nodes[usize::from(from.0)].order {
             return order.compare(&self.table(from).rows.layout, a.row, b.row);
         }
-        let by_term = |((a, b), term): ((&Value<'_>, &Value<'_>), &OrderBy)| {
-            let ordering = compare(a, b);
-            if term.descending { ordering.reverse() } else { ordering }
-        };
-        let mut terms = a.values.iter().zip(&b.values).zip(order_by).map(by_term);
-        terms.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+        compare_by(order_by, &a.values, &b.values)
     }
 
     fn join(&self, join: &'e Join) -> Result<bool, EvalError> {
@@ -201,6 +239,11 @@ impl<'e> Frame<'e> {
         self.bound[usize::from(node.0)].get()
     }
 
+    /// The row bound to a node.
+    pub(super) fn row(&self, node: NodeId) -> Option<&'e [u8]> {
+        self.bound(node).map(|bound| bound.row)
+    }
+
     fn unbind(&self, scope: &Scope) {
         self.bind(scope.from, None);
         for join in &scope.joins {
@@ -210,6 +253,16 @@ impl<'e> Frame<'e> {
             }
         }
     }
+}
+
+/// Compares the values of an ORDER BY.
+pub(super) fn compare_by(order_by: &[OrderBy], a: &[Value<'_>], b: &[Value<'_>]) -> Ordering {
+    let by_term = |((a, b), term): ((&Value<'_>, &Value<'_>), &OrderBy)| {
+        let ordering = compare(a, b);
+        if term.descending { ordering.reverse() } else { ordering }
+    };
+    let mut terms = a.iter().zip(b).zip(order_by).map(by_term);
+    terms.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 impl<'e> Iterator for Children<'e> {
@@ -280,11 +333,15 @@ impl Bindings for Frame<'_> {
         Ok(found)
     }
 
-    fn collection(&self, collection: usize) -> Result<Value<'_>, EvalError> {
-        self.aggregate(&self.view.collections[collection])
+    fn collection(&self, collection: usize, aggregate: usize) -> Result<Value<'_>, EvalError> {
+        self.aggregate(collection, aggregate)
     }
 
-    fn append_collection(&self, collection: usize, out: &mut Vec<u8>) -> Result<bool, EvalError> {
-        self.append_aggregate(&self.view.collections[collection], out)
+    fn append_collection(
+        &self,
+        aggregate: (usize, usize),
+        out: &mut Vec<u8>,
+    ) -> Result<bool, EvalError> {
+        self.append_aggregate(aggregate, out)
     }
 }

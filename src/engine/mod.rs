@@ -23,6 +23,7 @@ mod paged;
 mod reach;
 mod read_ahead;
 mod table;
+mod tally;
 mod touch;
 
 use std::iter;
@@ -34,7 +35,7 @@ pub use document::{Document, Fanout, Touched};
 pub use dump::DumpCursor;
 use fanout::Fanouts;
 use frame::Frame;
-use order::NodeOrder;
+use order::ViewOrders;
 use reach::{ColumnSet, Watch, watches};
 pub use read_ahead::READ_AHEAD;
 use table::Table;
@@ -55,8 +56,8 @@ pub struct Engine {
     tables: Vec<Table>,
     /// By table: the nodes that its rows take.
     watches: Vec<Vec<Watch>>,
-    /// By view and node.
-    orders: Vec<Vec<NodeOrder>>,
+    /// By view.
+    orders: Vec<ViewOrders>,
     /// By view.
     documents: Vec<Documents>,
     /// By view.
@@ -80,7 +81,7 @@ impl Engine {
         };
         Engine {
             tables: plan.tables_with_ids().zip(&leading).map(table).collect(),
-            orders: plan.views.iter().map(|v| order::of_nodes(&plan, v, &leading)).collect(),
+            orders: plan.views.iter().map(|v| ViewOrders::new(&plan, v, &leading)).collect(),
             watches: watches(&plan),
             documents: plan.views.iter().map(|_| Documents::default()).collect(),
             writers: plan.views.iter().map(Writer::new).collect(),
@@ -160,7 +161,7 @@ impl Engine {
             let root = self.root(view);
             let of_view = || documents.next_if(|(other, _)| *other == view);
             let roots = iter::from_fn(of_view).map(|(_, key)| root.slot_of(key)).collect();
-            let orders = &self.orders[usize::from(view.0)];
+            let orders = &self.orders[usize::from(view.0)].nodes;
             read_ahead::documents(&self.tables, self.plan.view(view), orders, roots);
         }
     }

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use crate::sql::expr::ExprKind;
 use crate::sql::plan::{
-    Access, Aggregate, JoinKind, Node, NodeId, OrderBy, Plan, Scope, Table, View,
+    Access, Aggregate, Collection, JoinKind, Node, NodeId, OrderBy, Plan, Scope, Table, View,
 };
 use crate::value::{RowLayout, compare};
 
@@ -83,31 +83,68 @@ pub(super) fn leading(plan: &Plan) -> Vec<Vec<Option<RowOrder>>> {
     leading
 }
 
-/// The orders of a view's nodes, by node.
-pub(super) fn of_nodes(
-    plan: &Plan,
-    view: &View,
-    leading: &[Vec<Option<RowOrder>>],
-) -> Vec<NodeOrder> {
-    let mut orders = vec![NodeOrder::default(); view.nodes.len()];
-    for (from, order) in picks(view) {
-        let Node { table, edge: Some(edge), .. } = view.node(from) else { continue };
-        let leads = match edge.down {
-            Access::Index(i) => leading[usize::from(table.0)][i].as_ref() == Some(&order),
-            Access::Primary => true,
-        };
-        orders[usize::from(from.0)] = NodeOrder { order: Some(order), leads };
+/// The orders in which a view's rows are looked at.
+#[derive(Debug)]
+pub(super) struct ViewOrders {
+    /// By node.
+    pub(super) nodes: Vec<NodeOrder>,
+    /// By collection.
+    pub(super) collections: Vec<CollectionOrder>,
+    /// Collections up to the last that has several aggregates, whose values are remembered.
+    pub(super) remembered: usize,
+}
+
+/// How a collection's rows are gone through.
+#[derive(Debug)]
+pub(super) struct CollectionOrder {
+    /// By aggregate: whether its rows come in the order of their node.
+    pub(super) in_order: Box<[bool]>,
+    /// The nodes outside whose rows its values follow from.
+    pub(super) outside: Box<[NodeId]>,
+}
+
+impl ViewOrders {
+    /// The orders of a view.
+    pub(super) fn new(plan: &Plan, view: &View, leading: &[Vec<Option<RowOrder>>]) -> ViewOrders {
+        let mut nodes = vec![NodeOrder::default(); view.nodes.len()];
+        for (from, order) in picks(view) {
+            let Node { table, edge: Some(edge), .. } = view.node(from) else { continue };
+            let leads = match edge.down {
+                Access::Index(i) => leading[usize::from(table.0)][i].as_ref() == Some(&order),
+                Access::Primary => true,
+            };
+            nodes[usize::from(from.0)] = NodeOrder { order: Some(order), leads };
+        }
+        let collections = view.collections.iter().enumerate().map(|(i, collection)| {
+            let from = collection.scope.from;
+            let by_key = || RowOrder::by_key(plan.table(view.node(from).table));
+            let orders: Vec<Option<RowOrder>> = collection
+                .aggregates
+                .iter()
+                .map(|aggregate| match aggregate {
+                    Aggregate::GroupConcat { order_by, .. } => RowOrder::of(from, order_by),
+                    Aggregate::JsonArray(_) => Some(by_key()),
+                    _ => None,
+                })
+                .collect();
+            let is_array = |aggregate: &Aggregate| matches!(aggregate, Aggregate::JsonArray(_));
+            // An array has no other order; texts can be put in order once they are made.
+            let chosen = match collection.aggregates.iter().any(is_array) {
+                true => Some(by_key()),
+                false => orders.iter().flatten().next().cloned(),
+            };
+            let is_chosen = |order: &Option<RowOrder>| order.is_some() && *order == chosen;
+            let in_order = orders.iter().map(is_chosen).collect();
+            if chosen.is_some() {
+                nodes[usize::from(from.0)].order = chosen;
+            }
+            CollectionOrder { in_order, outside: view.outside(i).into_iter().collect() }
+        });
+        let collections = collections.collect();
+        let has_several = |collection: &Collection| collection.aggregates.len() > 1;
+        let remembered = view.collections.iter().rposition(has_several).map_or(0, |last| last + 1);
+        ViewOrders { nodes, collections, remembered }
     }
-    for collection in &view.collections {
-        let from = collection.scope.from;
-        let order = match &collection.aggregate {
-            Aggregate::GroupConcat { order_by, .. } => RowOrder::of(from, order_by),
-            Aggregate::JsonArray(_) => Some(RowOrder::by_key(plan.table(view.node(from).table))),
-            _ => continue,
-        };
-        orders[usize::from(from.0)].order = order;
-    }
-    orders
 }
 
 /// The nodes that one row is picked of, with the order where it is by columns.
@@ -116,9 +153,11 @@ fn picks(view: &View) -> Vec<(NodeId, RowOrder)> {
     scope_picks(&view.scope, &mut picks);
     for collection in &view.collections {
         scope_picks(&collection.scope, &mut picks);
-        if let Aggregate::First { order_by, .. } = &collection.aggregate {
-            let from = collection.scope.from;
-            picks.extend(RowOrder::of(from, order_by).map(|order| (from, order)));
+        for aggregate in &collection.aggregates {
+            if let Aggregate::First { order_by, .. } = aggregate {
+                let from = collection.scope.from;
+                picks.extend(RowOrder::of(from, order_by).map(|order| (from, order)));
+            }
         }
     }
     picks

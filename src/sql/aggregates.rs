@@ -1,8 +1,8 @@
-//! Calls of aggregate functions, each of which makes a collection of the subquery around it.
+//! SELECTs of aggregates: one collection each, to which every call of an aggregate function adds.
 
 use sqlparser::ast::{
     self, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
-    FunctionArguments,
+    FunctionArguments, Select,
 };
 
 use super::build::refused;
@@ -20,8 +20,26 @@ use crate::value::Type;
 pub(super) const AGGREGATES: [&str; 7] =
     ["AVG", "COUNT", "GROUP_CONCAT", "JSON_ARRAYAGG", "MAX", "MIN", "SUM"];
 
+/// A SELECT whose rows become one: its collection, and what stands inside of its aggregates.
+pub(super) struct Aggregated<'o> {
+    /// Place of its collection, to which the aggregates are added.
+    collection: usize,
+    pub(super) names: Names<'o>,
+}
+
 impl Planner<'_> {
-    /// A call of an aggregate function, in a subquery made for it.
+    /// A SELECT of aggregates, whose FROM and WHERE are planned once.
+    pub(super) fn aggregated<'n>(
+        &mut self,
+        select: &Select,
+        outer: &'n Names<'n>,
+    ) -> Refused<Aggregated<'n>> {
+        let PlannedScope { scope, names } = self.scope(select, Some(outer))?;
+        self.collections.push(Collection { scope, aggregates: Vec::new() });
+        Ok(Aggregated { collection: self.collections.len() - 1, names })
+    }
+
+    /// A call of an aggregate function.
     pub(super) fn aggregate(
         &mut self,
         sql: &ast::Expr,
@@ -29,7 +47,7 @@ impl Planner<'_> {
         call: &ast::Function,
         names: &Names<'_>,
     ) -> Refused<Expr> {
-        let Some(select) = names.aggregated else {
+        let Some(inside) = names.aggregated else {
             let message = format!(
                 "{name} outside of a subquery: write (SELECT {name}(…) FROM … WHERE …), a document is one row"
             );
@@ -44,16 +62,15 @@ impl Planner<'_> {
             );
             return Err(Refusal::on(sql, message));
         }
-        let planned = self.scope(select, names.outer)?;
-        let mut values = self.arguments(sql, name, list, &planned.names)?;
+        let mut values = self.arguments(sql, name, list, &inside.names)?;
         if name == "GROUP_CONCAT" {
-            return self.group_concat(sql, list, values, planned);
+            return self.group_concat(sql, list, values, inside);
         }
         if let Some(clause) = list.clauses.first() {
             return Err(Refusal::on(sql, format!("`{clause}` inside of {name}: leave it out")));
         }
         if name == "COUNT" && values.is_empty() && list.args.len() == 1 {
-            return Ok(self.collect(planned.scope, Aggregate::CountRows, BIGINT, false));
+            return Ok(self.among(inside.collection, Aggregate::CountRows, BIGINT, false));
         }
         let (Some(value), true) = (values.pop(), values.is_empty()) else {
             let message = format!("{name} takes one argument, not {}", list.args.len());
@@ -61,7 +78,7 @@ impl Planner<'_> {
         };
         let (aggregate, ty) = refused(sql, aggregate_of(name, value))?;
         let nullable = name != "COUNT";
-        Ok(self.collect(planned.scope, aggregate, ty, nullable))
+        Ok(self.among(inside.collection, aggregate, ty, nullable))
     }
 
     /// The arguments of a call; `*` of COUNT(*) is none.
@@ -93,7 +110,7 @@ impl Planner<'_> {
         sql: &ast::Expr,
         list: &FunctionArgumentList,
         mut values: Vec<Expr>,
-        planned: PlannedScope<'_>,
+        inside: &Aggregated<'_>,
     ) -> Refused<Expr> {
         let ty = refused(sql, joined_text(&values))?;
         let value = match values.len() {
@@ -104,7 +121,7 @@ impl Planner<'_> {
             }
         };
         let (terms, separator) = group_concat_clauses(sql, list)?;
-        let (from, names) = (planned.scope.from, &planned.names);
+        let (from, names) = (self.collections[inside.collection].scope.from, &inside.names);
         let order_by = match terms {
             Some(terms) => self.order(terms, from, names, &[], "the ORDER BY of GROUP_CONCAT")?,
             None if self.rest_of_key(from).is_empty() => Vec::new(),
@@ -118,10 +135,10 @@ impl Planner<'_> {
             }
         };
         let aggregate = Aggregate::GroupConcat { value, order_by, separator };
-        Ok(self.collect(planned.scope, aggregate, ty, true))
+        Ok(self.among(inside.collection, aggregate, ty, true))
     }
 
-    /// A new collection, as an expression.
+    /// The value of a new collection of one aggregate.
     pub(super) fn collect(
         &mut self,
         scope: Scope,
@@ -129,8 +146,19 @@ impl Planner<'_> {
         ty: Type,
         nullable: bool,
     ) -> Expr {
-        self.collections.push(Collection { scope, aggregate });
-        Expr::new(ExprKind::Collection(self.collections.len() - 1), ty, nullable)
+        self.collections.push(Collection { scope, aggregates: vec![aggregate] });
+        Expr::new(ExprKind::Collection(self.collections.len() - 1, 0), ty, nullable)
+    }
+
+    /// The value of an aggregate of a collection, which is asked for it once.
+    fn among(&mut self, collection: usize, aggregate: Aggregate, ty: Type, nullable: bool) -> Expr {
+        let aggregates = &mut self.collections[collection].aggregates;
+        let known = aggregates.iter().position(|other| *other == aggregate);
+        let place = known.unwrap_or_else(|| {
+            aggregates.push(aggregate);
+            aggregates.len() - 1
+        });
+        Expr::new(ExprKind::Collection(collection, place), ty, nullable)
     }
 }
 
@@ -186,38 +214,34 @@ fn group_concat_clauses<'a>(
     Ok((terms, separator))
 }
 
-/// The first call of an aggregate in an expression, not counting those of subqueries in it.
-pub(super) fn aggregate_in(sql: &ast::Expr) -> Option<&ast::Expr> {
+/// Whether an expression calls an aggregate, not counting those of subqueries in it.
+pub(super) fn has_aggregate(sql: &ast::Expr) -> bool {
     match sql {
         ast::Expr::Function(call) => {
             let name = call.name.to_string().to_uppercase();
             if call.over.is_none() && AGGREGATES.contains(&name.as_str()) {
-                return Some(sql);
+                return true;
             }
-            let FunctionArguments::List(list) = &call.args else { return None };
-            list.args.iter().find_map(|argument| match argument {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) => aggregate_in(inner),
-                _ => None,
+            let FunctionArguments::List(list) = &call.args else { return false };
+            list.args.iter().any(|argument| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) => has_aggregate(inner),
+                _ => false,
             })
         }
-        ast::Expr::BinaryOp { left, right, .. } => {
-            aggregate_in(left).or_else(|| aggregate_in(right))
-        }
+        ast::Expr::BinaryOp { left, right, .. } => has_aggregate(left) || has_aggregate(right),
         ast::Expr::Between { expr, low, high, .. } => {
-            aggregate_in(expr).or_else(|| aggregate_in(low)).or_else(|| aggregate_in(high))
+            [expr, low, high].into_iter().any(|inner| has_aggregate(inner))
         }
         ast::Expr::InList { expr, list, .. } => {
-            aggregate_in(expr).or_else(|| list.iter().find_map(aggregate_in))
+            has_aggregate(expr) || list.iter().any(has_aggregate)
         }
-        ast::Expr::Case { operand, conditions, else_result, .. } => operand
-            .as_deref()
-            .and_then(aggregate_in)
-            .or_else(|| {
-                conditions.iter().find_map(|when| {
-                    aggregate_in(&when.condition).or_else(|| aggregate_in(&when.result))
-                })
-            })
-            .or_else(|| else_result.as_deref().and_then(aggregate_in)),
+        ast::Expr::Case { operand, conditions, else_result, .. } => {
+            operand.as_deref().is_some_and(has_aggregate)
+                || conditions
+                    .iter()
+                    .any(|when| has_aggregate(&when.condition) || has_aggregate(&when.result))
+                || else_result.as_deref().is_some_and(has_aggregate)
+        }
         ast::Expr::Nested(inner)
         | ast::Expr::UnaryOp { expr: inner, .. }
         | ast::Expr::Cast { expr: inner, .. }
@@ -229,7 +253,7 @@ pub(super) fn aggregate_in(sql: &ast::Expr) -> Option<&ast::Expr> {
         | ast::Expr::IsTrue(inner)
         | ast::Expr::IsNotTrue(inner)
         | ast::Expr::IsFalse(inner)
-        | ast::Expr::IsNotFalse(inner) => aggregate_in(inner),
-        _ => None,
+        | ast::Expr::IsNotFalse(inner) => has_aggregate(inner),
+        _ => false,
     }
 }

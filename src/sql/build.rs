@@ -75,6 +75,9 @@ impl Planner<'_> {
             }
             ast::Expr::Function(function) => self.function(sql, function, names),
             ast::Expr::Subquery(query) => self.scalar_subquery(query, names),
+            ast::Expr::Exists { subquery, negated } => {
+                Ok(not_if(*negated, self.exists(subquery, names)?))
+            }
             other => Err(unsupported(other)),
         }
     }
@@ -332,11 +335,9 @@ fn operand_is_plain(operand: &ast::Expr) -> Refused<()> {
 
 fn unsupported(sql: &ast::Expr) -> Refusal {
     let message = match sql {
-        ast::Expr::Exists { .. } => {
-            "EXISTS is not supported: write (SELECT COUNT(*) FROM … WHERE …) > 0".to_owned()
-        }
-        ast::Expr::InSubquery { .. } => {
-            "IN (SELECT …) is not supported: write (SELECT COUNT(*) FROM … WHERE …) > 0".to_owned()
+        ast::Expr::InSubquery { negated, .. } => {
+            let exists = if *negated { "NOT EXISTS" } else { "EXISTS" };
+            format!("IN (SELECT …) is not supported: write {exists} (SELECT 1 FROM … WHERE … = …)")
         }
         ast::Expr::Like { .. } | ast::Expr::RLike { .. } | ast::Expr::ILike { .. } => {
             "LIKE and REGEXP depend on a collation that is not exact here yet: compare a number, or text COLLATE utf8mb4_0900_bin with =".to_owned()

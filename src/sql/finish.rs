@@ -168,8 +168,13 @@ pub(super) fn each_collection_expr_mut(
     each: &mut impl FnMut(&mut Expr),
 ) {
     walk_scope(&mut collection.scope, each);
-    match &mut collection.aggregate {
-        Aggregate::CountRows => {}
+    collection.aggregates.iter_mut().for_each(|aggregate| each_aggregate_expr_mut(aggregate, each));
+}
+
+/// The same of one aggregate.
+pub(super) fn each_aggregate_expr_mut(aggregate: &mut Aggregate, each: &mut impl FnMut(&mut Expr)) {
+    match aggregate {
+        Aggregate::CountRows | Aggregate::Exists => {}
         Aggregate::Count(value)
         | Aggregate::Sum(value)
         | Aggregate::Avg(value)
@@ -183,7 +188,7 @@ pub(super) fn each_collection_expr_mut(
     }
 }
 
-fn walk_scope(scope: &mut Scope, each: &mut impl FnMut(&mut Expr)) {
+pub(super) fn walk_scope(scope: &mut Scope, each: &mut impl FnMut(&mut Expr)) {
     for Join { kind, .. } in &mut scope.joins {
         match kind {
             JoinKind::Lookup { on, .. } => on.iter_mut().for_each(|on| walk(on, each)),

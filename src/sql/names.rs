@@ -1,7 +1,8 @@
 //! Which column a name means.
 
-use sqlparser::ast::{Ident, Select};
+use sqlparser::ast::Ident;
 
+use super::aggregates::Aggregated;
 use super::error::{Refusal, Refused, did_you_mean, listed};
 use super::expr::Expr;
 
@@ -11,7 +12,7 @@ pub(super) struct Names<'o> {
     pub(super) outer: Option<&'o Names<'o>>,
     /// The SELECT whose aggregates are being planned; its own columns are then visible only
     /// inside of them.
-    pub(super) aggregated: Option<&'o Select>,
+    pub(super) aggregated: Option<&'o Aggregated<'o>>,
 }
 
 /// A table or pick in a FROM.
@@ -31,9 +32,22 @@ pub(super) struct NamedColumn {
     pub(super) zerofill: bool,
 }
 
+impl Relation {
+    /// Whether a name, in lower case, means a column of it.
+    fn has(&self, qualifier: Option<&Ident>, name: &str) -> bool {
+        qualifier.is_none_or(|qualifier| qualifier.value == self.alias)
+            && self.columns.iter().any(|column| column.name.to_lowercase() == name)
+    }
+}
+
 impl<'o> Names<'o> {
     pub(super) fn inside(outer: Option<&'o Names<'o>>) -> Names<'o> {
         Names { relations: Vec::new(), outer, aggregated: None }
+    }
+
+    /// Beside the aggregates of a SELECT.
+    pub(super) fn beside(aggregated: &'o Aggregated<'o>) -> Names<'o> {
+        Names { relations: Vec::new(), outer: aggregated.names.outer, aggregated: Some(aggregated) }
     }
 
     /// Adds a table or pick; its alias must be new in this SELECT.
@@ -55,6 +69,15 @@ impl<'o> Names<'o> {
         let mut scope = Some(self);
         let mut known_qualifier = None;
         while let Some(names) = scope {
+            if let Some(own) = names.aggregated.map(|inside| &inside.names.relations)
+                && own.iter().any(|relation| relation.has(qualifier, &wanted))
+            {
+                let message = format!(
+                    "column `{}` of one of many rows stands beside an aggregate: put it inside of one, as MIN({0})",
+                    name.value
+                );
+                return Err(Refusal::at(qualifier.unwrap_or(name).span.start, message));
+            }
             let relations = names
                 .relations
                 .iter()
@@ -109,12 +132,7 @@ impl<'o> Names<'o> {
         }
         let columns = self.all().flat_map(|r| r.columns.iter().map(|c| c.name.as_str()));
         let hint = did_you_mean(&name.value, columns);
-        let inside = if self.aggregated.is_some() {
-            "; beside an aggregate, columns of its own tables stand inside the aggregate"
-        } else {
-            ""
-        };
-        Refusal::at(at, format!("unknown column `{}`{hint}{inside}", name.value))
+        Refusal::at(at, format!("unknown column `{}`{hint}", name.value))
     }
 
     /// The relations of this SELECT and those around it.

@@ -6,9 +6,11 @@
 //! walked both ways: down to assemble a document, up to find the documents that a row is part of.
 //! SELECTs are [`Scope`]s: they say in which order their nodes are found and which rows count.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::expr::Expr;
+use super::expr::{Expr, ExprKind};
 use crate::value::{RowLayout, Type};
 
 /// Place of a table in [`Plan::tables`].
@@ -102,7 +104,7 @@ pub struct View {
     pub nodes: Vec<Node>,
     /// The outermost SELECT, from `nodes[0]`.
     pub scope: Scope,
-    /// SELECTs that make one value out of many rows, referred to by expressions.
+    /// SELECTs that make one row out of many, referred to by expressions.
     pub collections: Vec<Collection>,
     /// The columns of a document, in order.
     pub outputs: Vec<Output>,
@@ -213,7 +215,7 @@ pub enum JoinKind {
 }
 
 /// One term of an ORDER BY.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OrderBy {
     /// What to order by.
     pub expr: Expr,
@@ -221,26 +223,28 @@ pub struct OrderBy {
     pub descending: bool,
 }
 
-/// A SELECT that makes one value out of many rows: `(SELECT aggregate FROM … WHERE …)`.
+/// A SELECT that makes one row out of many: `(SELECT aggregates FROM … WHERE …)`.
 #[derive(Clone, Debug)]
 pub struct Collection {
     /// Its rows; those of `scope.from` are found by its node's edge.
     pub scope: Scope,
-    /// What is made of them.
-    pub aggregate: Aggregate,
+    /// What is made of them, in one pass; [`Aggregate::First`] and [`Aggregate::Exists`] stand alone.
+    pub aggregates: Vec<Aggregate>,
 }
 
 /// How many rows become one value. Rows whose argument is NULL are left out of all but
-/// `CountRows` and `JsonArray`.
-#[derive(Clone, Debug)]
+/// `CountRows`, `Exists` and `JsonArray`.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Aggregate {
+    /// EXISTS (SELECT …): whether there is a row.
+    Exists,
     /// COUNT(*): 0 of nothing.
     CountRows,
     /// COUNT(expr): 0 of nothing.
     Count(Expr),
-    /// SUM(expr) as its type says (DECIMAL or DOUBLE): NULL of nothing.
+    /// SUM(expr) of exact numbers, a DECIMAL: NULL of nothing.
     Sum(Expr),
-    /// AVG(expr) as its type says: NULL of nothing.
+    /// AVG(expr) of exact numbers, a DECIMAL: NULL of nothing.
     Avg(Expr),
     /// MIN(expr): NULL of nothing.
     Min(Expr),
@@ -288,10 +292,81 @@ impl Plan {
     }
 }
 
+impl Scope {
+    /// Calls `each` with every node that the scope finds rows of, those of collections aside.
+    pub(crate) fn each_node(&self, each: &mut impl FnMut(NodeId)) {
+        each(self.from);
+        for join in &self.joins {
+            match &join.kind {
+                JoinKind::Lookup { node, .. } => each(*node),
+                JoinKind::Pick { scope, .. } => scope.each_node(each),
+            }
+        }
+    }
+
+    /// Calls `each` with every expression of the scope, inner ones too.
+    fn each_expr(&self, each: &mut impl FnMut(&Expr)) {
+        for join in &self.joins {
+            match &join.kind {
+                JoinKind::Lookup { on, .. } => on.iter().for_each(|on| on.each(each)),
+                JoinKind::Pick { scope, order_by } => {
+                    scope.each_expr(each);
+                    order_by.iter().for_each(|term| term.expr.each(each));
+                }
+            }
+        }
+        self.filter.iter().for_each(|filter| filter.each(each));
+    }
+}
+
+impl Aggregate {
+    /// Calls `each` with every expression of the aggregate, inner ones too.
+    fn each_expr(&self, each: &mut impl FnMut(&Expr)) {
+        match self {
+            Aggregate::CountRows | Aggregate::Exists => {}
+            Aggregate::Count(value)
+            | Aggregate::Sum(value)
+            | Aggregate::Avg(value)
+            | Aggregate::Min(value)
+            | Aggregate::Max(value)
+            | Aggregate::JsonArray(value) => value.each(each),
+            Aggregate::GroupConcat { value, order_by, .. }
+            | Aggregate::First { value, order_by } => {
+                value.each(each);
+                order_by.iter().for_each(|term| term.expr.each(each));
+            }
+        }
+    }
+}
+
 impl View {
     /// The node with this id.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[usize::from(id.0)]
+    }
+
+    /// The nodes outside of a collection whose rows its values follow from.
+    pub fn outside(&self, collection: usize) -> BTreeSet<NodeId> {
+        let (mut inside, mut read) = (BTreeSet::new(), BTreeSet::new());
+        let mut found = vec![collection];
+        while let Some(Collection { scope, aggregates }) =
+            found.pop().map(|collection| &self.collections[collection])
+        {
+            scope.each_node(&mut |node| {
+                inside.insert(node);
+                read.extend(self.node(node).edge.as_ref().map(|edge| edge.parent));
+            });
+            let mut note = |expr: &Expr| match expr.kind {
+                ExprKind::Column { node, .. } | ExprKind::IfPresent(node, _) => {
+                    read.insert(node);
+                }
+                ExprKind::Collection(inner, _) => found.push(inner),
+                _ => {}
+            };
+            scope.each_expr(&mut note);
+            aggregates.iter().for_each(|aggregate| aggregate.each_expr(&mut note));
+        }
+        &read - &inside
     }
 
     /// The types of the key's columns, in key order.

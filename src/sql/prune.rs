@@ -3,26 +3,36 @@
 //! nothing.
 
 use super::expr::{Expr, ExprKind};
-use super::finish::{DraftView, each_collection_expr_mut, each_expr_mut, each_view_expr_mut};
+use super::finish::{
+    DraftView, each_aggregate_expr_mut, each_expr_mut, each_view_expr_mut, walk_scope,
+};
 use super::plan::{JoinKind, NodeId, Scope};
 
-/// Drops collections that nothing refers to, with their nodes, and numbers the rest anew.
+/// Drops aggregates that nothing refers to, and collections without one with their nodes; numbers
+/// the rest anew.
 pub(super) fn drop_unused(draft: &mut DraftView) {
-    let live = live_collections(draft);
-    if live.iter().all(|live| *live) {
+    let live = live_aggregates(draft);
+    if live.iter().flatten().all(|live| *live) {
         return;
     }
     let mut dead_nodes = vec![false; draft.nodes.len()];
-    for (collection, _) in draft.view.collections.iter_mut().zip(&live).filter(|(_, live)| !**live)
-    {
-        each_node_mut(&mut collection.scope, &mut |node| dead_nodes[usize::from(node.0)] = true);
+    for (collection, live) in draft.view.collections.iter_mut().zip(&live) {
+        if !live.contains(&true) {
+            let mut note = |node: &mut NodeId| dead_nodes[usize::from(node.0)] = true;
+            each_node_mut(&mut collection.scope, &mut note);
+        }
+        let mut kept = live.iter();
+        collection.aggregates.retain(|_| kept.next().is_none_or(|live| *live));
     }
-    let collections = renumbering(live.iter().copied());
+    let collections = renumbering(live.iter().map(|live| live.contains(&true)));
+    let aggregates: Vec<Vec<usize>> =
+        live.iter().map(|live| renumbering(live.iter().copied())).collect();
     let nodes = renumbering(dead_nodes.iter().map(|dead| !dead));
     let moved = |node: &mut NodeId| node.0 = nodes[usize::from(node.0)] as u16;
+    draft.view.collections.retain(|collection| !collection.aggregates.is_empty());
     each_expr_mut(&mut draft.view, &mut |expr| match &mut expr.kind {
         ExprKind::Column { node, .. } | ExprKind::IfPresent(node, _) => moved(node),
-        ExprKind::Collection(i) => *i = collections[*i],
+        ExprKind::Collection(i, j) => (*i, *j) = (collections[*i], aggregates[*i][*j]),
         _ => {}
     });
     each_node_mut(&mut draft.view.scope, &mut |node| moved(node));
@@ -30,29 +40,32 @@ pub(super) fn drop_unused(draft: &mut DraftView) {
         each_node_mut(&mut collection.scope, &mut |node| moved(node));
     }
     draft.nodes.iter_mut().filter_map(|node| node.edge.as_mut()).for_each(|e| moved(&mut e.parent));
-    let mut kept = live.into_iter();
-    draft.view.collections.retain(|_| kept.next().unwrap_or(true));
     let mut dead = dead_nodes.into_iter();
     draft.nodes.retain(|_| !dead.next().unwrap_or(false));
 }
 
-/// Which collections the view's columns, joins and filters come to need.
-fn live_collections(draft: &mut DraftView) -> Vec<bool> {
-    let mut live = vec![false; draft.view.collections.len()];
+/// By collection: which aggregates the view's columns, joins and filters come to need.
+fn live_aggregates(draft: &mut DraftView) -> Vec<Vec<bool>> {
+    let collections = &draft.view.collections;
+    let mut live: Vec<Vec<bool>> =
+        collections.iter().map(|collection| vec![false; collection.aggregates.len()]).collect();
     let mut found = Vec::new();
     let mut note = |expr: &mut Expr| {
-        if let ExprKind::Collection(i) = expr.kind {
-            found.push(i);
+        if let ExprKind::Collection(i, j) = expr.kind {
+            found.push((i, j));
         }
     };
     each_view_expr_mut(&mut draft.view, &mut note);
-    while let Some(i) = found.pop() {
-        if !std::mem::replace(&mut live[i], true) {
-            each_collection_expr_mut(&mut draft.view.collections[i], &mut |expr| {
-                if let ExprKind::Collection(inner) = expr.kind {
-                    found.push(inner);
+    while let Some((i, j)) = found.pop() {
+        if !std::mem::replace(&mut live[i][j], true) {
+            let mut note = |expr: &mut Expr| {
+                if let ExprKind::Collection(i, j) = expr.kind {
+                    found.push((i, j));
                 }
-            });
+            };
+            let collection = &mut draft.view.collections[i];
+            walk_scope(&mut collection.scope, &mut note);
+            each_aggregate_expr_mut(&mut collection.aggregates[j], &mut note);
         }
     }
     live

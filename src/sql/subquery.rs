@@ -3,7 +3,7 @@
 use sqlparser::ast::{self, Query, Select, SelectItem, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::aggregates::aggregate_in;
+use super::aggregates::has_aggregate;
 use super::build::{column, value_of};
 use super::clauses::{limit_one, plain_select};
 use super::error::{Refusal, Refused, listed};
@@ -12,6 +12,7 @@ use super::names::{NamedColumn, Names};
 use super::plan::{Aggregate, JoinKind, NodeId};
 use super::select_text::Edit;
 use super::tree::Planner;
+use super::typing::BIGINT;
 use crate::value::Type;
 
 /// One column of a SELECT list.
@@ -22,45 +23,61 @@ pub(super) struct Item {
 }
 
 impl Planner<'_> {
-    /// `JOIN LATERAL (SELECT … ORDER BY … LIMIT 1) AS alias`.
-    pub(super) fn pick(
+    /// `JOIN LATERAL (SELECT …) AS alias`: the first row of many, or the one row that aggregates
+    /// make of them, which takes no join.
+    pub(super) fn lateral(
         &mut self,
         query: &Query,
         alias: &ast::TableAlias,
         required: bool,
         names: &mut Names<'_>,
-    ) -> Refused<JoinKind> {
+    ) -> Refused<Option<JoinKind>> {
         let select = plain_select(query)?;
         if !alias.columns.is_empty() {
             let message =
                 "column names behind the subquery's alias: name the columns in its SELECT";
             return Err(Refusal::at(alias.name.span.start, message));
         }
-        if let Some(call) =
-            select.projection.iter().find_map(|item| item_expr(item).and_then(aggregate_in))
-        {
-            let message = "an aggregate in JOIN LATERAL: write it as a subquery in the SELECT list, (SELECT … FROM …) AS name";
-            return Err(Refusal::on(call, message));
-        }
-        let (scope, items, order_by) = {
+        let aggregated = select.projection.iter().any(|i| item_expr(i).is_some_and(has_aggregate));
+        let (kind, items) = if aggregated {
+            (None, self.aggregated_items(query, select, names)?)
+        } else {
             let planned = self.scope(select, Some(names))?;
-            let items = self.items(select, &planned.names)?;
+            let mut items = self.items(select, &planned.names)?;
             let order_by = self.first_row(query, select, &planned.scope, &planned.names, &items)?;
-            (planned.scope, items, order_by)
-        };
-        let from = scope.from;
-        let columns = items.into_iter().map(|item| {
-            let value = handed_out(item.value, from, required);
-            NamedColumn {
-                name: item.name,
-                value: Ok(value),
-                hidden: false,
-                zerofill: item.zerofill,
+            let scope = planned.scope;
+            for item in &mut items {
+                item.value = picked(item.value.clone(), scope.from, required);
             }
+            (Some(JoinKind::Pick { scope, order_by }), items)
+        };
+        let columns = items.into_iter().map(|Item { name, value, zerofill }| NamedColumn {
+            name,
+            value: Ok(value),
+            hidden: false,
+            zerofill,
         });
-        let columns: Vec<NamedColumn> = columns.collect();
-        names.add(&alias.name, columns)?;
-        Ok(JoinKind::Pick { scope, order_by })
+        names.add(&alias.name, columns.collect())?;
+        Ok(kind)
+    }
+
+    /// The columns of the one row that aggregates make of many.
+    fn aggregated_items(
+        &mut self,
+        query: &Query,
+        select: &Select,
+        names: &Names<'_>,
+    ) -> Refused<Vec<Item>> {
+        one_row(query)?;
+        if let Some(all) = select.projection.iter().find(|item| item_expr(item).is_none()) {
+            return Err(Refusal::on(all, "`*` beside an aggregate: name the columns outside"));
+        }
+        let inside = self.aggregated(select, names)?;
+        let mut items = self.items(select, &Names::beside(&inside))?;
+        for item in &mut items {
+            item.value = stored(item.value.clone());
+        }
+        Ok(items)
     }
 
     /// `(SELECT …)` as a value.
@@ -75,15 +92,10 @@ impl Planner<'_> {
         let Some(sql) = item_expr(item) else {
             return Err(Refusal::on(item, "`*` in a subquery: name the column"));
         };
-        if aggregate_in(sql).is_some() {
-            if let Some(order_by) = &query.order_by {
-                let message = "ORDER BY beside an aggregate, which gives a single row: leave it out, or order inside of GROUP_CONCAT";
-                return Err(Refusal::on(order_by, message));
-            }
-            limit_one(query, false)?;
-            let inside =
-                Names { relations: Vec::new(), outer: Some(names), aggregated: Some(select) };
-            let value = self.expr(sql, &inside)?;
+        if has_aggregate(sql) {
+            one_row(query)?;
+            let inside = self.aggregated(select, names)?;
+            let value = self.expr(sql, &Names::beside(&inside))?;
             return Ok(as_subquery(value));
         }
         let planned = self.scope(select, Some(names))?;
@@ -99,6 +111,28 @@ impl Planner<'_> {
         let value = value.ok_or_else(|| Refusal::on(sql, "a subquery without a column"))?;
         let ty = value.ty;
         Ok(self.collect(scope, Aggregate::First { value, order_by }, ty, true))
+    }
+
+    /// `EXISTS (SELECT …)`, whose SELECT list means nothing.
+    pub(super) fn exists(&mut self, query: &Query, names: &Names<'_>) -> Refused<Expr> {
+        let select = plain_select(query)?;
+        if let Some(order_by) = &query.order_by {
+            let message = "ORDER BY inside of EXISTS, which asks for any row: leave it out";
+            return Err(Refusal::on(order_by, message));
+        }
+        limit_one(query, false)?;
+        let planned = self.scope(select, Some(names))?;
+        for sql in select.projection.iter().filter_map(item_expr) {
+            if has_aggregate(sql) {
+                let message = "EXISTS of an aggregate, which always has a row: write (SELECT …) and compare its value";
+                return Err(Refusal::on(sql, message));
+            }
+            // MySQL wants its names to be known.
+            self.expr(sql, &planned.names)?;
+        }
+        let exists = self.collect(planned.scope, Aggregate::Exists, BIGINT, false);
+        // In JSON it is true or false.
+        Ok(Expr::new(ExprKind::IsTrue(Box::new(exists)), BIGINT, false))
     }
 
     /// The columns of a SELECT list, `*` expanded.
@@ -181,19 +215,27 @@ impl Planner<'_> {
     }
 }
 
-/// What a pick's column is to the SELECT around it: a column of a temporary table, so DECIMALs
-/// have the scale of their type and comparisons are numbers.
-fn handed_out(value: Expr, from: NodeId, required: bool) -> Expr {
+/// What a pick's column is to the SELECT around it: nothing where there is no row.
+fn picked(value: Expr, from: NodeId, required: bool) -> Expr {
     let nullable = value.nullable || !required;
-    let ty = value.ty;
     if matches!(value.kind, ExprKind::Column { .. }) {
         return Expr { nullable, ..value };
     }
-    let stored = match ty {
-        Type::Decimal { .. } => Expr::new(ExprKind::Cast(Box::new(value)), ty, nullable),
-        _ => value,
-    };
+    let stored = stored(value);
+    let ty = stored.ty;
     Expr::new(ExprKind::IfPresent(from, Box::new(stored)), ty, nullable)
+}
+
+/// A column of a temporary table: DECIMALs have the scale of their type, comparisons are numbers,
+/// and constants are no longer known.
+fn stored(value: Expr) -> Expr {
+    let (ty, nullable) = (value.ty, value.nullable);
+    let kind = match (&value.kind, ty) {
+        (ExprKind::Column { .. }, _) => return value,
+        (_, Type::Decimal { .. }) => ExprKind::Cast(Box::new(value)),
+        _ => ExprKind::Subquery(Box::new(value)),
+    };
+    Expr::new(kind, ty, nullable)
 }
 
 /// What a subquery's value is to the SELECT around it: comparisons are numbers, and DECIMALs print
@@ -204,6 +246,15 @@ fn as_subquery(value: Expr) -> Expr {
         return Expr::new(ExprKind::Subquery(Box::new(value)), ty, nullable);
     }
     value
+}
+
+/// Neither ORDER BY nor a LIMIT but 1, for a SELECT of aggregates.
+fn one_row(query: &Query) -> Refused<()> {
+    if let Some(order_by) = &query.order_by {
+        let message = "ORDER BY beside an aggregate, which gives a single row: leave it out, or order inside of GROUP_CONCAT";
+        return Err(Refusal::on(order_by, message));
+    }
+    limit_one(query, false)
 }
 
 /// The expression of a SELECT item.

@@ -90,8 +90,8 @@ impl Planner<'_> {
             other => return Err(not_a_table(other)),
         };
         names.add(&alias, self.columns_of(from, false))?;
-        let joins =
-            joins.iter().map(|join| self.join(join, &mut names)).collect::<Refused<Vec<_>>>()?;
+        let joins = joins.iter().filter_map(|join| self.join(join, &mut names).transpose());
+        let joins = joins.collect::<Refused<Vec<_>>>()?;
         let mut conditions = Vec::new();
         if let Some(selection) = &select.selection {
             conjuncts(selection, &mut conditions);
@@ -185,7 +185,8 @@ impl Planner<'_> {
         columns.collect()
     }
 
-    fn join(&mut self, join: &ast::Join, names: &mut Names<'_>) -> Refused<Join> {
+    /// What a JOIN adds to each row; `None` if but names.
+    fn join(&mut self, join: &ast::Join, names: &mut Names<'_>) -> Refused<Option<Join>> {
         let (required, constraint) = match &join.join_operator {
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (true, constraint),
             JoinOperator::CrossJoin(constraint) => (true, constraint),
@@ -220,7 +221,7 @@ impl Planner<'_> {
             }
         };
         let kind = match &join.relation {
-            TableFactor::Table { .. } => self.lookup(&join.relation, required, on, names)?,
+            TableFactor::Table { .. } => Some(self.lookup(&join.relation, required, on, names)?),
             TableFactor::Derived { lateral: true, subquery, alias, .. } => {
                 if on.is_some_and(|on| !is_true(on)) {
                     let message = "a condition on JOIN LATERAL: move it into the WHERE inside, and write ON TRUE";
@@ -235,7 +236,7 @@ impl Planner<'_> {
                         "a subquery without a name: write AS name behind it",
                     ));
                 };
-                self.pick(subquery, alias, required, names)?
+                self.lateral(subquery, alias, required, names)?
             }
             TableFactor::Derived { subquery, .. } => {
                 let message = "a subquery in FROM that is not LATERAL: write JOIN LATERAL (… WHERE … ORDER BY … LIMIT 1) AS name ON TRUE";
@@ -243,7 +244,7 @@ impl Planner<'_> {
             }
             other => return Err(not_a_table(other)),
         };
-        Ok(Join { kind, required })
+        Ok(kind.map(|kind| Join { kind, required }))
     }
 
     /// A join that finds one row at most: its ON fixes the primary key of the joined table, or

@@ -269,7 +269,7 @@ pub(super) fn is_coercible(expr: &Expr) -> bool {
     match (&expr.kind, expr.ty) {
         (ExprKind::Literal(_), _) => true,
         (_, ty) if !matches!(ty, Type::Text(_)) => true,
-        (ExprKind::Column { .. } | ExprKind::Collection(_), _) => false,
+        (ExprKind::Column { .. } | ExprKind::Collection(..), _) => false,
         _ => expr.children().into_iter().all(is_coercible),
     }
 }

@@ -124,7 +124,7 @@ fn compare_row(view: &View, values: &[Value<'static>], stored: &[u8]) -> Option<
         return Some(different("", "a row".to_owned(), format!("is no JSON object: {shown}")));
     };
     let is_open = |aggregate: &Aggregate| matches!(aggregate, Aggregate::JsonArray(_));
-    let any_order = view.collections.iter().any(|collection| is_open(&collection.aggregate));
+    let any_order = view.collections.iter().any(|c| c.aggregates.iter().any(is_open));
     for (place, (output, value)) in view.outputs.iter().zip(values).enumerate() {
         let mut text = Vec::new();
         write_json(&mut text, value, output.expr.ty);
@@ -287,7 +287,7 @@ mod tests {
 
     fn array_agg() -> Vec<Collection> {
         let expr = Expr { kind: ExprKind::Literal(Value::Null), ty: Type::Json, nullable: true };
-        vec![Collection { scope: scope(), aggregate: Aggregate::JsonArray(expr) }]
+        vec![Collection { scope: scope(), aggregates: vec![Aggregate::JsonArray(expr)] }]
     }
 
     fn row(total: &str, items: &str) -> Answer {

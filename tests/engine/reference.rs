@@ -221,8 +221,11 @@ impl<'a> Scan<'a> {
         self.rows.tables[table].values().filter(matches).collect()
     }
 
-    fn aggregate(&self, collection: &'a Collection) -> Result<Value<'static>, EvalError> {
-        let scope = &collection.scope;
+    fn aggregate(
+        &self,
+        scope: &'a Scope,
+        aggregate: &'a Aggregate,
+    ) -> Result<Value<'static>, EvalError> {
         let values = |expr: &'a Expr| -> Result<Vec<Value<'static>>, EvalError> {
             let all = self.every(scope)?.into_iter().map(|binding| self.under(&binding, expr));
             all.filter(|value| !matches!(value, Ok(Value::Null))).collect()
@@ -233,7 +236,8 @@ impl<'a> Scan<'a> {
                 other => panic!("not a decimal: {other:?}"),
             })
         };
-        Ok(match &collection.aggregate {
+        Ok(match aggregate {
+            Aggregate::Exists => Value::Int(i64::from(!self.every(scope)?.is_empty())),
             Aggregate::CountRows => Value::Int(self.every(scope)?.len() as i64),
             Aggregate::Count(expr) => Value::Int(values(expr)?.len() as i64),
             Aggregate::Sum(expr) => match values(expr)?.as_slice() {
@@ -300,7 +304,8 @@ impl Bindings for Scan<'_> {
         self.bound.borrow().get(&node).copied().flatten().is_some()
     }
 
-    fn collection(&self, collection: usize) -> Result<Value<'_>, EvalError> {
-        self.aggregate(&self.view.collections[collection])
+    fn collection(&self, collection: usize, aggregate: usize) -> Result<Value<'_>, EvalError> {
+        let Collection { scope, aggregates } = &self.view.collections[collection];
+        self.aggregate(scope, &aggregates[aggregate])
     }
 }

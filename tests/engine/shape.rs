@@ -77,8 +77,16 @@ pub(super) struct Branch {
 enum Kind {
     Lookup,
     Pick,
-    Collection(u8),
+    /// The first of what it is made into, and what else; [`FIRST`] and [`EXISTS`] stand alone.
+    Collection([u8; 3]),
 }
+
+/// Kinds of aggregates, by number.
+const FIRST: u8 = 6;
+const EXISTS: u8 = 7;
+const AGGREGATES: u8 = 9;
+/// No further aggregate.
+const NONE: u8 = u8::MAX;
 
 /// One view.
 #[derive(Clone, Debug)]
@@ -108,7 +116,7 @@ pub(super) fn shapes() -> impl Strategy<Value = Shape> {
         // The same rows hang there once more, for another purpose.
         if let (0, Some(first)) = (twin, branches.first().cloned()) {
             let inner = Vec::new();
-            branches.insert(0, Branch { kind: Kind::Collection(0), inner, ..first });
+            branches.insert(0, Branch { kind: Kind::Collection([0, NONE, NONE]), inner, ..first });
         }
         ViewShape { root, filtered: filtered == 0, branches }
     });
@@ -146,13 +154,19 @@ fn branches() -> impl Strategy<Value = Branch> {
 
 fn branch(inner: impl Strategy<Value = Vec<Branch>>) -> impl Strategy<Value = Branch> {
     let kind =
-        prop_oneof![Just(Kind::Lookup), Just(Kind::Pick), (0..8u8).prop_map(Kind::Collection)];
+        prop_oneof![Just(Kind::Lookup), Just(Kind::Pick), aggregates().prop_map(Kind::Collection)];
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), 0..4u8, any::<bool>());
     (0..4usize, 0..TABLES, kind, flags, inner).prop_map(|(parent, table, kind, flags, inner)| {
         let (unsigned, by_columns, required, filtered, descending) = flags;
         let filtered = filtered == 0;
         Branch { parent, table, kind, unsigned, by_columns, required, filtered, descending, inner }
     })
+}
+
+/// One to three aggregates.
+fn aggregates() -> impl Strategy<Value = [u8; 3]> {
+    let further = || prop_oneof![2 => Just(NONE), 1 => 0..AGGREGATES];
+    (0..AGGREGATES, further(), further()).prop_map(|(first, second, third)| [first, second, third])
 }
 
 /// The plan that a shape stands for.
@@ -261,10 +275,10 @@ impl<'a> Builder<'a> {
                         values.push(Expr { kind, ty, nullable: true });
                     }
                 }
-                Kind::Collection(aggregate) => {
+                Kind::Collection(aggregates) => {
                     let node = self.child(parent, branch, false);
                     let (scope, inner) = self.scope(node, &branch.inner, branch.filtered);
-                    values.push(self.collection(scope, inner, branch.descending, aggregate));
+                    values.extend(self.collection(scope, &inner, branch.descending, aggregates));
                 }
             }
         }
@@ -272,39 +286,57 @@ impl<'a> Builder<'a> {
         (Scope { from, joins, filter }, values)
     }
 
+    /// The values of a collection.
     fn collection(
         &mut self,
         scope: Scope,
-        inner: Vec<Expr>,
+        inner: &[Expr],
         descending: bool,
-        aggregate: u8,
-    ) -> Expr {
+        [first, second, third]: [u8; 3],
+    ) -> Vec<Expr> {
         let from = scope.from;
+        let alone = |kind: u8| matches!(kind, FIRST | EXISTS);
+        let further = [second, third].into_iter().filter(|kind| *kind != NONE && !alone(*kind));
+        let kinds = std::iter::once(first).chain(further.take(if alone(first) { 0 } else { 2 }));
+        let (aggregates, types): (Vec<_>, Vec<_>) =
+            kinds.map(|kind| self.aggregate(from, inner, descending, kind)).unzip();
+        self.collections.push(Collection { scope, aggregates });
+        let place = self.collections.len() - 1;
+        let value = |(i, ty)| Expr { kind: ExprKind::Collection(place, i), ty, nullable: true };
+        types.into_iter().enumerate().map(value).collect()
+    }
+
+    fn aggregate(
+        &mut self,
+        from: NodeId,
+        inner: &[Expr],
+        descending: bool,
+        kind: u8,
+    ) -> (Aggregate, Type) {
         let average = Type::Decimal { precision: 14, scale: 6 };
-        let (aggregate, ty) = match aggregate {
+        match kind {
             0 => (Aggregate::CountRows, BIGINT),
             1 => (Aggregate::Count(self.value(from, inner)), BIGINT),
             2 => (Aggregate::Sum(self.column(from, D)), DECIMAL),
             3 => (Aggregate::Avg(self.column(from, D)), average),
             4 => (Aggregate::Min(self.column(from, V)), BIGINT),
             5 => (Aggregate::JsonArray(self.value(from, inner)), Type::Json),
-            6 => {
+            FIRST => {
                 let value = self.value(from, inner);
                 let ty = value.ty;
                 (Aggregate::First { value, order_by: self.order(from, descending) }, ty)
             }
+            EXISTS => (Aggregate::Exists, BIGINT),
             _ => {
                 let (value, order_by) = (self.value(from, inner), self.order(from, descending));
                 (Aggregate::GroupConcat { value, order_by, separator: " | ".to_owned() }, TEXT)
             }
-        };
-        self.collections.push(Collection { scope, aggregate });
-        Expr { kind: ExprKind::Collection(self.collections.len() - 1), ty, nullable: true }
+        }
     }
 
     /// What a collection is made of: the last value offered inside, or a column.
-    fn value(&mut self, from: NodeId, inner: Vec<Expr>) -> Expr {
-        inner.into_iter().last().unwrap_or_else(|| self.column(from, W))
+    fn value(&mut self, from: NodeId, inner: &[Expr]) -> Expr {
+        inner.last().cloned().unwrap_or_else(|| self.column(from, W))
     }
 
     fn order(&mut self, node: NodeId, descending: bool) -> Vec<OrderBy> {

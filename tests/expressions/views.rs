@@ -22,7 +22,7 @@ CREATE TABLE prices (id INT PRIMARY KEY, sku VARCHAR(10) COLLATE utf8mb4_0900_bi
 CREATE TABLE labels (sku VARCHAR(10) COLLATE utf8mb4_0900_bin, language CHAR(2) COLLATE utf8mb4_0900_bin, text VARCHAR(20), slot TINYINT UNIQUE, PRIMARY KEY (sku, language))
 ";
 
-const VIEWS: [(&str, &str); 24] = [
+const VIEWS: [(&str, &str); 27] = [
     ("look-ups under look-ups, either side first", "
 SELECT o.id, c.name AS customer, r.name AS region, k.name AS country FROM orders AS o
 LEFT JOIN customers AS c ON o.customer_id = c.id
@@ -118,6 +118,25 @@ SELECT o.id, (SELECT CASE WHEN COUNT(*) = 0 THEN 'empty' WHEN SUM(l.quantity) > 
   FROM order_lines l WHERE l.order_id = o.id) AS kind,
   (SELECT ROUND(SUM(l.quantity * l.price) / NULLIF(SUM(l.quantity), 0), 2) FROM order_lines l WHERE l.order_id = o.id) AS mean
 FROM orders o"),
+    ("EXISTS and NOT EXISTS", "
+SELECT o.id, EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = o.id AND l.quantity > 2) AS many,
+  JSON_ARRAY(NOT EXISTS (SELECT * FROM parts p WHERE p.order_id = o.id LIMIT 1), EXISTS (SELECT p.id FROM parts p WHERE p.order_id = o.id) + 1) AS parts
+FROM orders o
+WHERE NOT EXISTS (SELECT 1 FROM customers c JOIN regions r ON r.id = c.region_id WHERE c.id = o.customer_id AND r.country = 'no')"),
+    ("aggregates in a LATERAL subquery", "
+SELECT o.id, s.*, JSON_ARRAY(s.several, s.mean, s.mixed) AS array, s.total / s.lines_ AS ratio, IF(s.seven > s.lines_, s.several, 9) AS less
+FROM orders o LEFT JOIN LATERAL (
+  SELECT COUNT(*) AS lines_, SUM(l.quantity * l.price) AS total, AVG(l.price) AS mean, COUNT(*) > 1 AS several,
+    IF(COUNT(l.sku) > 1, 1, 2.50) AS mixed, 7 AS seven, MAX(l.quantity) AS most, COUNT(*) AS again,
+    GROUP_CONCAT(l.line ORDER BY l.price, l.line) AS text_, JSON_ARRAYAGG(l.sku) AS skus, GROUP_CONCAT(l.sku ORDER BY l.line DESC) AS down
+  FROM order_lines l WHERE l.order_id = o.id AND o.total > 5) AS s ON TRUE"),
+    ("aggregates of LATERAL subqueries in each other", "
+SELECT c.id, s.orders_, s.of_lines, p.n FROM customers c JOIN LATERAL (
+  SELECT COUNT(*) AS orders_, MAX(o.total) AS most, SUM(t.n) AS of_lines FROM orders o JOIN LATERAL (
+    SELECT COUNT(*) AS n, SUM(l.quantity) AS q FROM order_lines l WHERE l.order_id = o.id) AS t ON TRUE
+  WHERE o.customer_id = c.id AND (t.q > 3 OR t.n = 0)) AS s ON TRUE
+LEFT JOIN LATERAL (SELECT COUNT(*) AS n FROM addresses a WHERE a.customer_id = c.id AND s.most > 10) AS p ON TRUE
+WHERE s.orders_ < 5 OR EXISTS (SELECT 1 FROM addresses a WHERE a.customer_id = c.id)"),
 ];
 
 #[tokio::test]

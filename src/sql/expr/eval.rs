@@ -38,7 +38,7 @@ impl Expr {
         Ok(match &self.kind {
             ExprKind::Column { .. } | ExprKind::Literal(_) => self.eval(bindings)?,
             ExprKind::Boolean(value) => Value::Int(i64::from(*value)),
-            ExprKind::Collection(i) => bindings.collection(*i)?,
+            ExprKind::Collection(i, j) => bindings.collection(*i, *j)?,
             ExprKind::IfPresent(node, inner) if bindings.is_present(*node) => {
                 inner.eval(bindings)?
             }
@@ -176,8 +176,8 @@ impl Expr {
             ExprKind::IfPresent(node, inner) => {
                 Ok(bindings.is_present(*node) && inner.append_text(bindings, out)?)
             }
-            ExprKind::Collection(i) if matches!(self.ty, Type::Text(_)) => {
-                bindings.append_collection(*i, out)
+            ExprKind::Collection(i, j) if matches!(self.ty, Type::Text(_)) => {
+                bindings.append_collection((*i, *j), out)
             }
             ExprKind::Subquery(inner) if matches!(self.ty, Type::Text(_)) => {
                 inner.append_text(bindings, out)
@@ -228,8 +228,8 @@ impl Expr {
                 }
             }
             (ExprKind::Subquery(inner), Type::Json) => inner.append_document(bindings, out)?,
-            (ExprKind::Collection(i), Type::Json) => {
-                if !bindings.append_collection(*i, out)? {
+            (ExprKind::Collection(i, j), Type::Json) => {
+                if !bindings.append_collection((*i, *j), out)? {
                     out.extend_from_slice(b"null");
                 }
             }
@@ -275,8 +275,8 @@ impl Expr {
             ExprKind::Subquery(inner) if self.ty == Type::Json => {
                 inner.append_element(bindings, out)?;
             }
-            ExprKind::Collection(i) if self.ty == Type::Json => {
-                if !bindings.append_collection(*i, out)? {
+            ExprKind::Collection(i, j) if self.ty == Type::Json => {
+                if !bindings.append_collection((*i, *j), out)? {
                     out.extend_from_slice(b"null");
                 }
             }

@@ -49,8 +49,8 @@ pub enum ExprKind {
     Literal(Value<'static>),
     /// TRUE or FALSE, which JSON functions tell from 1 and 0.
     Boolean(bool),
-    /// The value of `View::collections[i]`.
-    Collection(usize),
+    /// The value of `View::collections[i].aggregates[j]`.
+    Collection(usize, usize),
     /// The inner expression if the node has a row, else NULL: an output column of a pick.
     IfPresent(NodeId, Box<Expr>),
     /// The value of a subquery: comparisons are numbers, DECIMALs print with their type's scale.
@@ -222,20 +222,23 @@ pub trait Bindings {
     }
     /// Whether a node has a row.
     fn is_present(&self, node: NodeId) -> bool;
-    /// The value of a collection for the rows bound now.
+    /// The value of an aggregate of a collection for the rows bound now.
     ///
     /// # Errors
     /// Where MySQL raises an error for one of its rows.
-    fn collection(&self, collection: usize) -> Result<Value<'_>, EvalError>;
-    /// Appends the value of a collection that is text or JSON; `false`, and nothing appended, if it
+    fn collection(&self, collection: usize, aggregate: usize) -> Result<Value<'_>, EvalError>;
+    /// Appends the value of an aggregate that is text or JSON; `false`, and nothing appended, if it
     /// is NULL.
     ///
     /// # Errors
     /// Where MySQL raises an error for one of its rows; what was appended then means nothing.
-    fn append_collection(&self, collection: usize, out: &mut Vec<u8>) -> Result<bool, EvalError> {
-        let (Value::Text(text) | Value::Json(text)) = self.collection(collection)? else {
-            return Ok(false);
-        };
+    fn append_collection(
+        &self,
+        (collection, aggregate): (usize, usize),
+        out: &mut Vec<u8>,
+    ) -> Result<bool, EvalError> {
+        let value = self.collection(collection, aggregate)?;
+        let (Value::Text(text) | Value::Json(text)) = value else { return Ok(false) };
         out.extend_from_slice(text.as_bytes());
         Ok(true)
     }
@@ -290,13 +293,19 @@ impl Expr {
         matches!(self.kind, ExprKind::Literal(Value::Null))
     }
 
+    /// Calls `each` with this expression and every one inside of it.
+    pub(super) fn each(&self, each: &mut impl FnMut(&Expr)) {
+        each(self);
+        self.children().into_iter().for_each(|child| child.each(each));
+    }
+
     /// The expressions directly inside of this one.
     pub(super) fn children(&self) -> Vec<&Expr> {
         match &self.kind {
             ExprKind::Column { .. }
             | ExprKind::Literal(_)
             | ExprKind::Boolean(_)
-            | ExprKind::Collection(_) => Vec::new(),
+            | ExprKind::Collection(..) => Vec::new(),
             ExprKind::IfPresent(_, inner)
             | ExprKind::Once(_, inner)
             | ExprKind::Subquery(inner)
@@ -330,7 +339,7 @@ impl Expr {
             ExprKind::Column { .. }
             | ExprKind::Literal(_)
             | ExprKind::Boolean(_)
-            | ExprKind::Collection(_) => Vec::new(),
+            | ExprKind::Collection(..) => Vec::new(),
             ExprKind::IfPresent(_, inner)
             | ExprKind::Once(_, inner)
             | ExprKind::Subquery(inner)
