@@ -23,6 +23,7 @@ mod catalog;
 mod clauses;
 mod column_type;
 mod ddl;
+mod depth;
 mod edges;
 mod error;
 pub mod expr;

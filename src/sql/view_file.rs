@@ -7,6 +7,7 @@ use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Location;
 
+use super::depth;
 use super::error::{Refusal, Refused};
 use super::tokens::tokenize;
 
@@ -37,6 +38,7 @@ pub(super) fn read(text: &str) -> Refused<ViewFile> {
         ));
     }
     let tokens = tokenize(text)?;
+    depth::check(&tokens)?;
     let statements = Parser::new(&MySqlDialect {})
         .with_tokens_with_locations(tokens)
         .parse_statements()
