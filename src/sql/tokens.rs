@@ -108,24 +108,40 @@ pub(crate) fn split_commas(lexemes: &[Lexeme]) -> Vec<&[Lexeme]> {
     parts
 }
 
-/// Translates lines and characters to bytes.
+/// Characters from one mark of [`Places`] to the next.
+const MARKED: usize = 128;
+
+/// Translates lines and characters to bytes, at the same cost however long a line is.
 pub(super) struct Places<'t> {
     text: &'t str,
+    /// The number of each line's first character.
     lines: Vec<usize>,
+    /// The byte of each of those characters that are marked.
+    marks: Vec<usize>,
 }
 
 impl<'t> Places<'t> {
     pub(super) fn new(text: &'t str) -> Places<'t> {
-        let after = text.match_indices('\n').map(|(at, _)| at + 1);
-        Places { text, lines: std::iter::once(0).chain(after).collect() }
+        let (mut lines, mut marks) = (vec![0], Vec::new());
+        for (number, (byte, char)) in text.char_indices().enumerate() {
+            if number.is_multiple_of(MARKED) {
+                marks.push(byte);
+            }
+            if char == '\n' {
+                lines.push(number + 1);
+            }
+        }
+        Places { text, lines, marks }
     }
 
     pub(super) fn byte(&self, at: Location) -> usize {
+        let end = self.text.len();
         let line = (at.line.max(1) - 1) as usize;
-        let Some(&start) = self.lines.get(line) else { return self.text.len() };
-        let column = (at.column.max(1) - 1) as usize;
-        let rest = &self.text[start..];
-        rest.char_indices().nth(column).map_or(self.text.len(), |(i, _)| start + i)
+        let Some(first) = self.lines.get(line) else { return end };
+        let number = first + (at.column.max(1) - 1) as usize;
+        let Some(&mark) = self.marks.get(number / MARKED) else { return end };
+        let mut rest = self.text[mark..].char_indices();
+        rest.nth(number % MARKED).map_or(end, |(byte, _)| mark + byte)
     }
 }
 
@@ -175,6 +191,23 @@ mod tests {
             ("t", true),
         ];
         assert_eq!(slices, want);
+    }
+
+    #[test]
+    fn places_are_found_however_long_a_line_is() {
+        let text = format!("a\n{}é{}\nü, b", "x, ".repeat(100), "é, ".repeat(100));
+        let places = Places::new(&text);
+        let mut at = Location { line: 1, column: 1 };
+        for (byte, char) in text.char_indices() {
+            assert_eq!(places.byte(at), byte, "{at:?}");
+            at = match char {
+                '\n' => Location { line: at.line + 1, column: 1 },
+                _ => Location { line: at.line, column: at.column + 1 },
+            };
+        }
+        for at in [at, Location { line: 9, column: 1 }, Location { line: 1, column: 9999 }] {
+            assert_eq!(places.byte(at), text.len());
+        }
     }
 
     #[test]
