@@ -47,7 +47,8 @@ fn refusal(sql: &str) -> String {
         streams: Vec::new(),
         views: vec![
             file("v.sql", &view),
-            file("w.sql", "CREATE VIEW others AS SELECT user_id FROM users;"),
+            file("w.sql", "CREATE VIEW others AS SELECT user_id AS id, name FROM users;"),
+            file("x.sql", "CREATE VIEW deep AS SELECT * FROM v;"),
         ],
     };
     plan_views(&definitions).map_or_else(|error| error.to_string(), |_| "planned".to_owned())

@@ -4,14 +4,14 @@
 //! CREATE TABLE … ─▶ ddl, column_type, stream ─▶ catalog ─┐
 //! CREATE VIEW …  ─▶ view_file ───────────────────────────┴▶ tree ─▶ finish, prune ─▶ plan
 //!                                                           │
-//!              FROM, JOIN, WHERE: tree, edges · SELECT list, subqueries: subquery, aggregates, order
+//!              FROM, JOIN, WHERE: tree, edges, inline · SELECT list, subqueries: subquery, aggregates, order
 //!              names · expressions: build, calls, functions, casts, literals, typing ─▶ expr
 //! ```
 //!
 //! What the planner does not support it refuses, with the place, the construct and what to write
 //! instead: a view that is planned gives MySQL's own answer or no answer. Nothing here does I/O.
 //!
-//! Absent: views over views, GROUP BY, joins that multiply rows, collations other than
+//! Absent: GROUP BY, joins that multiply rows, collations other than
 //! `utf8mb4_0900_bin` in comparisons, window functions, and everything that changes without a row
 //! changing.
 
@@ -29,6 +29,7 @@ mod error;
 pub mod expr;
 mod finish;
 mod functions;
+mod inline;
 mod literals;
 mod names;
 mod operators;
@@ -54,10 +55,11 @@ use clauses::plain_select;
 use error::{Refusal, Refused, did_you_mean, listed};
 use expr::ExprKind;
 use finish::DraftView;
+use names::Names;
 use plan::{NodeId, Output, Plan, View, ViewIndex};
 use subquery::Item;
 use tree::Planner;
-use view_file::ViewFile;
+use view_file::{ViewFile, ViewSource};
 
 /// All SQL that a pipeline is made of, as read from its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +83,7 @@ pub struct SourceFile {
 
 /// Changes when the same SQL over the same tables comes to other documents: then every view is
 /// filled again.
-const ENGINE_SEMANTICS: u32 = 1;
+const ENGINE_SEMANTICS: u32 = 2;
 
 /// What the address of a list may say besides the columns of an index.
 pub const QUERY_PARAMETERS: [&str; 4] = ["limit", "cursor", "after", "wait"];
@@ -93,22 +95,20 @@ pub const QUERY_PARAMETERS: [&str; 4] = ["limit", "cursor", "after", "wait"];
 pub fn plan_views(definitions: &Definitions) -> Result<Plan, PlanError> {
     let catalog = read_catalog(definitions)?;
     let start = Location { line: 1, column: 1 };
-    let mut files: Vec<(&SourceFile, ViewFile)> = Vec::new();
-    for file in &definitions.views {
-        let view = view_file::read(&file.text).map_err(|r| r.in_file(&file.path, start))?;
-        if let Some((other, _)) =
-            files.iter().find(|(_, other)| other.name.value == view.name.value)
-        {
+    let mut views: Vec<ViewSource<'_>> = Vec::new();
+    for SourceFile { path, text } in &definitions.views {
+        let file = view_file::read(text).map_err(|r| r.in_file(path, start))?;
+        let name = &file.name;
+        if let Some(other) = views.iter().find(|other| other.name() == name.value) {
             let message =
-                format!("view `{}` is declared in {} too: remove one", view.name.value, other.path);
-            return Err(Refusal::at(view.name.span.start, message).in_file(&file.path, start));
+                format!("view `{}` is declared in {} too: remove one", name.value, other.path);
+            return Err(Refusal::at(name.span.start, message).in_file(path, start));
         }
-        files.push((file, view));
+        views.push(ViewSource { path, text, file });
     }
-    let names: Vec<String> = files.iter().map(|(_, view)| view.name.value.clone()).collect();
-    let drafts = files.iter().map(|(file, view)| {
-        plan_view(&catalog, &names, view, &file.text)
-            .map_err(|refusal| refusal.in_file(&file.path, view.query.span().start))
+    let drafts = views.iter().map(|view| {
+        plan_view(&catalog, &views, view)
+            .map_err(|refusal| refusal.in_file(view.path, view.file.query.span().start))
     });
     let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
     let mut plan = finish::plan(&catalog, drafts);
@@ -140,12 +140,18 @@ pub fn read_catalog(definitions: &Definitions) -> Result<Catalog, PlanError> {
 
 fn plan_view(
     catalog: &Catalog,
-    views: &[String],
-    file: &ViewFile,
-    text: &str,
+    views: &[ViewSource<'_>],
+    source: &ViewSource<'_>,
 ) -> Refused<DraftView> {
-    let mut planner =
-        Planner { catalog, views, nodes: Vec::new(), collections: Vec::new(), edits: Vec::new() };
+    let file = &source.file;
+    let mut planner = Planner {
+        catalog,
+        views,
+        reading: vec![source.name()],
+        nodes: Vec::new(),
+        collections: Vec::new(),
+        edits: Vec::new(),
+    };
     let select = plain_select(&file.query)?;
     if let Some(order_by) = &file.query.order_by {
         let message = "ORDER BY of a view: its documents come in key order, leave it out";
@@ -158,18 +164,13 @@ fn plan_view(
     }
     let planned = planner.scope(select, None)?;
     let items = planner.items(select, &planned.names)?;
-    let alias = planned.names.relations.first().map_or("", |root| root.alias.as_str()).to_owned();
-    let scope = planned.scope;
-    let key = document_key(&planner, &items, &alias, file)?;
+    let key = document_key(&planner, &items, &planned.names, file)?;
     let indexes = view_indexes(file, &items)?;
-    let lexemes = tokens::lexemes(text)?;
-    let begin = select.select_token.0.span.start;
-    let select_sql = select_text::normalized(text, &lexemes, begin, &planner.edits);
     let view = View {
         name: file.name.value.clone(),
-        select: select_sql,
+        select: source.select_text(&planner.edits)?,
         nodes: Vec::new(),
-        scope,
+        scope: planned.scope,
         collections: planner.collections,
         outputs: items
             .into_iter()
@@ -187,7 +188,7 @@ fn plan_view(
 fn document_key(
     planner: &Planner<'_>,
     items: &[Item],
-    alias: &str,
+    names: &Names<'_>,
     file: &ViewFile,
 ) -> Refused<Vec<usize>> {
     let root = planner.definition(NodeId(0));
@@ -200,12 +201,9 @@ fn document_key(
         .iter()
         .map(|&column| {
             place_of(column).ok_or_else(|| {
-                let missing: Vec<String> = root
-                    .key
-                    .iter()
-                    .filter(|column| place_of(**column).is_none())
-                    .map(|&column| format!("{alias}.{}", root.columns[column].name))
-                    .collect();
+                let missing = root.key.iter().filter(|column| place_of(**column).is_none());
+                let missing: Vec<String> =
+                    missing.map(|&column| names.called(NodeId(0), column)).collect();
                 let message = format!(
                     "view `{}` does not show the key of its documents: add {} to its columns",
                     file.name.value,

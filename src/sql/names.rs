@@ -4,7 +4,8 @@ use sqlparser::ast::Ident;
 
 use super::aggregates::Aggregated;
 use super::error::{Refusal, Refused, did_you_mean, listed};
-use super::expr::Expr;
+use super::expr::{Expr, ExprKind};
+use super::plan::NodeId;
 
 /// The names that one SELECT sees: its own tables, then those of the SELECTs around it.
 pub(super) struct Names<'o> {
@@ -106,6 +107,19 @@ impl<'o> Names<'o> {
             }
         }
         Err(self.unknown(qualifier, name, known_qualifier))
+    }
+
+    /// What a column of a node is called in this SELECT.
+    pub(super) fn called(&self, node: NodeId, column: usize) -> String {
+        let is_it = |named: &NamedColumn| {
+            let kind = named.value.as_ref().map(|value| &value.kind);
+            matches!(kind, Ok(ExprKind::Column { node: n, column: c }) if (*n, *c) == (node, column))
+        };
+        let found = self.relations.iter().find_map(|relation| {
+            let named = relation.columns.iter().find(|named| is_it(named))?;
+            Some(format!("{}.{}", relation.alias, named.name))
+        });
+        found.unwrap_or_else(|| "its primary key".to_owned())
     }
 
     fn unknown(

@@ -111,11 +111,8 @@ impl Planner<'_> {
     }
 
     pub(super) fn key_text(&self, node: NodeId, names: &Names<'_>) -> String {
-        let columns = &self.definition(node).columns;
-        let alias = names.relations.first().map_or("", |relation| relation.alias.as_str());
         let rest = self.rest_of_key(node);
-        let key: Vec<String> =
-            rest.iter().map(|&place| format!("{alias}.{}", columns[place].name)).collect();
+        let key: Vec<String> = rest.iter().map(|&place| names.called(node, place)).collect();
         listed([key.join(", ").as_str()])
     }
 }

@@ -33,11 +33,6 @@ impl Planner<'_> {
         names: &mut Names<'_>,
     ) -> Refused<Option<JoinKind>> {
         let select = plain_select(query)?;
-        if !alias.columns.is_empty() {
-            let message =
-                "column names behind the subquery's alias: name the columns in its SELECT";
-            return Err(Refusal::at(alias.name.span.start, message));
-        }
         let aggregated = select.projection.iter().any(|i| item_expr(i).is_some_and(has_aggregate));
         let (kind, items) = if aggregated {
             (None, self.aggregated_items(query, select, names)?)
@@ -215,8 +210,8 @@ impl Planner<'_> {
     }
 }
 
-/// What a pick's column is to the SELECT around it: nothing where there is no row.
-fn picked(value: Expr, from: NodeId, required: bool) -> Expr {
+/// What a column of a result of its own is to the SELECT around it: nothing where there is no row.
+pub(super) fn picked(value: Expr, from: NodeId, required: bool) -> Expr {
     let nullable = value.nullable || !required;
     if matches!(value.kind, ExprKind::Column { .. }) {
         return Expr { nullable, ..value };

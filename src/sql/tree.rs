@@ -17,12 +17,15 @@ use super::literals::literal;
 use super::names::{NamedColumn, Names};
 use super::plan::{Collection, Join, JoinKind, NodeId, OrderBy, Scope};
 use super::select_text::Edit;
+use super::view_file::ViewSource;
 
 /// Plans one view.
 pub(super) struct Planner<'c> {
     pub(super) catalog: &'c Catalog,
-    /// Names of all views, for messages.
-    pub(super) views: &'c [String],
+    /// All views as written.
+    pub(super) views: &'c [ViewSource<'c>],
+    /// The views whose SELECTs are being read, from the outermost.
+    pub(super) reading: Vec<&'c str>,
     pub(super) nodes: Vec<DraftNode>,
     pub(super) collections: Vec<Collection>,
     /// What of the SELECT's text is to be rewritten before MySQL runs it.
@@ -41,6 +44,18 @@ pub(super) struct DraftEdge {
     pub(super) parent: NodeId,
     pub(super) parent_columns: Vec<usize>,
     pub(super) child_columns: Vec<usize>,
+}
+
+/// What a table reference stands for.
+pub(super) struct Source {
+    pub(super) from: NodeId,
+    /// What belongs to each of its rows: the joins of a view.
+    pub(super) joins: Vec<Join>,
+    /// The WHERE of a view.
+    pub(super) filter: Option<Expr>,
+    /// What qualifies its columns.
+    pub(super) alias: Ident,
+    pub(super) columns: Vec<NamedColumn>,
 }
 
 impl DraftEdge {
@@ -80,18 +95,12 @@ impl Planner<'_> {
         };
         let first_node = self.nodes.len();
         let mut names = Names::inside(outer);
-        let (from, alias) = match relation {
-            TableFactor::Table { .. } => self.table(relation)?,
-            TableFactor::Derived { .. } => {
-                let message =
-                    "a subquery as the first table: start FROM the table that gives the rows";
-                return Err(Refusal::on(relation, message));
-            }
-            other => return Err(not_a_table(other)),
-        };
-        names.add(&alias, self.columns_of(from, false))?;
-        let joins = joins.iter().filter_map(|join| self.join(join, &mut names).transpose());
-        let joins = joins.collect::<Refused<Vec<_>>>()?;
+        let Source { from, joins: mut all_joins, filter: inner, alias, columns } =
+            self.source(relation, false)?;
+        names.add(&alias, columns)?;
+        for join in joins {
+            all_joins.extend(self.join(join, &mut names)?);
+        }
         let mut conditions = Vec::new();
         if let Some(selection) = &select.selection {
             conjuncts(selection, &mut conditions);
@@ -99,8 +108,8 @@ impl Planner<'_> {
         if outer.is_some() {
             self.tie(from, &alias, first_node, &mut conditions, &names)?;
         }
-        let filter = self.all_of(&conditions, &names)?;
-        Ok(PlannedScope { scope: Scope { from, joins, filter }, names })
+        let filter = both(inner, self.all_of(&conditions, &names)?);
+        Ok(PlannedScope { scope: Scope { from, joins: all_joins, filter }, names })
     }
 
     /// The definition of a node's table.
@@ -108,8 +117,12 @@ impl Planner<'_> {
         &self.catalog.tables[self.nodes[usize::from(node.0)].table]
     }
 
-    /// A new node for a table reference, and the name that qualifies its columns.
-    fn table(&mut self, factor: &TableFactor) -> Refused<(NodeId, Ident)> {
+    /// What a table reference stands for: a table, or the SELECT of another view or between
+    /// parentheses. `optional` if its columns are NULL where nothing is found.
+    fn source(&mut self, factor: &TableFactor, optional: bool) -> Refused<Source> {
+        if let TableFactor::Derived { lateral: false, subquery, alias, .. } = factor {
+            return self.derived(subquery, named(subquery, alias.as_ref())?, optional);
+        }
         let TableFactor::Table { name, alias, args, with_hints, partitions, index_hints, .. } =
             factor
         else {
@@ -123,8 +136,14 @@ impl Planner<'_> {
             return Err(Refusal::on(name, message));
         }
         let ident = self.table_name(name)?;
+        let alias = alias_of(alias.as_ref(), &ident)?;
         let table = self.catalog.tables.iter().position(|table| table.name == ident.value);
-        let table = table.ok_or_else(|| self.unknown_table(&ident))?;
+        let Some(table) = table else {
+            return match self.views.iter().find(|view| view.name() == ident.value) {
+                Some(view) => self.inlined(view, (name, &ident), alias, optional),
+                None => Err(self.unknown_table(&ident)),
+            };
+        };
         if self.catalog.tables[table].key.is_empty() {
             let message = format!(
                 "table `{}` has no primary key: add one, for without it its rows cannot be told apart",
@@ -132,12 +151,13 @@ impl Planner<'_> {
             );
             return Err(Refusal::at(ident.span.start, message));
         }
-        let alias = alias_of(alias.as_ref(), &ident)?;
         let Ok(id) = u16::try_from(self.nodes.len()) else {
             return Err(Refusal::on(name, "more than 65535 tables in one view: split it"));
         };
+        let from = NodeId(id);
         self.nodes.push(DraftNode { table, edge: None });
-        Ok((NodeId(id), alias))
+        let columns = self.columns_of(from, optional);
+        Ok(Source { from, joins: Vec::new(), filter: None, alias, columns })
     }
 
     fn table_name(&self, name: &ObjectName) -> Refused<Ident> {
@@ -152,13 +172,6 @@ impl Planner<'_> {
     }
 
     fn unknown_table(&self, name: &Ident) -> Refusal {
-        if self.views.contains(&name.value) {
-            let message = format!(
-                "`{}` is a view, and views over views come later: write its tables instead",
-                name.value
-            );
-            return Refusal::at(name.span.start, message);
-        }
         let tables = self.catalog.tables.iter().map(|table| table.name.as_str());
         let hint = did_you_mean(&name.value, tables.clone());
         let message =
@@ -221,7 +234,6 @@ impl Planner<'_> {
             }
         };
         let kind = match &join.relation {
-            TableFactor::Table { .. } => Some(self.lookup(&join.relation, required, on, names)?),
             TableFactor::Derived { lateral: true, subquery, alias, .. } => {
                 if on.is_some_and(|on| !is_true(on)) {
                     let message = "a condition on JOIN LATERAL: move it into the WHERE inside, and write ON TRUE";
@@ -230,19 +242,10 @@ impl Planner<'_> {
                         |on| Refusal::on(on, message),
                     ));
                 }
-                let Some(alias) = alias else {
-                    return Err(Refusal::on(
-                        subquery.as_ref(),
-                        "a subquery without a name: write AS name behind it",
-                    ));
-                };
+                let alias = named(subquery, alias.as_ref())?;
                 self.lateral(subquery, alias, required, names)?
             }
-            TableFactor::Derived { subquery, .. } => {
-                let message = "a subquery in FROM that is not LATERAL: write JOIN LATERAL (… WHERE … ORDER BY … LIMIT 1) AS name ON TRUE";
-                return Err(Refusal::on(subquery.as_ref(), message));
-            }
-            other => return Err(not_a_table(other)),
+            other => Some(self.lookup(other, required, on, names)?),
         };
         Ok(kind.map(|kind| Join { kind, required }))
     }
@@ -256,22 +259,24 @@ impl Planner<'_> {
         on: Option<&ast::Expr>,
         names: &mut Names<'_>,
     ) -> Refused<JoinKind> {
-        let (node, alias) = self.table(factor)?;
-        names.add(&alias, self.columns_of(node, !required))?;
+        let first_node = self.nodes.len();
+        let Source { from: node, joins, filter, alias, columns } =
+            self.source(factor, !required)?;
+        names.add(&alias, columns)?;
         let mut conditions = Vec::new();
         if let Some(on) = on {
             conjuncts(on, &mut conditions);
         }
-        let pairs = self.pairs(node, &conditions, names, |other| other != node);
+        let pairs = self.pairs(node, &conditions, names, |other| usize::from(other.0) < first_node);
         let by_key = edges::covering(&pairs, &self.definition(node).key);
-        let is_by_key = by_key.is_some();
+        let is_plain = by_key.is_some() && joins.is_empty() && filter.is_none();
         let chosen = by_key.or_else(|| {
             let constant = self.constant_columns(node, &conditions, names);
             let keys = iter::once(&self.definition(node).key).chain(&self.definition(node).unique);
             keys.into_iter().find_map(|key| edges::fixing(&pairs, &constant, key))
         });
         let Some(chosen) = chosen else {
-            return Err(self.no_lookup(node, factor, &alias, &pairs));
+            return Err(self.no_lookup(node, factor, &alias, names, &pairs));
         };
         let used: Vec<usize> = chosen.iter().map(|pair| pair.condition).collect();
         self.nodes[usize::from(node.0)].edge = Some(DraftEdge::of(&chosen));
@@ -282,12 +287,12 @@ impl Planner<'_> {
             .map(|(_, condition)| *condition)
             .collect();
         let on = self.all_of(&rest, names)?;
-        if is_by_key {
+        if is_plain {
             return Ok(JoinKind::Lookup { node, on });
         }
         // Whatever the edge finds, ON leaves one of. While a table is being read from two moments
         // there may be two, and documents are to be a function of the rows.
-        let scope = Scope { from: node, joins: Vec::new(), filter: on };
+        let scope = Scope { from: node, joins, filter: both(filter, on) };
         Ok(JoinKind::Pick { scope, order_by: self.by_key(node) })
     }
 
@@ -335,11 +340,10 @@ impl Planner<'_> {
         node: NodeId,
         factor: &TableFactor,
         alias: &Ident,
+        names: &Names<'_>,
         pairs: &[Pair],
     ) -> Refusal {
         let definition = self.definition(node);
-        let key: Vec<&str> =
-            definition.key.iter().map(|&place| definition.columns[place].name.as_str()).collect();
         let unusable = pairs
             .iter()
             .filter(|pair| definition.key.contains(&pair.child_column))
@@ -347,15 +351,18 @@ impl Planner<'_> {
         if let Some(why) = unusable {
             return Refusal::on(factor, format!("the join of `{}` {why}", alias.value));
         }
-        let conditions: Vec<String> =
-            key.iter().map(|column| format!("{}.{column} = …", alias.value)).collect();
+        let equal = |&column: &usize| format!("{} = …", names.called(node, column));
+        let conditions: Vec<String> = definition.key.iter().map(equal).collect();
+        let table = match factor {
+            TableFactor::Table { name, .. } => name.to_string(),
+            _ => definition.name.clone(),
+        };
         let message = format!(
             "the join of `{}` may find several rows: join on its primary key (ON {}) or a unique one, or take one row by \
              JOIN LATERAL (SELECT … ORDER BY … LIMIT 1), or all of them by a subquery such as \
-             (SELECT JSON_ARRAYAGG(…) FROM {} …)",
+             (SELECT JSON_ARRAYAGG(…) FROM {table} …)",
             alias.value,
             conditions.join(" AND "),
-            definition.name,
         );
         Refusal::on(factor, message)
     }
@@ -450,6 +457,28 @@ impl Planner<'_> {
             0 | 1 => parts.pop(),
             _ => Some(junction(ExprKind::And, parts)),
         })
+    }
+}
+
+/// The name of a subquery in FROM.
+fn named<'a>(subquery: &ast::Query, alias: Option<&'a TableAlias>) -> Refused<&'a TableAlias> {
+    let Some(alias) = alias else {
+        return Err(Refusal::on(subquery, "a subquery without a name: write AS name behind it"));
+    };
+    match alias.columns.first() {
+        None => Ok(alias),
+        Some(_) => Err(Refusal::at(
+            alias.name.span.start,
+            "column names behind the subquery's alias: name the columns in its SELECT",
+        )),
+    }
+}
+
+/// The condition that both are true.
+fn both(first: Option<Expr>, second: Option<Expr>) -> Option<Expr> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(junction(ExprKind::And, vec![first, second])),
+        (first, second) => first.or(second),
     }
 }
 

@@ -18,6 +18,19 @@ pub(super) struct ViewFile {
     pub(super) indexes: Vec<IndexDeclaration>,
 }
 
+/// A view with the file that it stands in.
+pub(super) struct ViewSource<'f> {
+    pub(super) path: &'f str,
+    pub(super) text: &'f str,
+    pub(super) file: ViewFile,
+}
+
+impl ViewSource<'_> {
+    pub(super) fn name(&self) -> &str {
+        &self.file.name.value
+    }
+}
+
 /// `CREATE INDEX name ON view (columns)`.
 pub(super) struct IndexDeclaration {
     pub(super) name: Ident,

@@ -17,7 +17,8 @@ use crate::value::{Key, Type, Value, parse_text, to_text};
 const SESSION: [&str; 2] = [
     "SET time_zone = '+00:00', group_concat_max_len = 18446744073709551615, \
      sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,\
-     ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+     ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
+     optimizer_switch = 'derived_merge=on'",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 ];
 

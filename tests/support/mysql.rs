@@ -6,7 +6,7 @@ use mysql_async::consts::{ColumnFlags, ColumnType};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, ServerError, Value as Wire};
 use viewtide::sql::plan::{Plan, View};
-use viewtide::value::{Collation, Key, Type, Value, parse_text, write_json, write_json_string};
+use viewtide::value::{Collation, Key, Type, Value, parse_text, write_json};
 use viewtide::verify::Answer as RowAnswer;
 
 use super::stack::Stack;
@@ -223,13 +223,7 @@ pub(crate) fn value(ty: Type, bytes: Option<Vec<u8>>) -> Value<'static> {
 
 fn answer(ty: Type, bytes: Option<Vec<u8>>) -> Answer {
     let mut json = Vec::new();
-    match (ty, bytes) {
-        // As MySQL prints it, not as a number of the type's scale would.
-        (Type::Decimal { .. }, Some(digits)) => {
-            write_json_string(&mut json, digits);
-        }
-        (ty, bytes) => write_json(&mut json, &value(ty, bytes), ty),
-    }
+    write_json(&mut json, &value(ty, bytes), ty);
     Answer::Value(ty, String::from_utf8(json).unwrap())
 }
 

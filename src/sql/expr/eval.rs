@@ -198,7 +198,9 @@ impl Expr {
         }
     }
 
-    /// Appends the value as JSON as it stands in a document.
+    /// Appends the value as JSON as it stands in a document: DECIMALs with the scale of their
+    /// column. MySQL prints a branch of CASE as it is or with the scale of all branches, by whether
+    /// it keeps the result in a table on the way.
     ///
     /// # Errors
     /// Where MySQL raises one; what was appended then means nothing.
@@ -208,17 +210,6 @@ impl Expr {
         out: &mut Vec<u8>,
     ) -> Result<(), EvalError> {
         match (&self.kind, self.ty) {
-            // A branch's DECIMAL shows as it is, not with the scale of all branches.
-            (ExprKind::Case { .. }, Type::Decimal { .. }) => {
-                let start = out.len();
-                out.push(b'"');
-                if self.append_text(bindings, out)? {
-                    out.push(b'"');
-                } else {
-                    out.truncate(start);
-                    out.extend_from_slice(b"null");
-                }
-            }
             (ExprKind::JsonObject(_) | ExprKind::JsonArray(_), _) => {
                 self.append_element(bindings, out)?;
             }
