@@ -93,6 +93,11 @@ enum Command {
               value_parser = clap::value_parser!(u64).range(1..=86_400))]
         wait: u64,
     },
+    /// Show how a view's documents are put together, and which of them a change concerns
+    Explain {
+        /// A view
+        view: String,
+    },
     /// Look at records that could not be read, and settle them
     #[command(subcommand)]
     Dlq(Dlq),
@@ -217,6 +222,7 @@ async fn obey(command: Command, config: &Config) -> ExitCode {
             let how = if beside { How::Beside } else { How::Anew { after: 0 } };
             told(operate::resnapshot(config, &plan, &tables, how, patience, out).await)
         }
+        Command::Explain { view } => explain(&plan, &view),
         Command::Dlq(command) => told(dlq(config, &plan, command).await),
     }
 }
@@ -244,6 +250,17 @@ async fn verify(config: &Config, plan: &Arc<Plan>, options: &verify::Options) ->
         Err(error @ VerifyError::UnknownView { .. }) => refuse(&error),
         Err(error) => fail(&error.to_string()),
     }
+}
+
+fn explain(plan: &Plan, name: &str) -> ExitCode {
+    let Some(view) = plan.views.iter().find(|view| view.name == name) else {
+        let names: Vec<&str> = plan.views.iter().map(|view| view.name.as_str()).collect();
+        eprintln!("viewtide: no view is called `{name}`: there are {}", names.join(", "));
+        return ExitCode::from(EXIT_CONFIGURATION);
+    };
+    // Whoever closes the output has seen enough.
+    let _ = io::stdout().write_all(sql::explain(plan, view).as_bytes());
+    ExitCode::SUCCESS
 }
 
 async fn dlq(config: &Config, plan: &Plan, command: Dlq) -> Result<bool, OperateError> {

@@ -114,7 +114,7 @@ fn renumber(
             }
         });
         let reads: Vec<usize> = reads.into_iter().map(|place| child.one(place)).collect();
-        view.nodes.push(Node { table: child.table, reads, edge });
+        view.nodes.push(Node { alias: node.alias.clone(), table: child.table, reads, edge });
     }
     view
 }

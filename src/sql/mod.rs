@@ -26,6 +26,7 @@ mod ddl;
 mod depth;
 mod edges;
 mod error;
+mod explain;
 pub mod expr;
 mod finish;
 mod functions;
@@ -50,6 +51,7 @@ use sqlparser::tokenizer::Location;
 
 pub use catalog::{Catalog, ColumnDefinition, TableDefinition, Unreadable};
 pub use error::PlanError;
+pub use explain::explain;
 
 use clauses::plain_select;
 use error::{Refusal, Refused, did_you_mean, listed};

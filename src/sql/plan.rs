@@ -140,6 +140,8 @@ pub struct ViewIndex {
 /// One table reference.
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// What its SELECT calls it.
+    pub alias: String,
     /// The table.
     pub table: TableId,
     /// Columns (places in [`Table::columns`]) whose change can change a document through this

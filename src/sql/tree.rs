@@ -34,6 +34,7 @@ pub(super) struct Planner<'c> {
 
 /// A node whose columns are still places in its table's definition.
 pub(super) struct DraftNode {
+    pub(super) alias: String,
     /// Place in [`Catalog::tables`].
     pub(super) table: usize,
     pub(super) edge: Option<DraftEdge>,
@@ -155,7 +156,7 @@ impl Planner<'_> {
             return Err(Refusal::on(name, "more than 65535 tables in one view: split it"));
         };
         let from = NodeId(id);
-        self.nodes.push(DraftNode { table, edge: None });
+        self.nodes.push(DraftNode { alias: alias.value.clone(), table, edge: None });
         let columns = self.columns_of(from, optional);
         Ok(Source { from, joins: Vec::new(), filter: None, alias, columns })
     }

@@ -271,7 +271,12 @@ mod tests {
         let view = View {
             name: "v".into(),
             select: String::new(),
-            nodes: vec![Node { table: STREAM, reads: Vec::new(), edge: Some(edge) }],
+            nodes: vec![Node {
+                alias: "e".to_owned(),
+                table: STREAM,
+                reads: Vec::new(),
+                edge: Some(edge),
+            }],
             scope: Scope { from: NodeId(0), joins: Vec::new(), filter: None },
             collections: Vec::new(),
             outputs: Vec::new(),

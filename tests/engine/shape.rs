@@ -373,7 +373,7 @@ impl<'a> Builder<'a> {
     fn node(&mut self, table: usize, edge: Option<Edge>) -> NodeId {
         let node = NodeId(self.nodes.len() as u16);
         let reads = edge.iter().flat_map(|edge| edge.child_columns.clone()).collect();
-        self.nodes.push(Node { table: TableId(table as u16), reads, edge });
+        self.nodes.push(Node { alias: String::new(), table: TableId(table as u16), reads, edge });
         node
     }
 

@@ -45,7 +45,12 @@ pub(crate) fn add_view(
     plan.views.push(View {
         name: name.to_owned(),
         select: String::new(),
-        nodes: vec![Node { table, reads: (0..columns.len()).collect(), edge: None }],
+        nodes: vec![Node {
+            alias: name.to_owned(),
+            table,
+            reads: (0..columns.len()).collect(),
+            edge: None,
+        }],
         scope: Scope { from: NodeId(0), joins: Vec::new(), filter: None },
         collections: Vec::new(),
         outputs: held.iter().enumerate().map(output).collect(),
