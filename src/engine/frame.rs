@@ -39,12 +39,21 @@ pub(super) struct Frame<'e> {
     known: Vec<RefCell<Option<Known<'e>>>>,
 }
 
+/// What is done with each row that counts, while it is bound; breaks off where no more are wanted.
+pub(super) type Then<'f> = &'f mut dyn FnMut() -> Result<ControlFlow<()>, EvalError>;
+
 /// Rows found by one edge's values.
 pub(super) struct Children<'e> {
     table: &'e Table,
     access: Access,
     /// The row to come.
     slot: u32,
+}
+
+/// The same, as they come or in order.
+enum Siblings<'e> {
+    Listed(Children<'e>),
+    Sorted(smallvec::IntoIter<[&'e [u8]; 8]>),
 }
 
 /// A row and how to read it.
@@ -90,39 +99,55 @@ impl<'e> Frame<'e> {
         &self,
         scope: &'e Scope,
         ordered: bool,
-        then: &mut impl FnMut() -> Result<ControlFlow<()>, EvalError>,
+        then: Then<'_>,
     ) -> Result<ControlFlow<()>, EvalError> {
-        let rows = if ordered { self.ordered_children(scope.from) } else { None };
-        match rows {
-            Some(rows) => self.each_of(scope, rows.into_iter(), then),
-            None => self.each_of(scope, self.children(scope.from), then),
-        }
-    }
-
-    fn each_of(
-        &self,
-        scope: &'e Scope,
-        rows: impl Iterator<Item = &'e [u8]>,
-        then: &mut impl FnMut() -> Result<ControlFlow<()>, EvalError>,
-    ) -> Result<ControlFlow<()>, EvalError> {
-        for row in rows {
-            if self.admit(scope, row)? && then()?.is_break() {
+        for row in self.rows_of(scope.from, ordered) {
+            self.bind(scope.from, Some(row));
+            if self.joined(scope, &scope.joins, ordered, then)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
     }
 
+    /// Binds what the joins that are left find; every row that counts then.
+    fn joined(
+        &self,
+        scope: &'e Scope,
+        mut joins: &'e [Join],
+        ordered: bool,
+        then: Then<'_>,
+    ) -> Result<ControlFlow<()>, EvalError> {
+        while let [join, rest @ ..] = joins {
+            let JoinKind::Each { scope: each } = &join.kind else {
+                if !self.join(join)? && join.required {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                joins = rest;
+                continue;
+            };
+            let mut found = false;
+            let flow = self.each(each, ordered, &mut || {
+                found = true;
+                self.joined(scope, rest, ordered, then)
+            })?;
+            if flow.is_break() || found || join.required {
+                return Ok(flow);
+            }
+            self.unbind(each);
+            joins = rest;
+        }
+        match &scope.filter {
+            Some(filter) if !self.holds(filter)? => Ok(ControlFlow::Continue(())),
+            _ => then(),
+        }
+    }
+
     /// Binds a row of a scope's FROM and what is joined to it; whether it counts.
     pub(super) fn admit(&self, scope: &'e Scope, row: &'e [u8]) -> Result<bool, EvalError> {
         self.bind(scope.from, Some(row));
-        for join in &scope.joins {
-            let found = self.join(join)?;
-            if join.required && !found {
-                return Ok(false);
-            }
-        }
-        scope.filter.as_ref().map_or(Ok(true), |filter| self.holds(filter))
+        let found = &mut || Ok(ControlFlow::Break(()));
+        self.joined(scope, &scope.joins, false, found).map(|flow| flow.is_break())
     }
 
     /// Binds the first row of a scope by an order; whether there is one.
@@ -171,14 +196,19 @@ impl<'e> Frame<'e> {
         Children { table, access: edge.down, slot }
     }
 
-    /// The rows that hang on the bound parent of a node, in the order of the node; `None` if that
-    /// takes more than their own columns.
-    pub(super) fn ordered_children(&self, node: NodeId) -> Option<SmallVec<[&'e [u8]; 8]>> {
-        let order = self.orders.nodes[usize::from(node.0)].order.as_ref()?;
-        let layout = &self.table(node).rows.layout;
-        let mut rows: SmallVec<[&'e [u8]; 8]> = self.children(node).collect();
-        rows.sort_by(|a, b| order.compare(layout, a, b));
-        Some(rows)
+    /// The rows that hang on the bound parent of a node, in the order of the node if it has one
+    /// and that is wanted.
+    fn rows_of(&self, node: NodeId, ordered: bool) -> Siblings<'e> {
+        let order = self.orders.nodes[usize::from(node.0)].order.as_ref();
+        match order.filter(|_| ordered) {
+            None => Siblings::Listed(self.children(node)),
+            Some(order) => {
+                let layout = &self.table(node).rows.layout;
+                let mut rows: SmallVec<[&'e [u8]; 8]> = self.children(node).collect();
+                rows.sort_by(|a, b| order.compare(layout, a, b));
+                Siblings::Sorted(rows.into_iter())
+            }
+        }
     }
 
     /// A row of `from`, which is bound now, as it is put in order.
@@ -221,6 +251,8 @@ impl<'e> Frame<'e> {
                 Ok(self.is_present(*node))
             }
             JoinKind::Pick { scope, order_by } => self.pick(scope, order_by),
+            // Goes through all of them elsewhere.
+            JoinKind::Each { .. } => Ok(false),
         }
     }
 
@@ -249,7 +281,7 @@ impl<'e> Frame<'e> {
         for join in &scope.joins {
             match &join.kind {
                 JoinKind::Lookup { node, .. } => self.bind(*node, None),
-                JoinKind::Pick { scope, .. } => self.unbind(scope),
+                JoinKind::Pick { scope, .. } | JoinKind::Each { scope } => self.unbind(scope),
             }
         }
     }
@@ -276,6 +308,18 @@ impl<'e> Iterator for Children<'e> {
         let row = self.table.row(self.slot);
         self.slot = self.table.next(self.access, self.slot);
         row
+    }
+}
+
+impl<'e> Iterator for Siblings<'e> {
+    type Item = &'e [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'e [u8]> {
+        match self {
+            Siblings::Listed(rows) => rows.next(),
+            Siblings::Sorted(rows) => rows.next(),
+        }
     }
 }
 

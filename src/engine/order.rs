@@ -116,28 +116,32 @@ impl ViewOrders {
             nodes[usize::from(from.0)] = NodeOrder { order: Some(order), leads };
         }
         let collections = view.collections.iter().enumerate().map(|(i, collection)| {
-            let from = collection.scope.from;
-            let by_key = || RowOrder::by_key(plan.table(view.node(from).table));
-            let orders: Vec<Option<RowOrder>> = collection
-                .aggregates
-                .iter()
-                .map(|aggregate| match aggregate {
-                    Aggregate::GroupConcat { order_by, .. } => RowOrder::of(from, order_by),
-                    Aggregate::JsonArray(_) => Some(by_key()),
-                    _ => None,
-                })
-                .collect();
-            let is_array = |aggregate: &Aggregate| matches!(aggregate, Aggregate::JsonArray(_));
-            // An array has no other order; texts can be put in order once they are made.
-            let chosen = match collection.aggregates.iter().any(is_array) {
-                true => Some(by_key()),
-                false => orders.iter().flatten().next().cloned(),
+            let Collection { scope, aggregates } = collection;
+            let by_key = |node| RowOrder::by_key(plan.table(view.node(node).table));
+            let row_nodes = scope.row_nodes();
+            let several = row_nodes.len() > 1;
+            let order = |aggregate: &Aggregate| match aggregate {
+                Aggregate::GroupConcat { order_by, .. } if !several => {
+                    RowOrder::of(scope.from, order_by)
+                }
+                Aggregate::JsonArray(_) => Some(by_key(scope.from)),
+                _ => None,
             };
+            let orders: Vec<Option<RowOrder>> = aggregates.iter().map(order).collect();
+            // An array has no other order; texts can be put in order once they are made.
+            let is_array = |aggregate: &Aggregate| matches!(aggregate, Aggregate::JsonArray(_));
+            let array = aggregates.iter().position(is_array);
+            let chosen = match array {
+                Some(array) => orders[array].clone(),
+                None => orders.iter().flatten().next().cloned(),
+            };
+            if array.is_some() {
+                row_nodes.iter().for_each(|&n| nodes[usize::from(n.0)].order = Some(by_key(n)));
+            } else if chosen.is_some() {
+                nodes[usize::from(scope.from.0)].order = chosen.clone();
+            }
             let is_chosen = |order: &Option<RowOrder>| order.is_some() && *order == chosen;
             let in_order = orders.iter().map(is_chosen).collect();
-            if chosen.is_some() {
-                nodes[usize::from(from.0)].order = chosen;
-            }
             CollectionOrder { in_order, outside: view.outside(i).into_iter().collect() }
         });
         let collections = collections.collect();

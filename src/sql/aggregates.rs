@@ -12,7 +12,7 @@ use super::names::Names;
 use super::operators::joined_text;
 use super::plan::{Aggregate, Collection, Scope};
 use super::tokens::unquote;
-use super::tree::{PlannedScope, Planner};
+use super::tree::{PlannedScope, Planner, Rows};
 use super::typing::{BIGINT, average, extreme, has_element, sum};
 use crate::value::Type;
 
@@ -34,7 +34,7 @@ impl Planner<'_> {
         select: &Select,
         outer: &'n Names<'n>,
     ) -> Refused<Aggregated<'n>> {
-        let PlannedScope { scope, names } = self.scope(select, Some(outer))?;
+        let PlannedScope { scope, names } = self.scope(select, Some(outer), Rows::Many)?;
         self.collections.push(Collection { scope, aggregates: Vec::new() });
         Ok(Aggregated { collection: self.collections.len() - 1, names })
     }
@@ -121,12 +121,12 @@ impl Planner<'_> {
             }
         };
         let (terms, separator) = group_concat_clauses(sql, list)?;
-        let (from, names) = (self.collections[inside.collection].scope.from, &inside.names);
+        let (scope, names) = (self.collections[inside.collection].scope.clone(), &inside.names);
         let order_by = match terms {
-            Some(terms) => self.order(terms, from, names, &[], "the ORDER BY of GROUP_CONCAT")?,
-            None if self.rest_of_key(from).is_empty() => Vec::new(),
+            Some(terms) => self.order(terms, &scope, names, &[], "the ORDER BY of GROUP_CONCAT")?,
+            None if self.has_one_row(&scope) => Vec::new(),
             None => {
-                let key = self.key_text(from, names);
+                let key = self.key_text(&scope, names);
                 let message = format!(
                     "GROUP_CONCAT without ORDER BY comes in any order: write GROUP_CONCAT(… ORDER BY {})",
                     key.trim_matches('`')

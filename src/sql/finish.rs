@@ -192,6 +192,7 @@ pub(super) fn walk_scope(scope: &mut Scope, each: &mut impl FnMut(&mut Expr)) {
     for Join { kind, .. } in &mut scope.joins {
         match kind {
             JoinKind::Lookup { on, .. } => on.iter_mut().for_each(|on| walk(on, each)),
+            JoinKind::Each { scope } => walk_scope(scope, each),
             JoinKind::Pick { scope, order_by } => {
                 walk_scope(scope, each);
                 order_by.iter_mut().for_each(|OrderBy { expr, .. }| walk(expr, each));

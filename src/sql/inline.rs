@@ -16,7 +16,7 @@ use super::plan::{NodeId, Scope};
 use super::select_text::{Edit, normalized};
 use super::subquery::picked;
 use super::tokens;
-use super::tree::{PlannedScope, Planner, Source};
+use super::tree::{PlannedScope, Planner, Rows, Source};
 use super::view_file::ViewSource;
 
 impl<'c> Planner<'c> {
@@ -84,7 +84,7 @@ impl<'c> Planner<'c> {
 
     fn read_select(&mut self, query: &Query, alias: Ident, optional: bool) -> Refused<Source> {
         let select = plain_select(query)?;
-        let PlannedScope { scope, names } = self.scope(select, None)?;
+        let PlannedScope { scope, names } = self.scope(select, None, Rows::One)?;
         let collections = self.collections.len();
         let items = self.items(select, &names)?;
         // MySQL keeps a result with a subquery in its columns apart, and merges all others.

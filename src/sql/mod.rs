@@ -4,14 +4,14 @@
 //! CREATE TABLE … ─▶ ddl, column_type, stream ─▶ catalog ─┐
 //! CREATE VIEW …  ─▶ view_file ───────────────────────────┴▶ tree ─▶ finish, prune ─▶ plan
 //!                                                           │
-//!              FROM, JOIN, WHERE: tree, edges, inline · SELECT list, subqueries: subquery, aggregates, order
+//!              FROM, JOIN, WHERE: tree, joins, edges, inline · SELECT list, subqueries: subquery, aggregates, order
 //!              names · expressions: build, calls, functions, casts, literals, typing ─▶ expr
 //! ```
 //!
 //! What the planner does not support it refuses, with the place, the construct and what to write
 //! instead: a view that is planned gives MySQL's own answer or no answer. Nothing here does I/O.
 //!
-//! Absent: GROUP BY, joins that multiply rows, collations other than
+//! Absent: GROUP BY, joins that multiply documents, collations other than
 //! `utf8mb4_0900_bin` in comparisons, window functions, and everything that changes without a row
 //! changing.
 
@@ -31,6 +31,7 @@ pub mod expr;
 mod finish;
 mod functions;
 mod inline;
+mod joins;
 mod literals;
 mod names;
 mod operators;
@@ -60,7 +61,7 @@ use finish::DraftView;
 use names::Names;
 use plan::{NodeId, Output, Plan, View, ViewIndex};
 use subquery::Item;
-use tree::Planner;
+use tree::{Planner, Rows};
 use view_file::{ViewFile, ViewSource};
 
 /// All SQL that a pipeline is made of, as read from its files.
@@ -164,7 +165,7 @@ fn plan_view(
             "LIMIT of a view: it holds a document for every key, leave it out and write a WHERE";
         return Err(Refusal::on(limit, message));
     }
-    let planned = planner.scope(select, None)?;
+    let planned = planner.scope(select, None, Rows::One)?;
     let items = planner.items(select, &planned.names)?;
     let key = document_key(&planner, &items, &planned.names, file)?;
     let indexes = view_indexes(file, &items)?;

@@ -8,7 +8,7 @@ use super::clauses::limit_one;
 use super::error::{Refusal, Refused, listed};
 use super::expr::ExprKind;
 use super::names::Names;
-use super::plan::{NodeId, OrderBy, Scope};
+use super::plan::{Join, JoinKind, NodeId, OrderBy, Scope};
 use super::subquery::Item;
 use super::tree::Planner;
 use super::typing::orderable;
@@ -24,7 +24,7 @@ impl Planner<'_> {
         names: &Names<'_>,
         items: &[Item],
     ) -> Refused<Vec<OrderBy>> {
-        let single = self.rest_of_key(scope.from).is_empty();
+        let single = self.has_one_row(scope);
         limit_one(query, !single)?;
         let Some(order_by) = &query.order_by else {
             if single {
@@ -32,21 +32,21 @@ impl Planner<'_> {
             }
             let message = format!(
                 "LIMIT 1 without ORDER BY takes any row: write ORDER BY …, ending in {}",
-                self.key_text(scope.from, names)
+                self.key_text(scope, names)
             );
             return Err(Refusal::on(&select.select_token.0, message));
         };
         let OrderByKind::Expressions(terms) = &order_by.kind else {
             return Err(Refusal::on(order_by, "ORDER BY ALL: name the columns"));
         };
-        self.order(terms, scope.from, names, items, "ORDER BY … LIMIT 1")
+        self.order(terms, scope, names, items, "ORDER BY … LIMIT 1")
     }
 
-    /// The terms of an ORDER BY, which must end in a unique key of `from`'s rows.
+    /// The terms of an ORDER BY, which must end in a unique key of the scope's rows.
     pub(super) fn order(
         &mut self,
         terms: &[ast::OrderByExpr],
-        from: NodeId,
+        scope: &Scope,
         names: &Names<'_>,
         items: &[Item],
         what: &str,
@@ -84,17 +84,21 @@ impl Planner<'_> {
             refused(&term.expr, orderable(&expr, "orders by"))?;
             order_by.push(OrderBy { expr, descending });
         }
-        let ordered = |column: &usize| {
-            order_by.iter().any(|term| {
-                matches!(term.expr.kind, ExprKind::Column { node, column: c } if node == from && c == *column)
+        let ordered = |of: (NodeId, usize)| {
+            order_by.iter().any(|term| match term.expr.kind {
+                ExprKind::Column { node, column } => {
+                    (node, column) == of || self.equals(scope, (node, column), of)
+                }
+                _ => false,
             })
         };
-        if self.rest_of_key(from).iter().all(ordered) {
+        let mut nodes = scope.row_nodes().into_iter();
+        if nodes.all(|node| self.rest_of_key(node).iter().all(|&column| ordered((node, column)))) {
             return Ok(order_by);
         }
         let message = format!(
             "{what} leaves open which of equal rows comes first: end it in {}",
-            self.key_text(from, names)
+            self.key_text(scope, names)
         );
         Err(terms.last().map_or_else(
             || Refusal::at(Span::empty().start, message.clone()),
@@ -102,17 +106,41 @@ impl Planner<'_> {
         ))
     }
 
+    /// Whether a column of a joined row is always equal to the column of another that it is found
+    /// by.
+    fn equals(&self, scope: &Scope, (node, column): (NodeId, usize), of: (NodeId, usize)) -> bool {
+        let is_it = |join: &&Join| match &join.kind {
+            JoinKind::Lookup { node: joined, .. } => *joined == node,
+            JoinKind::Each { scope } | JoinKind::Pick { scope, .. } => scope.from == node,
+        };
+        let edge = self.nodes[usize::from(node.0)].edge.as_ref();
+        scope.joins.iter().find(is_it).is_some_and(|join| join.required)
+            && edge.is_some_and(|edge| {
+                let mut pairs = edge.parent_columns.iter().zip(&edge.child_columns);
+                pairs.any(|(&parent, &child)| child == column && (edge.parent, parent) == of)
+            })
+    }
+
+    /// Whether a scope has one row at most.
+    pub(super) fn has_one_row(&self, scope: &Scope) -> bool {
+        scope.row_nodes().iter().all(|&node| self.rest_of_key(node).is_empty())
+    }
+
     /// The columns of a node's key that its edge does not fix.
-    pub(super) fn rest_of_key(&self, node: NodeId) -> Vec<usize> {
+    fn rest_of_key(&self, node: NodeId) -> Vec<usize> {
         let edge = self.nodes[usize::from(node.0)].edge.as_ref();
         let fixed = edge.map_or(&[][..], |edge| &edge.child_columns);
         let key = &self.definition(node).key;
         key.iter().copied().filter(|column| !fixed.contains(column)).collect()
     }
 
-    pub(super) fn key_text(&self, node: NodeId, names: &Names<'_>) -> String {
-        let rest = self.rest_of_key(node);
-        let key: Vec<String> = rest.iter().map(|&place| names.called(node, place)).collect();
+    /// The columns that make a scope's rows differ, as they are written.
+    pub(super) fn key_text(&self, scope: &Scope, names: &Names<'_>) -> String {
+        let mut key = Vec::new();
+        for node in scope.row_nodes() {
+            let rest = self.rest_of_key(node);
+            key.extend(rest.iter().map(|&place| names.called(node, place)));
+        }
         listed([key.join(", ").as_str()])
     }
 }

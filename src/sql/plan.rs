@@ -187,17 +187,17 @@ pub struct Scope {
     pub filter: Option<Expr>,
 }
 
-/// A join that adds at most one row.
+/// What is joined to each row.
 #[derive(Clone, Debug)]
 pub struct Join {
-    /// Finds the row.
+    /// Finds the rows.
     pub kind: JoinKind,
     /// INNER: without a match the row of the enclosing scope does not count. Otherwise the joined
     /// columns are NULL.
     pub required: bool,
 }
 
-/// The two joins that keep one row a key.
+/// How the joined rows are found: at most one, but for [`JoinKind::Each`].
 #[derive(Clone, Debug)]
 pub enum JoinKind {
     /// The one row with the given primary key, if `on` (the rest of the ON clause) holds.
@@ -213,6 +213,12 @@ pub enum JoinKind {
         scope: Scope,
         /// Its order; it ends in the key of `scope.from`, so the first row is one.
         order_by: Vec<OrderBy>,
+    },
+    /// Every row of a SELECT; in the scopes of collections alone, and not in those of
+    /// [`Aggregate::First`].
+    Each {
+        /// The SELECT; the rows of `scope.from` are found by its node's edge.
+        scope: Scope,
     },
 }
 
@@ -261,7 +267,8 @@ pub enum Aggregate {
         /// What stands between.
         separator: String,
     },
-    /// JSON_ARRAYAGG, in the order of `scope.from`'s primary key: NULL of nothing.
+    /// JSON_ARRAYAGG, in the order of the primary keys of `scope.from` and of each
+    /// [`JoinKind::Each`]: NULL of nothing.
     JsonArray(Expr),
     /// A plain scalar subquery `(SELECT expr FROM … ORDER BY … LIMIT 1)`: NULL of nothing.
     First {
@@ -298,12 +305,19 @@ impl Scope {
     /// Calls `each` with every node that the scope finds rows of, those of collections aside.
     pub(crate) fn each_node(&self, each: &mut impl FnMut(NodeId)) {
         each(self.from);
+        self.joins.iter().for_each(|join| join.kind.each_node(each));
+    }
+
+    /// The nodes whose rows together make a row of the scope: its FROM, and every join that may
+    /// find several.
+    pub fn row_nodes(&self) -> Vec<NodeId> {
+        let mut nodes = vec![self.from];
         for join in &self.joins {
-            match &join.kind {
-                JoinKind::Lookup { node, .. } => each(*node),
-                JoinKind::Pick { scope, .. } => scope.each_node(each),
+            if let JoinKind::Each { scope } = &join.kind {
+                nodes.extend(scope.row_nodes());
             }
         }
+        nodes
     }
 
     /// Calls `each` with every expression of the scope, inner ones too.
@@ -311,6 +325,7 @@ impl Scope {
         for join in &self.joins {
             match &join.kind {
                 JoinKind::Lookup { on, .. } => on.iter().for_each(|on| on.each(each)),
+                JoinKind::Each { scope } => scope.each_expr(each),
                 JoinKind::Pick { scope, order_by } => {
                     scope.each_expr(each);
                     order_by.iter().for_each(|term| term.expr.each(each));
@@ -318,6 +333,16 @@ impl Scope {
             }
         }
         self.filter.iter().for_each(|filter| filter.each(each));
+    }
+}
+
+impl JoinKind {
+    /// Calls `each` with every node that the join finds rows of.
+    pub(super) fn each_node(&self, each: &mut impl FnMut(NodeId)) {
+        match self {
+            JoinKind::Lookup { node, .. } => each(*node),
+            JoinKind::Pick { scope, .. } | JoinKind::Each { scope } => scope.each_node(each),
+        }
     }
 }
 

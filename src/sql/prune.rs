@@ -88,7 +88,7 @@ fn each_node_mut(scope: &mut Scope, each: &mut impl FnMut(&mut NodeId)) {
     for join in &mut scope.joins {
         match &mut join.kind {
             JoinKind::Lookup { node, .. } => each(node),
-            JoinKind::Pick { scope, .. } => each_node_mut(scope, each),
+            JoinKind::Pick { scope, .. } | JoinKind::Each { scope } => each_node_mut(scope, each),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::expr::{Expr, ExprKind};
 use super::names::{NamedColumn, Names};
 use super::plan::{Aggregate, JoinKind, NodeId};
 use super::select_text::Edit;
-use super::tree::Planner;
+use super::tree::{Planner, Rows};
 use super::typing::BIGINT;
 use crate::value::Type;
 
@@ -37,7 +37,7 @@ impl Planner<'_> {
         let (kind, items) = if aggregated {
             (None, self.aggregated_items(query, select, names)?)
         } else {
-            let planned = self.scope(select, Some(names))?;
+            let planned = self.scope(select, Some(names), Rows::One)?;
             let mut items = self.items(select, &planned.names)?;
             let order_by = self.first_row(query, select, &planned.scope, &planned.names, &items)?;
             let scope = planned.scope;
@@ -93,7 +93,7 @@ impl Planner<'_> {
             let value = self.expr(sql, &Names::beside(&inside))?;
             return Ok(as_subquery(value));
         }
-        let planned = self.scope(select, Some(names))?;
+        let planned = self.scope(select, Some(names), Rows::One)?;
         let value = match column(sql, &planned.names) {
             Ok(named) if !named.zerofill => value_of(sql, named)?,
             _ => self.expr(sql, &planned.names)?,
@@ -116,7 +116,7 @@ impl Planner<'_> {
             return Err(Refusal::on(order_by, message));
         }
         limit_one(query, false)?;
-        let planned = self.scope(select, Some(names))?;
+        let planned = self.scope(select, Some(names), Rows::Many)?;
         for sql in select.projection.iter().filter_map(item_expr) {
             if has_aggregate(sql) {
                 let message = "EXISTS of an aggregate, which always has a row: write (SELECT …) and compare its value";

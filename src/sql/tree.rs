@@ -1,8 +1,6 @@
 //! FROM, JOIN and WHERE become a tree of nodes, one per table reference, each hanging on another
 //! by an equality of columns.
 
-use std::iter;
-
 use sqlparser::ast::{
     self, BinaryOperator, Ident, JoinConstraint, JoinOperator, ObjectName, Select, TableAlias,
     TableFactor, TableWithJoins,
@@ -13,6 +11,7 @@ use super::catalog::{Catalog, TableDefinition};
 use super::edges::{self, Pair};
 use super::error::{Refusal, Refused, did_you_mean, listed};
 use super::expr::{Expr, ExprKind};
+use super::joins::{Finds, Loose, settle, untied};
 use super::literals::literal;
 use super::names::{NamedColumn, Names};
 use super::plan::{Collection, Join, JoinKind, NodeId, OrderBy, Scope};
@@ -61,13 +60,22 @@ pub(super) struct Source {
 
 impl DraftEdge {
     /// The edge that these equalities, all with one parent and at least one, make.
-    fn of(pairs: &[&Pair]) -> DraftEdge {
+    pub(super) fn of(pairs: &[&Pair]) -> DraftEdge {
         DraftEdge {
             parent: pairs[0].parent,
             parent_columns: pairs.iter().map(|pair| pair.parent_column).collect(),
             child_columns: pairs.iter().map(|pair| pair.child_column).collect(),
         }
     }
+}
+
+/// What becomes of a SELECT's rows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// Each row of the first table stays one.
+    One,
+    /// They are made one value, so that joins may find several.
+    Many,
 }
 
 /// A SELECT's FROM and WHERE, and what its columns are called.
@@ -82,6 +90,7 @@ impl Planner<'_> {
         &mut self,
         select: &Select,
         outer: Option<&'n Names<'n>>,
+        rows: Rows,
     ) -> Refused<PlannedScope<'n>> {
         let [TableWithJoins { relation, joins }] = select.from.as_slice() else {
             return Err(match select.from.get(1) {
@@ -96,21 +105,37 @@ impl Planner<'_> {
         };
         let first_node = self.nodes.len();
         let mut names = Names::inside(outer);
-        let Source { from, joins: mut all_joins, filter: inner, alias, columns } =
-            self.source(relation, false)?;
-        names.add(&alias, columns)?;
-        for join in joins {
-            all_joins.extend(self.join(join, &mut names)?);
+        let (mut loose, mut on) = (Vec::new(), Vec::new());
+        loose.push(Loose::read(self, relation, &mut names)?);
+        // Tables that inner joins bring together commute where no row has to stay one.
+        let inner: Vec<_> = match rows {
+            Rows::One => Vec::new(),
+            Rows::Many => joins.iter().map_while(Loose::of).collect(),
+        };
+        for (factor, condition) in &inner {
+            loose.push(Loose::read(self, factor, &mut names)?);
+            condition.iter().for_each(|condition| conjuncts(condition, &mut on));
+        }
+        let mut others = Vec::new();
+        for join in joins.iter().skip(inner.len()) {
+            others.extend(self.join(join, rows, &mut names)?);
         }
         let mut conditions = Vec::new();
         if let Some(selection) = &select.selection {
             conjuncts(selection, &mut conditions);
         }
-        if outer.is_some() {
-            self.tie(from, &alias, first_node, &mut conditions, &names)?;
+        let begins = match outer {
+            None => 0,
+            Some(_) => self.tie_one(first_node, &loose, &mut conditions, &names)?,
+        };
+        let mut scope = self.arrange(first_node, loose, begins, on, &names)?;
+        scope.joins.extend(others);
+        let mut rest = self.conditions(&conditions, &names)?;
+        if scope.joins.iter().any(|join| matches!(join.kind, JoinKind::Each { .. })) {
+            rest = settle(&mut scope.joins, rest, false);
         }
-        let filter = both(inner, self.all_of(&conditions, &names)?);
-        Ok(PlannedScope { scope: Scope { from, joins: all_joins, filter }, names })
+        scope.filter = both(scope.filter, all_of(rest));
+        Ok(PlannedScope { scope, names })
     }
 
     /// The definition of a node's table.
@@ -120,7 +145,7 @@ impl Planner<'_> {
 
     /// What a table reference stands for: a table, or the SELECT of another view or between
     /// parentheses. `optional` if its columns are NULL where nothing is found.
-    fn source(&mut self, factor: &TableFactor, optional: bool) -> Refused<Source> {
+    pub(super) fn source(&mut self, factor: &TableFactor, optional: bool) -> Refused<Source> {
         if let TableFactor::Derived { lateral: false, subquery, alias, .. } = factor {
             return self.derived(subquery, named(subquery, alias.as_ref())?, optional);
         }
@@ -200,7 +225,12 @@ impl Planner<'_> {
     }
 
     /// What a JOIN adds to each row; `None` if but names.
-    fn join(&mut self, join: &ast::Join, names: &mut Names<'_>) -> Refused<Option<Join>> {
+    fn join(
+        &mut self,
+        join: &ast::Join,
+        rows: Rows,
+        names: &mut Names<'_>,
+    ) -> Refused<Option<Join>> {
         let (required, constraint) = match &join.join_operator {
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (true, constraint),
             JoinOperator::CrossJoin(constraint) => (true, constraint),
@@ -246,59 +276,53 @@ impl Planner<'_> {
                 let alias = named(subquery, alias.as_ref())?;
                 self.lateral(subquery, alias, required, names)?
             }
-            other => Some(self.lookup(other, required, on, names)?),
+            other => Some(self.table_join(other, required, on, rows, names)?),
         };
         Ok(kind.map(|kind| Join { kind, required }))
     }
 
-    /// A join that finds one row at most: its ON fixes the primary key of the joined table, or
-    /// another unique one.
-    fn lookup(
+    /// A join of a table by what ON says.
+    fn table_join(
         &mut self,
         factor: &TableFactor,
         required: bool,
         on: Option<&ast::Expr>,
+        rows: Rows,
         names: &mut Names<'_>,
     ) -> Refused<JoinKind> {
         let first_node = self.nodes.len();
-        let Source { from: node, joins, filter, alias, columns } =
-            self.source(factor, !required)?;
-        names.add(&alias, columns)?;
+        let mut source = self.source(factor, !required)?;
+        names.add(&source.alias, std::mem::take(&mut source.columns))?;
         let mut conditions = Vec::new();
         if let Some(on) = on {
             conjuncts(on, &mut conditions);
         }
-        let pairs = self.pairs(node, &conditions, names, |other| usize::from(other.0) < first_node);
-        let by_key = edges::covering(&pairs, &self.definition(node).key);
-        let is_plain = by_key.is_some() && joins.is_empty() && filter.is_none();
-        let chosen = by_key.or_else(|| {
-            let constant = self.constant_columns(node, &conditions, names);
-            let keys = iter::once(&self.definition(node).key).chain(&self.definition(node).unique);
-            keys.into_iter().find_map(|key| edges::fixing(&pairs, &constant, key))
-        });
-        let Some(chosen) = chosen else {
-            return Err(self.no_lookup(node, factor, &alias, names, &pairs));
+        let known = |other: NodeId| usize::from(other.0) < first_node;
+        let way = self.way(source.from, &conditions, names, known);
+        let (edge, used, finds) = match (way, rows) {
+            (Some((.., Finds::Many)) | None, Rows::One) => {
+                let pairs = self.pairs(source.from, &conditions, names, known);
+                return Err(self.no_lookup(&source, factor, names, &pairs));
+            }
+            (None, Rows::Many) => {
+                let pairs = self.pairs(source.from, &conditions, names, known);
+                return Err(untied(factor, &source.alias, &pairs));
+            }
+            (Some(way), _) => way,
         };
-        let used: Vec<usize> = chosen.iter().map(|pair| pair.condition).collect();
-        self.nodes[usize::from(node.0)].edge = Some(DraftEdge::of(&chosen));
+        self.nodes[usize::from(source.from.0)].edge = Some(edge);
         let rest: Vec<&ast::Expr> = conditions
             .iter()
             .enumerate()
             .filter(|(i, condition)| !used.contains(i) && !is_true(condition))
             .map(|(_, condition)| *condition)
             .collect();
-        let on = self.all_of(&rest, names)?;
-        if is_plain {
-            return Ok(JoinKind::Lookup { node, on });
-        }
-        // Whatever the edge finds, ON leaves one of. While a table is being read from two moments
-        // there may be two, and documents are to be a function of the rows.
-        let scope = Scope { from: node, joins, filter: both(filter, on) };
-        Ok(JoinKind::Pick { scope, order_by: self.by_key(node) })
+        let on = all_of(self.conditions(&rest, names)?);
+        Ok(self.joined(source, finds, on))
     }
 
     /// The columns of a node that the conditions set equal to a constant.
-    fn constant_columns(
+    pub(super) fn constant_columns(
         &self,
         node: NodeId,
         conditions: &[&ast::Expr],
@@ -324,7 +348,7 @@ impl Planner<'_> {
     }
 
     /// The order of a node's rows by their primary key.
-    fn by_key(&self, node: NodeId) -> Vec<OrderBy> {
+    pub(super) fn by_key(&self, node: NodeId) -> Vec<OrderBy> {
         let definition = self.definition(node);
         let term = |&column: &usize| {
             // A key's columns are of types that can be read, or no key would be.
@@ -338,12 +362,12 @@ impl Planner<'_> {
     /// Why a join is no lookup.
     fn no_lookup(
         &self,
-        node: NodeId,
+        source: &Source,
         factor: &TableFactor,
-        alias: &Ident,
         names: &Names<'_>,
         pairs: &[Pair],
     ) -> Refusal {
+        let (node, alias) = (source.from, &source.alias);
         let definition = self.definition(node);
         let unusable = pairs
             .iter()
@@ -370,7 +394,7 @@ impl Planner<'_> {
 
     /// Hangs the first table of an inner SELECT on a table outside, and takes the conditions that
     /// say so out of its WHERE.
-    fn tie(
+    pub(super) fn tie(
         &mut self,
         from: NodeId,
         alias: &Ident,
@@ -410,7 +434,7 @@ impl Planner<'_> {
     }
 
     /// The conditions that set a column of `child` equal to one of a node that `parent` accepts.
-    fn pairs(
+    pub(super) fn pairs(
         &self,
         child: NodeId,
         conditions: &[&ast::Expr],
@@ -448,16 +472,21 @@ impl Planner<'_> {
         pairs
     }
 
-    /// AND of all; `None` of none.
-    fn all_of(&mut self, conditions: &[&ast::Expr], names: &Names<'_>) -> Refused<Option<Expr>> {
-        let mut parts = conditions
-            .iter()
-            .map(|condition| self.condition(condition, names))
-            .collect::<Refused<Vec<_>>>()?;
-        Ok(match parts.len() {
-            0 | 1 => parts.pop(),
-            _ => Some(junction(ExprKind::And, parts)),
-        })
+    /// Types conditions.
+    pub(super) fn conditions(
+        &mut self,
+        sql: &[&ast::Expr],
+        names: &Names<'_>,
+    ) -> Refused<Vec<Expr>> {
+        sql.iter().map(|condition| self.condition(condition, names)).collect()
+    }
+}
+
+/// AND of all; `None` of none.
+fn all_of(mut conditions: Vec<Expr>) -> Option<Expr> {
+    match conditions.len() {
+        0 | 1 => conditions.pop(),
+        _ => Some(junction(ExprKind::And, conditions)),
     }
 }
 
@@ -476,7 +505,7 @@ fn named<'a>(subquery: &ast::Query, alias: Option<&'a TableAlias>) -> Refused<&'
 }
 
 /// The condition that both are true.
-fn both(first: Option<Expr>, second: Option<Expr>) -> Option<Expr> {
+pub(super) fn both(first: Option<Expr>, second: Option<Expr>) -> Option<Expr> {
     match (first, second) {
         (Some(first), Some(second)) => Some(junction(ExprKind::And, vec![first, second])),
         (first, second) => first.or(second),
@@ -498,7 +527,7 @@ fn alias_of(alias: Option<&TableAlias>, name: &Ident) -> Refused<Ident> {
 }
 
 /// The conditions that AND joins.
-fn conjuncts<'a>(sql: &'a ast::Expr, out: &mut Vec<&'a ast::Expr>) {
+pub(super) fn conjuncts<'a>(sql: &'a ast::Expr, out: &mut Vec<&'a ast::Expr>) {
     match sql {
         ast::Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
             conjuncts(left, out);
@@ -518,7 +547,7 @@ fn unnested(sql: &ast::Expr) -> &ast::Expr {
     }
 }
 
-fn is_true(sql: &ast::Expr) -> bool {
+pub(super) fn is_true(sql: &ast::Expr) -> bool {
     matches!(unnested(sql), ast::Expr::Value(value) if value.value == ast::Value::Boolean(true))
 }
 

@@ -59,6 +59,10 @@ pub(super) fn key_of(table: &Table, row: &Values) -> Key {
     key
 }
 
+fn is_true(value: &Value<'_>) -> bool {
+    !matches!(value, Value::Null | Value::Int(0) | Value::UInt(0))
+}
+
 struct Scan<'a> {
     view: &'a View,
     rows: &'a Rows,
@@ -112,51 +116,83 @@ impl<'a> Scan<'a> {
         scope: &'a Scope,
         row: &'a Values,
     ) -> Result<Option<Binding<'a>>, EvalError> {
-        let outside = self.bound.borrow().clone();
-        self.bound.borrow_mut().insert(scope.from, Some(row));
-        let mut counts = true;
-        for join in &scope.joins {
-            if counts {
-                counts = self.join(join)? || !join.required;
-            }
-        }
-        if counts && let Some(filter) = &scope.filter {
-            counts = self.is_true(filter)?;
-        }
-        let inside = std::mem::replace(&mut *self.bound.borrow_mut(), outside);
-        Ok(counts.then_some(inside))
+        Ok(self.joined(scope, row)?.into_iter().next())
     }
 
-    fn join(&self, join: &'a Join) -> Result<bool, EvalError> {
-        match &join.kind {
-            JoinKind::Lookup { node, on } => {
-                let row = self.hanging(*node).into_iter().next();
-                self.bound.borrow_mut().insert(*node, row);
-                let holds = match (row, on) {
-                    (Some(_), Some(on)) => self.is_true(on)?,
-                    (row, _) => row.is_some(),
-                };
-                if !holds {
-                    self.bound.borrow_mut().insert(*node, None);
+    /// The bindings that count of a row of a scope's FROM, on top of what is bound.
+    fn joined(&self, scope: &'a Scope, row: &'a Values) -> Result<Vec<Binding<'a>>, EvalError> {
+        let mut first = self.bound.borrow().clone();
+        first.insert(scope.from, Some(row));
+        let mut bindings = vec![first];
+        for join in &scope.joins {
+            let mut next = Vec::new();
+            for binding in bindings {
+                let outside = self.bound.replace(binding);
+                let found = self.join(join);
+                let binding = self.bound.replace(outside);
+                let found = found?;
+                if found.is_empty() && !join.required {
+                    next.push(self.without(binding, join));
+                } else {
+                    next.extend(found);
                 }
-                Ok(holds)
             }
+            bindings = next;
+        }
+        let mut counting = Vec::new();
+        for binding in bindings {
+            let counts = match &scope.filter {
+                Some(filter) => is_true(&self.under(&binding, filter)?),
+                None => true,
+            };
+            counting.extend(counts.then_some(binding));
+        }
+        Ok(counting)
+    }
+
+    /// What is bound now with each row that a join finds.
+    fn join(&self, join: &'a Join) -> Result<Vec<Binding<'a>>, EvalError> {
+        let (node, on) = match &join.kind {
+            JoinKind::Lookup { node, on } => (*node, on),
+            JoinKind::Each { scope } => return self.every(scope),
             JoinKind::Pick { scope, order_by } => {
-                let first = self.sorted(scope, order_by)?.into_iter().next();
-                let found = first.is_some();
-                if let Some(binding) = first {
-                    *self.bound.borrow_mut() = binding;
+                return Ok(self.sorted(scope, order_by)?.into_iter().take(1).collect());
+            }
+        };
+        let mut found = Vec::new();
+        for row in self.hanging(node).into_iter().take(1) {
+            let mut binding = self.bound.borrow().clone();
+            binding.insert(node, Some(row));
+            let holds = match on {
+                Some(on) => is_true(&self.under(&binding, on)?),
+                None => true,
+            };
+            found.extend(holds.then_some(binding));
+        }
+        Ok(found)
+    }
+
+    /// A binding without a row of what an outer join found nothing of.
+    fn without(&self, mut binding: Binding<'a>, join: &'a Join) -> Binding<'a> {
+        match &join.kind {
+            JoinKind::Lookup { node, .. } => {
+                binding.insert(*node, None);
+            }
+            JoinKind::Pick { scope, .. } | JoinKind::Each { scope } => {
+                binding.insert(scope.from, None);
+                for join in &scope.joins {
+                    binding = self.without(binding, join);
                 }
-                Ok(found)
             }
         }
+        binding
     }
 
     /// Every row of a scope that counts, as a binding.
     fn every(&self, scope: &'a Scope) -> Result<Vec<Binding<'a>>, EvalError> {
         let mut bindings = Vec::new();
         for row in self.hanging(scope.from) {
-            bindings.extend(self.admitted(scope, row)?);
+            bindings.extend(self.joined(scope, row)?);
         }
         Ok(bindings)
     }
@@ -199,10 +235,6 @@ impl<'a> Scan<'a> {
         let value = expr.eval_stored(self).map(Value::into_owned);
         self.bound.replace(outside);
         value
-    }
-
-    fn is_true(&self, condition: &'a Expr) -> Result<bool, EvalError> {
-        Ok(!matches!(condition.eval(self)?, Value::Null | Value::Int(0) | Value::UInt(0)))
     }
 
     /// The rows of a node whose edge matches the row bound to its parent.

@@ -77,6 +77,8 @@ pub(super) struct Branch {
 enum Kind {
     Lookup,
     Pick,
+    /// A join of every row; a pick where each row has to stay one.
+    Each,
     /// The first of what it is made into, and what else; [`FIRST`] and [`EXISTS`] stand alone.
     Collection([u8; 3]),
 }
@@ -153,8 +155,12 @@ fn branches() -> impl Strategy<Value = Branch> {
 }
 
 fn branch(inner: impl Strategy<Value = Vec<Branch>>) -> impl Strategy<Value = Branch> {
-    let kind =
-        prop_oneof![Just(Kind::Lookup), Just(Kind::Pick), aggregates().prop_map(Kind::Collection)];
+    let kind = prop_oneof![
+        Just(Kind::Lookup),
+        Just(Kind::Pick),
+        Just(Kind::Each),
+        aggregates().prop_map(Kind::Collection)
+    ];
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), 0..4u8, any::<bool>());
     (0..4usize, 0..TABLES, kind, flags, inner).prop_map(|(parent, table, kind, flags, inner)| {
         let (unsigned, by_columns, required, filtered, descending) = flags;
@@ -219,7 +225,7 @@ impl<'a> Builder<'a> {
         let mut outputs: Vec<Expr> = key_columns.iter().map(|&c| self.column(root, c)).collect();
         let key = (0..outputs.len()).collect();
         outputs.push(self.column(root, W));
-        let (scope, values) = self.scope(root, &shape.branches, shape.filtered);
+        let (scope, values) = self.scope(root, &shape.branches, shape.filtered, false);
         outputs.extend(values);
         let outputs: Vec<Output> = outputs
             .into_iter()
@@ -243,7 +249,13 @@ impl<'a> Builder<'a> {
     }
 
     /// A scope from a node with these branches, and the values that it offers.
-    fn scope(&mut self, from: NodeId, branches: &[Branch], filtered: bool) -> (Scope, Vec<Expr>) {
+    fn scope(
+        &mut self,
+        from: NodeId,
+        branches: &[Branch],
+        filtered: bool,
+        multiplies: bool,
+    ) -> (Scope, Vec<Expr>) {
         let mut joins = Vec::new();
         let mut values = vec![];
         let mut bound = vec![from];
@@ -260,10 +272,18 @@ impl<'a> Builder<'a> {
                     values.push(self.column(node, W));
                     bound.push(node);
                 }
-                Kind::Pick => {
+                Kind::Each if multiplies => {
                     let node = self.child(parent, branch, false);
-                    let (scope, inner) = self.scope(node, &branch.inner, branch.filtered);
-                    let order_by = self.order(node, branch.descending);
+                    let (scope, inner) = self.scope(node, &branch.inner, branch.filtered, true);
+                    joins.push(Join { kind: JoinKind::Each { scope }, required: branch.required });
+                    values.push(self.column(node, W));
+                    values.extend(inner);
+                    bound.push(node);
+                }
+                Kind::Pick | Kind::Each => {
+                    let node = self.child(parent, branch, false);
+                    let (scope, inner) = self.scope(node, &branch.inner, branch.filtered, false);
+                    let order_by = self.order(&[node], branch.descending);
                     joins.push(Join {
                         kind: JoinKind::Pick { scope, order_by },
                         required: branch.required,
@@ -277,7 +297,8 @@ impl<'a> Builder<'a> {
                 }
                 Kind::Collection(aggregates) => {
                     let node = self.child(parent, branch, false);
-                    let (scope, inner) = self.scope(node, &branch.inner, branch.filtered);
+                    let several = aggregates[0] != FIRST;
+                    let (scope, inner) = self.scope(node, &branch.inner, branch.filtered, several);
                     values.extend(self.collection(scope, &inner, branch.descending, aggregates));
                 }
             }
@@ -294,12 +315,12 @@ impl<'a> Builder<'a> {
         descending: bool,
         [first, second, third]: [u8; 3],
     ) -> Vec<Expr> {
-        let from = scope.from;
+        let nodes = scope.row_nodes();
         let alone = |kind: u8| matches!(kind, FIRST | EXISTS);
         let further = [second, third].into_iter().filter(|kind| *kind != NONE && !alone(*kind));
         let kinds = std::iter::once(first).chain(further.take(if alone(first) { 0 } else { 2 }));
         let (aggregates, types): (Vec<_>, Vec<_>) =
-            kinds.map(|kind| self.aggregate(from, inner, descending, kind)).unzip();
+            kinds.map(|kind| self.aggregate(&nodes, inner, descending, kind)).unzip();
         self.collections.push(Collection { scope, aggregates });
         let place = self.collections.len() - 1;
         let value = |(i, ty)| Expr { kind: ExprKind::Collection(place, i), ty, nullable: true };
@@ -308,11 +329,12 @@ impl<'a> Builder<'a> {
 
     fn aggregate(
         &mut self,
-        from: NodeId,
+        nodes: &[NodeId],
         inner: &[Expr],
         descending: bool,
         kind: u8,
     ) -> (Aggregate, Type) {
+        let from = nodes[0];
         let average = Type::Decimal { precision: 14, scale: 6 };
         match kind {
             0 => (Aggregate::CountRows, BIGINT),
@@ -324,11 +346,11 @@ impl<'a> Builder<'a> {
             FIRST => {
                 let value = self.value(from, inner);
                 let ty = value.ty;
-                (Aggregate::First { value, order_by: self.order(from, descending) }, ty)
+                (Aggregate::First { value, order_by: self.order(nodes, descending) }, ty)
             }
             EXISTS => (Aggregate::Exists, BIGINT),
             _ => {
-                let (value, order_by) = (self.value(from, inner), self.order(from, descending));
+                let (value, order_by) = (self.value(from, inner), self.order(nodes, descending));
                 (Aggregate::GroupConcat { value, order_by, separator: " | ".to_owned() }, TEXT)
             }
         }
@@ -339,13 +361,15 @@ impl<'a> Builder<'a> {
         inner.last().cloned().unwrap_or_else(|| self.column(from, W))
     }
 
-    fn order(&mut self, node: NodeId, descending: bool) -> Vec<OrderBy> {
-        let table = usize::from(self.nodes[usize::from(node.0)].table.0);
-        let columns = [vec![V], self.keys[table].columns()].concat();
-        columns
-            .into_iter()
-            .map(|column| OrderBy { expr: self.column(node, column), descending })
-            .collect()
+    /// An order of the rows that nodes make together.
+    fn order(&mut self, nodes: &[NodeId], descending: bool) -> Vec<OrderBy> {
+        let mut columns = vec![(nodes[0], V)];
+        for &node in nodes {
+            let table = usize::from(self.nodes[usize::from(node.0)].table.0);
+            columns.extend(self.keys[table].columns().into_iter().map(|column| (node, column)));
+        }
+        let term = |(node, column)| OrderBy { expr: self.column(node, column), descending };
+        columns.into_iter().map(term).collect()
     }
 
     fn child(&mut self, parent: NodeId, branch: &Branch, lookup: bool) -> NodeId {

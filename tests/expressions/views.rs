@@ -36,7 +36,7 @@ SELECT l.*, p.price AS listed, COALESCE(p.price, 7) AS price_or FROM order_lines
 SELECT t.number, t.total, t.line_count, k.name AS buyer_name, k.senior, k.rate FROM totals t JOIN cards AS k ON k.id = t.buyer WHERE t.number > 3"),
 ];
 
-const VIEWS: [(&str, &str); 36] = [
+const VIEWS: [(&str, &str); 41] = [
     ("look-ups under look-ups, either side first", "
 SELECT o.id, c.name AS customer, r.name AS region, k.name AS country FROM orders AS o
 LEFT JOIN customers AS c ON o.customer_id = c.id
@@ -158,6 +158,35 @@ SELECT l.*, p.name, p.weight FROM order_lines AS l LEFT JOIN products AS p ON p.
 SELECT o.id, (SELECT CASE WHEN COUNT(*) = 0 THEN 'empty' WHEN SUM(l.quantity) > 5 THEN CONCAT('many: ', SUM(l.quantity)) ELSE MIN(l.sku) END
   FROM order_lines l WHERE l.order_id = o.id) AS kind,
   (SELECT ROUND(SUM(l.quantity * l.price) / NULLIF(SUM(l.quantity), 0), 2) FROM order_lines l WHERE l.order_id = o.id) AS mean
+FROM orders o"),
+    ("joins of several rows inside of aggregates", "
+SELECT c.id, (SELECT COUNT(*) FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.customer_id = c.id) AS inner_,
+  (SELECT CONCAT(COUNT(*), ':', COUNT(l.line), ':', COUNT(p.id)) FROM orders o LEFT JOIN order_lines l ON l.order_id = o.id AND l.quantity > 1
+   LEFT JOIN parts p ON p.order_id = o.id AND p.line = l.line WHERE o.customer_id = c.id AND (o.total > 5 OR p.what = 'nut')) AS outer_,
+  (SELECT SUM(l.quantity * p.weight) FROM orders o JOIN order_lines l ON l.order_id = o.id AND l.price > 10 JOIN products p ON p.sku = l.sku AND p.weight > 1
+   WHERE o.customer_id = c.id AND o.status <> 'new') AS weight,
+  (SELECT GROUP_CONCAT(o.id, '/', l.line ORDER BY o.total DESC, l.order_id, l.line SEPARATOR ' ') FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.customer_id = c.id) AS text_,
+  (SELECT JSON_ARRAYAGG(JSON_ARRAY(o.id, l.line, a.city)) FROM orders o LEFT JOIN order_lines l ON l.order_id = o.id
+   LEFT JOIN LATERAL (SELECT a.city FROM addresses a WHERE a.customer_id = o.customer_id AND a.id > l.line ORDER BY a.id LIMIT 1) AS a ON TRUE WHERE o.customer_id = c.id) AS array,
+  EXISTS (SELECT 1 FROM orders o JOIN order_lines l ON l.order_id = o.id JOIN products p ON p.sku = l.sku WHERE o.customer_id = c.id AND p.weight = 2) AS heavy
+FROM customers c"),
+    ("many to many from the far side", "
+SELECT o.id, (SELECT JSON_ARRAYAGG(p.name) FROM products p JOIN order_lines l ON l.sku = p.sku WHERE l.order_id = o.id) AS names,
+  (SELECT GROUP_CONCAT(p.sku, l.line ORDER BY p.weight, l.line) FROM products p JOIN order_lines l ON l.sku = p.sku AND p.weight > 1 WHERE o.id = l.order_id AND l.quantity > 1) AS heavy
+FROM orders o"),
+    ("a way through four tables", "
+SELECT r.id, s.* FROM regions r JOIN LATERAL (
+  SELECT COUNT(*) AS lines_, SUM(l.quantity) AS quantity, MAX(o.total) AS most, COUNT(p.name) AS known
+  FROM order_lines l JOIN orders o ON o.id = l.order_id JOIN customers c ON c.id = o.customer_id LEFT JOIN products p ON p.sku = l.sku
+  WHERE c.region_id = r.id AND c.level >= 1) AS s ON TRUE"),
+    ("rows of one table with each other", "
+SELECT o.id, (SELECT COUNT(*) FROM order_lines a JOIN order_lines b ON b.order_id = a.order_id AND b.line > a.line WHERE a.order_id = o.id) AS pairs,
+  (SELECT COUNT(*) FROM order_lines l JOIN parts p ON p.order_id = o.id AND p.line <> l.line WHERE l.order_id = o.id) AS others,
+  (SELECT SUM(b.quantity - a.quantity) FROM order_lines a LEFT JOIN order_lines b ON b.order_id = a.order_id AND b.sku = a.sku AND b.line <> a.line WHERE a.order_id = o.id) AS more
+FROM orders o"),
+    ("unique keys inside of aggregates", "
+SELECT o.id, (SELECT SUM(l.quantity * n.price) FROM order_lines l JOIN prices n ON n.sku = l.sku AND n.country = 'no' WHERE l.order_id = o.id) AS there,
+  (SELECT COUNT(*) FROM order_lines l JOIN prices n ON n.sku = l.sku JOIN countries k ON k.code = n.country WHERE l.order_id = o.id) AS prices
 FROM orders o"),
     ("EXISTS and NOT EXISTS", "
 SELECT o.id, EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = o.id AND l.quantity > 2) AS many,
