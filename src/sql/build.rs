@@ -6,9 +6,11 @@ use sqlparser::ast::{
     self, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Spanned, UnaryOperator,
 };
 
+use super::calls::unit_of;
 use super::casts::{cast, collated};
 use super::error::{Refusal, Refused};
 use super::expr::{ArithmeticOp, CompareOp, Expr, ExprKind};
+use super::intervals::{add_interval, interval_unit};
 use super::literals::{literal, typed_literal};
 use super::names::{NamedColumn, Names};
 use super::operators::{calculate, case, compare, negative};
@@ -73,6 +75,7 @@ impl Planner<'_> {
             ast::Expr::Floor { expr, field: CeilFloorKind::DateTimeField(_) } => {
                 self.named_function(sql, "FLOOR", &[expr], names)
             }
+            ast::Expr::Extract { field, expr, .. } => self.extract(sql, field, expr, names),
             ast::Expr::Function(function) => self.function(sql, function, names),
             ast::Expr::Subquery(query) => self.scalar_subquery(query, names),
             ast::Expr::Exists { subquery, negated } => {
@@ -122,6 +125,7 @@ impl Planner<'_> {
         }
     }
 
+    /// Every level of a chain of operators passes here, so that it keeps little on the stack.
     fn binary(
         &mut self,
         sql: &ast::Expr,
@@ -130,51 +134,18 @@ impl Planner<'_> {
         right: &ast::Expr,
         names: &Names<'_>,
     ) -> Refused<Expr> {
-        if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
-            let (left, right) = (self.condition(left, names)?, self.condition(right, names)?);
-            let kind = if *op == BinaryOperator::And { ExprKind::And } else { ExprKind::Or };
-            return Ok(junction(kind, vec![left, right]));
+        if let Some((value, sign, interval)) = interval_sum(left, op, right) {
+            let (value, n) = (self.expr(value, names)?, self.expr(&interval.value, names)?);
+            return refused(sql, add_written_interval(value, n, interval, sign));
         }
-        let comparison = match op {
-            BinaryOperator::Eq => Some(CompareOp::Equal),
-            BinaryOperator::Spaceship => Some(CompareOp::NullSafeEqual),
-            BinaryOperator::NotEq => Some(CompareOp::NotEqual),
-            BinaryOperator::Lt => Some(CompareOp::Less),
-            BinaryOperator::LtEq => Some(CompareOp::LessOrEqual),
-            BinaryOperator::Gt => Some(CompareOp::Greater),
-            BinaryOperator::GtEq => Some(CompareOp::GreaterOrEqual),
-            _ => None,
+        let operator = operator(sql, left, op, right)?;
+        let (left, right) = match operator {
+            Operator::Junction(_) | Operator::Xor => {
+                (self.condition(left, names)?, self.condition(right, names)?)
+            }
+            _ => (self.expr(left, names)?, self.expr(right, names)?),
         };
-        let arithmetic = match op {
-            BinaryOperator::Plus => Some(ArithmeticOp::Add),
-            BinaryOperator::Minus => Some(ArithmeticOp::Subtract),
-            BinaryOperator::Multiply => Some(ArithmeticOp::Multiply),
-            BinaryOperator::Divide => Some(ArithmeticOp::Divide),
-            BinaryOperator::MyIntegerDivide => Some(ArithmeticOp::DivideWhole),
-            BinaryOperator::Modulo => Some(ArithmeticOp::Remainder),
-            _ => None,
-        };
-        if comparison.is_none() && arithmetic.is_none() {
-            let way_out = match op {
-                BinaryOperator::StringConcat => {
-                    "MySQL reads it as OR: write OR, or CONCAT(…) for text"
-                }
-                BinaryOperator::Arrow | BinaryOperator::LongArrow => {
-                    "taking JSON apart comes later: store what is needed in a column of its own"
-                }
-                _ => "there are + - * / DIV % = <=> <> < <= > >= AND OR NOT",
-            };
-            return Err(Refusal::on(
-                sql,
-                format!("the operator `{op}` is not supported: {way_out}"),
-            ));
-        }
-        let (left, right) = (self.expr(left, names)?, self.expr(right, names)?);
-        match (comparison, arithmetic) {
-            (Some(op), _) => refused(sql, compare(op, left, right)),
-            (_, Some(op)) => refused(sql, calculate(op, left, right, sql.to_string())),
-            (None, None) => Err(unsupported(sql)),
-        }
+        combined(sql, operator, left, right)
     }
 
     fn between(
@@ -209,6 +180,7 @@ impl Planner<'_> {
     }
 
     fn is_null(&mut self, inner: &ast::Expr, negated: bool, names: &Names<'_>) -> Refused<Expr> {
+        xor_stands_alone(inner)?;
         let value = match inner {
             // What a column holds does not matter here, so none is refused.
             ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_) => {
@@ -228,6 +200,7 @@ impl Planner<'_> {
         negated: bool,
         names: &Names<'_>,
     ) -> Refused<Expr> {
+        xor_stands_alone(inner)?;
         let value = not_if(!truth, self.condition(inner, names)?);
         let is_true = Expr::new(ExprKind::IsTrue(Box::new(value)), BOOLEAN, false);
         Ok(not_if(negated, is_true))
@@ -257,6 +230,96 @@ impl Planner<'_> {
         let otherwise = otherwise.map(|otherwise| self.expr(otherwise, names)).transpose()?;
         refused(sql, case(branches, otherwise))
     }
+}
+
+/// What an operator does.
+enum Operator {
+    /// AND, OR.
+    Junction(fn(Vec<Expr>) -> ExprKind),
+    Xor,
+    Compare(CompareOp),
+    Calculate(ArithmeticOp),
+}
+
+fn operator(
+    sql: &ast::Expr,
+    left: &ast::Expr,
+    op: &BinaryOperator,
+    right: &ast::Expr,
+) -> Refused<Operator> {
+    if !matches!(op, BinaryOperator::Or | BinaryOperator::Xor) {
+        xor_stands_alone(left)?;
+        xor_stands_alone(right)?;
+    }
+    Ok(match op {
+        BinaryOperator::And => Operator::Junction(ExprKind::And),
+        BinaryOperator::Or => Operator::Junction(ExprKind::Or),
+        BinaryOperator::Xor => Operator::Xor,
+        BinaryOperator::Eq => Operator::Compare(CompareOp::Equal),
+        BinaryOperator::Spaceship => Operator::Compare(CompareOp::NullSafeEqual),
+        BinaryOperator::NotEq => Operator::Compare(CompareOp::NotEqual),
+        BinaryOperator::Lt => Operator::Compare(CompareOp::Less),
+        BinaryOperator::LtEq => Operator::Compare(CompareOp::LessOrEqual),
+        BinaryOperator::Gt => Operator::Compare(CompareOp::Greater),
+        BinaryOperator::GtEq => Operator::Compare(CompareOp::GreaterOrEqual),
+        BinaryOperator::Plus => Operator::Calculate(ArithmeticOp::Add),
+        BinaryOperator::Minus => Operator::Calculate(ArithmeticOp::Subtract),
+        BinaryOperator::Multiply => Operator::Calculate(ArithmeticOp::Multiply),
+        BinaryOperator::Divide => Operator::Calculate(ArithmeticOp::Divide),
+        BinaryOperator::MyIntegerDivide => Operator::Calculate(ArithmeticOp::DivideWhole),
+        BinaryOperator::Modulo => Operator::Calculate(ArithmeticOp::Remainder),
+        _ => {
+            let way_out = match op {
+                BinaryOperator::StringConcat => {
+                    "MySQL reads it as OR: write OR, or CONCAT(…) for text"
+                }
+                BinaryOperator::Arrow | BinaryOperator::LongArrow => {
+                    "taking JSON apart comes later: store what is needed in a column of its own"
+                }
+                _ => "there are + - * / DIV % = <=> <> < <= > >= AND OR XOR NOT",
+            };
+            let message = format!("the operator `{op}` is not supported: {way_out}");
+            return Err(Refusal::on(sql, message));
+        }
+    })
+}
+
+fn combined(sql: &ast::Expr, operator: Operator, left: Expr, right: Expr) -> Refused<Expr> {
+    match operator {
+        Operator::Junction(kind) => Ok(junction(kind, vec![left, right])),
+        Operator::Xor => {
+            let (left, right) = (not_if(true, left), not_if(true, right));
+            refused(sql, compare(CompareOp::NotEqual, left, right))
+        }
+        Operator::Compare(op) => refused(sql, compare(op, left, right)),
+        Operator::Calculate(op) => refused(sql, calculate(op, left, right, sql.to_string())),
+    }
+}
+
+/// `value ± INTERVAL n unit`, in either order: the value, the sign and the INTERVAL.
+fn interval_sum<'s>(
+    left: &'s ast::Expr,
+    op: &BinaryOperator,
+    right: &'s ast::Expr,
+) -> Option<(&'s ast::Expr, i64, &'s ast::Interval)> {
+    match (left, op, right) {
+        (value, BinaryOperator::Plus, ast::Expr::Interval(interval)) => Some((value, 1, interval)),
+        (value, BinaryOperator::Minus, ast::Expr::Interval(interval)) => {
+            Some((value, -1, interval))
+        }
+        (ast::Expr::Interval(interval), BinaryOperator::Plus, value) => Some((value, 1, interval)),
+        _ => None,
+    }
+}
+
+/// Apart, so that a chain of them needs no more of the stack.
+fn add_written_interval(
+    value: Expr,
+    n: Expr,
+    interval: &ast::Interval,
+    sign: i64,
+) -> Result<Expr, String> {
+    add_interval(value, n, interval_unit(&unit_of(interval))?, sign)
 }
 
 /// The column that an expression names, if it is but a name.
@@ -329,8 +392,21 @@ fn operand_is_plain(operand: &ast::Expr) -> Refused<()> {
             operand,
             "a comparison before IN or BETWEEN: put parentheses around what belongs together",
         )),
-        _ => Ok(()),
+        _ => xor_stands_alone(operand),
     }
+}
+
+/// So does `a = b XOR c`: MySQL compares first.
+fn xor_stands_alone(operand: &ast::Expr) -> Refused<()> {
+    if is_xor(operand) {
+        let message = "XOR beside another operator: put parentheses around both of its sides";
+        return Err(Refusal::on(operand, message));
+    }
+    Ok(())
+}
+
+pub(super) fn is_xor(sql: &ast::Expr) -> bool {
+    matches!(sql, ast::Expr::BinaryOp { op: BinaryOperator::Xor, .. })
 }
 
 fn unsupported(sql: &ast::Expr) -> Refusal {
@@ -343,7 +419,7 @@ fn unsupported(sql: &ast::Expr) -> Refusal {
             "LIKE and REGEXP depend on a collation that is not exact here yet: compare a number, or text COLLATE utf8mb4_0900_bin with =".to_owned()
         }
         ast::Expr::Interval(_) => {
-            "INTERVAL is not supported: select the instant, and calculate where it is read".to_owned()
+            "an INTERVAL by itself: write … + INTERVAL 1 DAY, or DATE_ADD(…, INTERVAL 1 DAY)".to_owned()
         }
         other => {
             let sql = shown(other);

@@ -5,43 +5,69 @@ use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
 use super::aggregates::AGGREGATES;
 use super::build::refused;
 use super::error::{Refusal, Refused, did_you_mean};
-use super::expr::Expr;
+use super::expr::{Expr, ExprKind};
 use super::functions::{Function, function, function_names};
 use super::names::Names;
 use super::tree::Planner;
+use crate::value::{Collation, Type, Value};
 
-/// Functions whose value changes without any row changing.
-const VOLATILE: [&str; 29] = [
-    "BENCHMARK",
-    "CONNECTION_ID",
+/// Functions of the clock; UNIX_TIMESTAMP is one without an argument.
+const CLOCK: [&str; 13] = [
     "CURDATE",
     "CURRENT_DATE",
-    "CURRENT_ROLE",
     "CURRENT_TIME",
     "CURRENT_TIMESTAMP",
-    "CURRENT_USER",
     "CURTIME",
-    "DATABASE",
-    "FOUND_ROWS",
-    "GET_LOCK",
-    "LAST_INSERT_ID",
     "LOCALTIME",
     "LOCALTIMESTAMP",
     "NOW",
+    "SYSDATE",
+    "UNIX_TIMESTAMP",
+    "UTC_DATE",
+    "UTC_TIME",
+    "UTC_TIMESTAMP",
+];
+
+/// Functions of chance, of the session and of the server.
+const VOLATILE: [&str; 31] = [
+    "BENCHMARK",
+    "CONNECTION_ID",
+    "CURRENT_ROLE",
+    "CURRENT_USER",
+    "DATABASE",
+    "FOUND_ROWS",
+    "GET_LOCK",
+    "ICU_VERSION",
+    "IS_FREE_LOCK",
+    "IS_USED_LOCK",
+    "LAST_INSERT_ID",
+    "LOAD_FILE",
+    "MASTER_POS_WAIT",
+    "PS_CURRENT_THREAD_ID",
+    "PS_THREAD_ID",
     "RAND",
     "RANDOM_BYTES",
+    "RELEASE_ALL_LOCKS",
+    "RELEASE_LOCK",
+    "ROLES_GRAPHML",
     "ROW_COUNT",
     "SCHEMA",
     "SESSION_USER",
     "SLEEP",
-    "SYSDATE",
+    "SOURCE_POS_WAIT",
     "SYSTEM_USER",
     "USER",
-    "UTC_DATE",
-    "UTC_TIME",
-    "UTC_TIMESTAMP",
     "UUID",
+    "UUID_SHORT",
+    "VERSION",
+    "WAIT_FOR_EXECUTED_GTID_SET",
 ];
+
+/// Functions whose second argument may be an INTERVAL.
+const WITH_INTERVAL: [&str; 4] = ["ADDDATE", "DATE_ADD", "DATE_SUB", "SUBDATE"];
+
+/// Functions whose first argument is a unit of time.
+const WITH_UNIT: [&str; 2] = ["TIMESTAMPADD", "TIMESTAMPDIFF"];
 
 /// Aggregates that MySQL has and views cannot use.
 const OTHER_AGGREGATES: [&str; 13] = [
@@ -75,9 +101,19 @@ impl Planner<'_> {
             );
             return Err(Refusal::on(sql, message));
         }
-        if VOLATILE.contains(&name.as_str()) {
+        let bare = match &call.args {
+            FunctionArguments::List(list) => list.args.is_empty(),
+            _ => true,
+        };
+        let clock = CLOCK.contains(&name.as_str()) && (bare || name != "UNIX_TIMESTAMP");
+        if clock || VOLATILE.contains(&name.as_str()) {
+            let way_out = if clock {
+                "compare instants where the document is read"
+            } else {
+                "write what it gives into a column"
+            };
             let message = format!(
-                "{name}() changes without any row changing, so a document could not stay true: compare instants where the document is read"
+                "{name}() changes without any row changing, so a document could not stay true: {way_out}"
             );
             return Err(Refusal::on(sql, message));
         }
@@ -138,11 +174,62 @@ impl Planner<'_> {
             let message = format!("{name} takes {wanted} argument(s), not {}", arguments.len());
             return Err(Refusal::on(sql, message));
         }
-        let arguments = arguments
-            .iter()
-            .map(|argument| self.expr(argument, names))
-            .collect::<Refused<Vec<_>>>()?;
+        let arguments = self.typed_arguments(sql, name, arguments, names)?;
         let built = build(arguments, sql.to_string());
         refused(sql, built)
     }
+
+    /// EXTRACT, whose unit is its first argument.
+    pub(super) fn extract(
+        &mut self,
+        sql: &ast::Expr,
+        unit: &ast::DateTimeField,
+        value: &ast::Expr,
+        names: &Names<'_>,
+    ) -> Refused<Expr> {
+        let Some(Function { build, .. }) = function("EXTRACT") else {
+            return Err(Refusal::on(sql, "EXTRACT is not supported"));
+        };
+        let arguments = vec![word(&unit.to_string()), self.expr(value, names)?];
+        refused(sql, build(arguments, sql.to_string()))
+    }
+
+    /// The arguments of a function; a unit of time is one of its own, by its name.
+    fn typed_arguments(
+        &mut self,
+        sql: &ast::Expr,
+        name: &str,
+        arguments: &[&ast::Expr],
+        names: &Names<'_>,
+    ) -> Refused<Vec<Expr>> {
+        let mut typed = Vec::with_capacity(arguments.len() + 1);
+        for (i, argument) in arguments.iter().enumerate() {
+            match argument {
+                ast::Expr::Interval(interval) if i == 1 && WITH_INTERVAL.contains(&name) => {
+                    typed.push(self.expr(&interval.value, names)?);
+                    typed.push(unit_of(interval));
+                }
+                ast::Expr::Identifier(unit) if i == 0 && WITH_UNIT.contains(&name) => {
+                    typed.push(word(&unit.value));
+                }
+                _ if i == 1 && matches!(name, "DATE_ADD" | "DATE_SUB") => {
+                    let message =
+                        format!("{name} without INTERVAL: write {name}(…, INTERVAL 1 DAY)");
+                    return Err(Refusal::on(sql, message));
+                }
+                _ => typed.push(self.expr(argument, names)?),
+            }
+        }
+        Ok(typed)
+    }
+}
+
+/// The name of an INTERVAL's unit, as functions take it.
+pub(super) fn unit_of(interval: &ast::Interval) -> Expr {
+    word(&interval.leading_field.as_ref().map(ToString::to_string).unwrap_or_default())
+}
+
+fn word(word: &str) -> Expr {
+    let value = Value::Text(word.to_owned().into());
+    Expr::new(ExprKind::Literal(value), Type::Text(Collation::Other), false)
 }

@@ -41,6 +41,10 @@ pub(super) fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
             (Type::DateTime { fsp: fsp.unwrap_or(0).min(6) as u8 }, dated)
         }
         DataType::Date => (Type::Date, dated),
+        DataType::Time(fsp, TimezoneInfo::None) => {
+            let timed = dated || matches!(value.ty, Type::Time { .. });
+            (Type::Time { fsp: fsp.unwrap_or(0).min(6) as u8 }, timed)
+        }
         other => {
             return Err(format!(
                 "casts to {other}, which is not supported: there are CHAR, SIGNED, UNSIGNED, DECIMAL(p,s), DOUBLE, DATE and DATETIME"

@@ -163,6 +163,8 @@ mod tests {
         assert!(planned(&format!("SELECT id, {calls} AS b FROM t")).is_err());
 
         assert_eq!(planned(&format!("SELECT id, {}0 AS b FROM t", "1 + ".repeat(255))), Ok(()));
+        let days = " + INTERVAL 1 DAY".repeat(255);
+        assert_eq!(planned(&format!("SELECT id, DATE'2024-01-01'{days} AS b FROM t")), Ok(()));
         // What is side by side is not deep.
         let lists = "a IN (1, 2), a + 1, CASE WHEN a = 1 AND a > 0 THEN 1 ELSE 2 END";
         let columns: Vec<String> =

@@ -32,6 +32,7 @@ mod finish;
 mod functions;
 mod inline;
 mod joins;
+mod intervals;
 mod literals;
 mod names;
 mod operators;

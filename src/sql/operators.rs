@@ -72,7 +72,7 @@ pub(super) fn joined_text(parts: &[Expr]) -> Result<Type, String> {
 }
 
 /// A string constant that meets an instant is read as one.
-fn instant_constant(constant: Expr, other: Type) -> Result<Expr, String> {
+pub(super) fn instant_constant(constant: Expr, other: Type) -> Result<Expr, String> {
     let ExprKind::Literal(Value::Text(text)) = &constant.kind else { return Ok(constant) };
     let ty = match other {
         Type::Date | Type::DateTime { .. } | Type::Timestamp { .. } => Type::DateTime { fsp: 6 },

@@ -6,7 +6,7 @@ use sqlparser::ast::{
     TableFactor, TableWithJoins,
 };
 
-use super::build::{column, junction};
+use super::build::{column, is_xor, junction};
 use super::catalog::{Catalog, TableDefinition};
 use super::edges::{self, Pair};
 use super::error::{Refusal, Refused, did_you_mean, listed};
@@ -529,7 +529,9 @@ fn alias_of(alias: Option<&TableAlias>, name: &Ident) -> Refused<Ident> {
 /// The conditions that AND joins.
 pub(super) fn conjuncts<'a>(sql: &'a ast::Expr, out: &mut Vec<&'a ast::Expr>) {
     match sql {
-        ast::Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+        ast::Expr::BinaryOp { left, op: BinaryOperator::And, right }
+            if !is_xor(left) && !is_xor(right) =>
+        {
             conjuncts(left, out);
             conjuncts(right, out);
         }

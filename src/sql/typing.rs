@@ -105,9 +105,6 @@ pub(super) fn arithmetic(op: ArithmeticOp, left: &Expr, right: &Expr) -> Result<
         }
     }
     if op == ArithmeticOp::DivideWhole {
-        if is_floating(left.ty) || is_floating(right.ty) {
-            return Err("divides FLOAT or DOUBLE by DIV: CAST to DECIMAL first".to_owned());
-        }
         let unsigned = is_unsigned(left.ty) || is_unsigned(right.ty);
         return Ok(if unsigned { BIGINT_UNSIGNED } else { BIGINT });
     }
@@ -134,18 +131,13 @@ pub(super) fn arithmetic(op: ArithmeticOp, left: &Expr, right: &Expr) -> Result<
         }
         ArithmeticOp::Multiply => {
             let scale = s1 + s2;
-            if scale > SCALE_MAX {
-                return Err(format!(
-                    "has {scale} digits after the point, more than {SCALE_MAX}: ROUND its parts first"
-                ));
-            }
             if p1 + p2 > MAX_PRECISION {
                 return Err(format!(
                     "may have {} digits, more than {MAX_PRECISION}: CAST its parts to smaller DECIMALs first",
                     p1 + p2
                 ));
             }
-            decimal(p1 + p2, scale)
+            decimal(p1 + p2, scale.min(SCALE_MAX))
         }
         ArithmeticOp::Remainder => decimal(p1.max(p2), s1.max(s2)),
         _ => {
@@ -272,6 +264,12 @@ pub(super) fn is_coercible(expr: &Expr) -> bool {
         (ExprKind::Column { .. } | ExprKind::Collection(..), _) => false,
         _ => expr.children().into_iter().all(is_coercible),
     }
+}
+
+/// Whether a value is the same for every row.
+pub(super) fn is_constant(expr: &Expr) -> bool {
+    !matches!(expr.kind, ExprKind::Column { .. } | ExprKind::Collection(..))
+        && expr.children().into_iter().all(is_constant)
 }
 
 /// Why two values do not compare; otherwise whether they compare as DOUBLE.

@@ -27,7 +27,7 @@ pub use temporal::{
     MICROS_PER_DAY, MICROS_PER_SECOND, days_from_date, micros_from_iso, write_date, write_datetime,
     write_time,
 };
-pub(crate) use temporal::{civil_from_days, date_from_days, push_two};
+pub(crate) use temporal::{TIME_MAX, civil_from_days, push_two};
 pub(crate) use text::into_text;
 use text::write_shown;
 pub use text::{

@@ -1,11 +1,11 @@
 //! Dates and times as counts of days and microseconds, and their text.
 
-use jiff::civil::Date;
-
 /// Microseconds in a second.
 pub const MICROS_PER_SECOND: i64 = 1_000_000;
 /// Microseconds in a day.
 pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+/// The longest TIME, 838:59:59, in microseconds.
+pub(crate) const TIME_MAX: i64 = 3_020_399 * MICROS_PER_SECOND;
 
 /// Days since 1970-01-01 of a proleptic Gregorian date; `None` if there is no such day.
 pub fn days_from_date(year: i16, month: i8, day: i8) -> Option<i32> {
@@ -23,12 +23,6 @@ pub fn days_from_date(year: i16, month: i8, day: i8) -> Option<i32> {
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let day_of_era = year * 365 + year / 4 - year / 100 + day_of_year;
     Some(era * 146_097 + day_of_era - 719_468)
-}
-
-/// The date that is so many days after 1970-01-01; `None` outside of the calendar.
-pub(crate) fn date_from_days(days: i32) -> Option<Date> {
-    let (year, month, day) = civil_from_days(days);
-    Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
 }
 
 /// Reads `2024-09-02T17:21:02.123456Z`: `T` or a blank between, up to six fractional digits, the
@@ -184,6 +178,8 @@ pub(crate) fn civil_from_days(days: i32) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::Date;
+
     use super::*;
 
     #[test]

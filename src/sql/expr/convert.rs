@@ -2,7 +2,12 @@
 
 use ethnum::I256;
 
-use crate::value::{Decimal, MAX_PRECISION, MICROS_PER_DAY, MICROS_PER_SECOND, Type, Value};
+use crate::value::{
+    Decimal, MAX_PRECISION, MICROS_PER_DAY, MICROS_PER_SECOND, TIME_MAX, Type, Value,
+};
+
+/// Most digits behind the point that MySQL makes of a DOUBLE.
+const SCALE_MAX: u8 = 72;
 
 /// Whether a value is true; `None` for NULL.
 pub(super) fn truth(value: &Value<'_>) -> Option<bool> {
@@ -69,6 +74,13 @@ pub(super) fn cast(value: Value<'_>, ty: Type) -> Value<'_> {
         (Type::Date, Value::DateTime(v) | Value::Timestamp(v)) => {
             Value::Date(v.div_euclid(MICROS_PER_DAY) as i32)
         }
+        (Type::Time { .. }, Value::Date(_)) => Value::Time(0),
+        (Type::Time { fsp }, Value::DateTime(v) | Value::Timestamp(v)) => {
+            Value::Time(round_micros(v.rem_euclid(MICROS_PER_DAY), fsp))
+        }
+        (Type::Time { fsp }, Value::Time(v)) => {
+            Value::Time((round_micros(v.abs(), fsp) * v.signum()).clamp(-TIME_MAX, TIME_MAX))
+        }
         (_, value) => number_as(value, ty),
     }
 }
@@ -105,7 +117,8 @@ fn decimal_of(number: f64) -> Decimal {
     // The number is `mantissa.unscaled() · 10^-scale`.
     let scale = i32::from(mantissa.scale()) - exponent.parse::<i32>().unwrap_or(0);
     if let Ok(scale) = u8::try_from(scale) {
-        return Decimal::new(mantissa.unscaled(), scale);
+        let exact = Decimal::new(mantissa.unscaled(), scale);
+        return exact.rescale(scale.min(SCALE_MAX)).unwrap_or(exact);
     }
     if scale > 0 {
         return Decimal::new(0, 0);

@@ -2,11 +2,8 @@
 
 use std::io::Write as _;
 
-use jiff::civil::{Date, Weekday};
-
-use crate::value::{
-    MICROS_PER_DAY, MICROS_PER_SECOND, Value, civil_from_days, date_from_days, push_two,
-};
+use super::calendar::{Weeks, day_of_year, split, weekday};
+use crate::value::{MICROS_PER_SECOND, Value, civil_from_days, push_two};
 
 /// A format read once, when the view is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +31,11 @@ const MONTHS: [&str; 12] = [
 ];
 const DAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+
+/// Weeks that begin on Sunday, the first with the year's first Sunday.
+const SUNDAYS: Weeks = Weeks { from_sunday: true, four_days: false };
+/// Weeks that begin on Monday, the first with four days of the year.
+const ISO: Weeks = Weeks { from_sunday: false, four_days: true };
 
 impl DateFormat {
     /// Reads MySQL's format; every specifier has its place, and `%x` of another letter is `x`.
@@ -64,13 +66,7 @@ impl DateFormat {
 
     /// Appends an instant or a date; `false` for NULL.
     pub(super) fn append(&self, value: &Value<'_>, out: &mut Vec<u8>) -> bool {
-        let (days, micros) = match value {
-            Value::Date(days) => (*days, 0),
-            Value::DateTime(v) | Value::Timestamp(v) => {
-                (v.div_euclid(MICROS_PER_DAY) as i32, v.rem_euclid(MICROS_PER_DAY))
-            }
-            _ => return false,
-        };
+        let Some((days, micros)) = split(value) else { return false };
         let moment = Moment::new(days, micros);
         for part in &self.0 {
             match part {
@@ -131,40 +127,38 @@ impl Moment {
 
     fn write_rare(&self, field: char, out: &mut Vec<u8>) -> std::io::Result<()> {
         let Moment { hour, minute, second, .. } = *self;
-        // MySQL stores no day outside of the calendar.
-        let Some(date) = date_from_days(self.days) else { return Ok(()) };
         let hour12 = (hour + 11) % 12 + 1;
         let half = if hour < 12 { "AM" } else { "PM" };
-        let month = MONTHS[(date.month() - 1) as usize];
-        let weekday = date.weekday().to_sunday_zero_offset() as usize;
+        let month = MONTHS[(self.month - 1) as usize];
+        let weekday = (weekday(self.days) as usize + 1) % 7;
         match field {
             'a' => write!(out, "{}", &DAYS[weekday][..3]),
             'b' => write!(out, "{}", &month[..3]),
-            'c' => write!(out, "{}", date.month()),
-            'D' => write!(out, "{}{}", date.day(), ordinal(date.day())),
-            'e' => write!(out, "{}", date.day()),
+            'c' => write!(out, "{}", self.month),
+            'D' => write!(out, "{}{}", self.day, ordinal(self.day)),
+            'e' => write!(out, "{}", self.day),
             'f' => write!(out, "{:06}", self.micros),
             'h' | 'I' => write!(out, "{hour12:02}"),
-            'j' => write!(out, "{:03}", date.day_of_year()),
+            'j' => write!(out, "{:03}", day_of_year(self.days) + 1),
             'k' => write!(out, "{hour}"),
             'l' => write!(out, "{hour12}"),
             'M' => write!(out, "{month}"),
             'p' => write!(out, "{half}"),
             'r' => write!(out, "{hour12:02}:{minute:02}:{second:02} {half}"),
             'T' => write!(out, "{hour:02}:{minute:02}:{second:02}"),
-            'U' => write!(out, "{:02}", week_from_zero(date, Weekday::Sunday)),
-            'u' => write!(out, "{:02}", week_from_zero(date, Weekday::Monday)),
-            'V' => write!(out, "{:02}", week_of_year(date, Weekday::Sunday).1),
-            'v' => write!(out, "{:02}", week_of_year(date, Weekday::Monday).1),
+            'U' => write!(out, "{:02}", SUNDAYS.week_in_year(self.days)),
+            'u' => write!(out, "{:02}", ISO.week_in_year(self.days)),
+            'V' => write!(out, "{:02}", SUNDAYS.year_and_week(self.days).1),
+            'v' => write!(out, "{:02}", ISO.year_and_week(self.days).1),
             'W' => write!(out, "{}", DAYS[weekday]),
             'w' => write!(out, "{weekday}"),
-            'X' => write!(out, "{:04}", week_of_year(date, Weekday::Sunday).0),
-            _ => write!(out, "{:04}", week_of_year(date, Weekday::Monday).0),
+            'X' => write!(out, "{:04}", SUNDAYS.year_and_week(self.days).0),
+            _ => write!(out, "{:04}", ISO.year_and_week(self.days).0),
         }
     }
 }
 
-fn ordinal(day: i8) -> &'static str {
+fn ordinal(day: i64) -> &'static str {
     match day {
         11..=13 => "th",
         _ => match day % 10 {
@@ -174,41 +168,4 @@ fn ordinal(day: i8) -> &'static str {
             _ => "th",
         },
     }
-}
-
-/// The first day of week 1, in days since 1970. Weeks that begin on Sunday count from the year's
-/// first Sunday, those that begin on Monday from the week that has four days in the year.
-fn first_week(year: i16, first_day: Weekday) -> i64 {
-    // Counted from the day before, for dates end with the year 9999.
-    let new_year = Date::new(year - 1, 12, 31).map_or(0, day_number) + 1;
-    // 1970-01-01 was a Thursday.
-    let since_monday = (new_year + 3).rem_euclid(7);
-    if first_day == Weekday::Sunday {
-        let since_sunday = (since_monday + 1) % 7;
-        if since_sunday == 0 { new_year } else { new_year - since_sunday + 7 }
-    } else if since_monday <= 3 {
-        new_year - since_monday
-    } else {
-        new_year - since_monday + 7
-    }
-}
-
-/// Week of the year; days before week 1 are in week 0.
-fn week_from_zero(date: Date, first_day: Weekday) -> i64 {
-    (day_number(date) - first_week(date.year(), first_day)).div_euclid(7) + 1
-}
-
-/// Year and week; days before week 1 are in the last week of the year before.
-fn week_of_year(date: Date, first_day: Weekday) -> (i16, i64) {
-    let mut year = date.year();
-    if first_day == Weekday::Monday && day_number(date) >= first_week(year + 1, first_day) {
-        year += 1;
-    } else if day_number(date) < first_week(year, first_day) {
-        year -= 1;
-    }
-    (year, (day_number(date) - first_week(year, first_day)) / 7 + 1)
-}
-
-fn day_number(date: Date) -> i64 {
-    i64::from((date - Date::constant(1970, 1, 1)).get_days())
 }

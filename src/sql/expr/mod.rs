@@ -10,6 +10,7 @@
 //! MySQL's JSON functions, [`Expr::eval_stored`] as a column of its type would hold it.
 
 mod arithmetic;
+mod calendar;
 mod convert;
 mod date_format;
 mod eval;

@@ -10,7 +10,8 @@ mod text;
 use std::ops::RangeInclusive;
 
 use super::expr::{Compute, Expr, ExprKind, Kernel};
-use crate::value::Type;
+use super::typing::BIGINT;
+use crate::value::{Type, Value};
 
 /// A function of SQL.
 pub(super) struct Function {
@@ -43,4 +44,9 @@ pub(super) fn function_names() -> Vec<&'static str> {
 pub(super) fn kernel(name: &'static str, compute: Compute, arguments: Vec<Expr>, ty: Type) -> Expr {
     let nullable = arguments.iter().any(|argument| argument.nullable);
     Expr::new(ExprKind::Call(Kernel { name, compute }, arguments), ty, nullable)
+}
+
+/// A whole number that a function needs to know beside its arguments.
+pub(super) fn constant(number: i64) -> Expr {
+    Expr::new(ExprKind::Literal(Value::Int(number)), BIGINT, false)
 }

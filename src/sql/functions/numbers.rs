@@ -2,8 +2,8 @@
 
 use super::super::expr::{ArithmeticOp, Expr, ExprKind, kernels};
 use super::super::operators::calculate;
-use super::super::typing::{BIGINT, digits, is_numeric, is_unsigned, type_name};
-use super::{Function, kernel};
+use super::super::typing::{BIGINT, digits, is_constant, is_numeric, is_unsigned, type_name};
+use super::{Function, constant, kernel};
 use crate::value::{Type, Value};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -13,7 +13,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "FLOOR", arity: 1..=1, build: floor },
     Function { name: "MOD", arity: 2..=2, build: remainder },
     Function { name: "ROUND", arity: 1..=2, build: round },
+    Function { name: "SIGN", arity: 1..=1, build: sign },
+    Function { name: "SQRT", arity: 1..=1, build: square_root },
+    Function { name: "TRUNCATE", arity: 2..=2, build: truncate },
 ];
+
+/// Beyond so many digits nothing more changes.
+const DIGITS_MAX: i64 = 1000;
 
 fn absolute(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
     let ty = widened(number(&arguments)?);
@@ -38,29 +44,61 @@ fn remainder(mut arguments: Vec<Expr>, sql: String) -> Result<Expr, String> {
     }
 }
 
-fn round(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
-    let places = match arguments.get(1).map(|places| &places.kind) {
-        None => 0,
-        Some(ExprKind::Literal(Value::Int(places))) => (*places).clamp(-100, 100),
-        Some(_) => {
-            return Err(
-                "rounds to a number of digits that is no constant: write ROUND(x, 2)".to_owned()
-            );
-        }
-    };
-    let ty = match number(&arguments)? {
-        Type::Double => return Err("rounds FLOAT or DOUBLE: CAST to DECIMAL first".to_owned()),
-        Type::Decimal { precision, scale } => {
-            let kept = u8::try_from(places.max(0)).unwrap_or(u8::MAX).min(scale);
-            let carry = u8::from(kept < scale);
-            Type::Decimal { precision: (precision - scale + kept + carry).min(65), scale: kept }
-        }
-        ty => widened(ty),
-    };
-    arguments.truncate(1);
-    let places = Expr::new(ExprKind::Literal(Value::Int(places)), BIGINT, false);
-    arguments.push(places);
+fn round(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
+    let (arguments, ty) = with_digits(arguments, true)?;
     Ok(kernel("ROUND", kernels::round, arguments, ty))
+}
+
+fn truncate(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
+    let (arguments, ty) = with_digits(arguments, false)?;
+    Ok(kernel("TRUNCATE", kernels::truncate, arguments, ty))
+}
+
+/// A number and how many digits behind the point it keeps (0 where that is not said), and the type
+/// of what is left. Only constant digits change the scale of a DECIMAL.
+fn with_digits(mut arguments: Vec<Expr>, carries: bool) -> Result<(Vec<Expr>, Type), String> {
+    let ty = number(&arguments)?;
+    if arguments.len() == 1 {
+        arguments.push(constant(0));
+    }
+    let digits = &arguments[1];
+    let fixed = match (&digits.kind, digits.ty) {
+        (ExprKind::Literal(Value::Int(digits)), _) => {
+            Some((*digits).clamp(-DIGITS_MAX, DIGITS_MAX))
+        }
+        (_, ty) if ty.is_integer() && !is_constant(digits) => None,
+        _ => {
+            return Err("has a number of digits that is no whole number: write it as ROUND(x, 2)"
+                .to_owned());
+        }
+    };
+    let ty = match (ty, fixed) {
+        (Type::Decimal { precision, scale }, Some(digits)) => {
+            let kept = u8::try_from(digits.max(0)).unwrap_or(u8::MAX).min(scale);
+            let carry = u8::from(carries && kept < scale);
+            let precision = (precision - scale + kept + carry).clamp(1, 65);
+            Type::Decimal { precision, scale: kept }
+        }
+        (Type::Decimal { precision, scale }, None) => {
+            Type::Decimal { precision: (precision + 1).min(65), scale }
+        }
+        (ty, _) => widened(ty),
+    };
+    if let Some(digits) = fixed {
+        arguments[1] = constant(digits);
+    }
+    Ok((arguments, ty))
+}
+
+fn sign(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
+    number(&arguments)?;
+    Ok(kernel("SIGN", kernels::sign, arguments, BIGINT))
+}
+
+fn square_root(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
+    number(&arguments)?;
+    let root = kernel("SQRT", kernels::square_root, arguments, Type::Double);
+    Ok(Expr { nullable: true, ..root })
 }
 
 /// FLOOR and CEIL of a DECIMAL are BIGINT where that surely holds them.

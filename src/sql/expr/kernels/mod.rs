@@ -2,9 +2,11 @@
 //! the module of its kind, and a row with its arity and type in `sql/functions`.
 
 mod choice;
+mod dates;
 mod numbers;
 
 pub(in crate::sql) use choice::*;
+pub(in crate::sql) use dates::*;
 pub(in crate::sql) use numbers::*;
 use smallvec::SmallVec;
 
