@@ -163,6 +163,9 @@ fn of_scope(scope: &Scope, from: &str, roles: &mut [String]) {
             JoinKind::Pick { scope, .. } => {
                 of_scope(scope, &format!("{kind}: the first of the rows"), roles);
             }
+            JoinKind::Each { scope } => {
+                of_scope(scope, &format!("{kind}: each of the rows"), roles);
+            }
         }
     }
 }
