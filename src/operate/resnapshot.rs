@@ -80,7 +80,7 @@ pub async fn resnapshot(
     let deadline = Instant::now() + patience;
     let tables = known(plan, tables)?;
     let news = NewsReader::at_the_end(config)?;
-    let id = || match how {
+    let id = |tables: &BTreeSet<String>| match how {
         How::Anew { after } => signal_id(number_after(after), tables.iter().map(String::as_str)),
         How::Beside => plain_id(),
     };
@@ -96,7 +96,7 @@ pub async fn resnapshot(
         let one_row_of: Vec<&Table> =
             plan.tables.iter().filter(|table| tables.contains(&table.name)).collect();
         let asked = "asked debezium for one row more of each, to see where that ends";
-        if asking.read(asked, plain_id, &one_row_of, out).await? != Outcome::Complete {
+        if asking.read(asked, |_| plain_id(), &one_row_of, out).await? != Outcome::Complete {
             return Ok(false);
         }
     }
@@ -137,24 +137,30 @@ struct Asking<'c> {
 }
 
 impl Asking<'_> {
-    /// Has the tables read, or one row of some of them.
+    /// Has the tables read, or one row of some of them; those that could not be, another time.
     async fn read(
         &mut self,
         asked: &str,
-        id: impl Fn() -> String,
+        id: impl Fn(&BTreeSet<String>) -> String,
         one_row_of: &[&Table],
         out: &mut impl Write,
     ) -> Result<Outcome, OperateError> {
+        let mut left = self.tables.clone();
         for _ in 0..TRIES {
-            let id = id();
-            signal(self.config, self.tables, &id, one_row_of).await?;
+            let id = id(&left);
+            let one_row_of: Vec<&Table> =
+                one_row_of.iter().copied().filter(|table| left.contains(&table.name)).collect();
+            signal(self.config, &left, &id, &one_row_of).await?;
             writeln!(out, "{asked}")?;
             out.flush()?;
-            let Asking { news, deadline, .. } = self;
-            let outcome = tokio::task::block_in_place(|| follow(news, &id, *deadline, out))?;
+            let Asking { config, news, deadline, .. } = self;
+            let reading = Reading::of(&config.mysql.database, left);
+            let followed = || follow(news, &id, reading, *deadline, out);
+            let (outcome, unread) = tokio::task::block_in_place(followed)?;
             if outcome != Outcome::Broken {
                 return Ok(outcome);
             }
+            left = unread;
         }
         Ok(Outcome::Broken)
     }
@@ -165,7 +171,7 @@ impl Asking<'_> {
 enum Outcome {
     /// All tables were read to their ends.
     Complete,
-    /// A table could not be read; it may be another time.
+    /// Some could not be read; they may be another time.
     Broken,
     /// It takes longer than is waited.
     Late,
@@ -174,34 +180,51 @@ enum Outcome {
 /// What a snapshot has told so far.
 #[derive(Debug, Default)]
 struct Reading {
+    database: String,
     begun: bool,
     /// It began by itself. One that comes while another runs takes over what that was reading.
     started: bool,
-    failed: BTreeSet<String>,
+    /// The tables that it has not told to be read.
+    unread: BTreeSet<String>,
 }
 
 impl Reading {
+    /// Nothing yet of a snapshot of these tables.
+    fn of(database: &str, unread: BTreeSet<String>) -> Reading {
+        Reading { database: database.to_owned(), unread, ..Reading::default() }
+    }
+
     /// Takes a notification; a line to show, and the outcome once that is certain.
     fn take(&mut self, news: &News) -> (Option<String>, Option<Outcome>) {
         self.begun = true;
+        // The heartbeat's table was asked for first only to take what goes wrong with the first
+        // chunk, so nothing that is told of it means anything.
+        let heartbeat = format!("{}.{HEARTBEAT_TABLE}", self.database);
         let data = |name: &str| news.data.get(name).map_or("", String::as_str);
         match news.kind.as_str() {
             "IN_PROGRESS" => {
                 let table = data("current_collection_in_progress");
+                if table == heartbeat {
+                    return (None, None);
+                }
                 let (last, max) = (data("last_processed_key"), data("maximum_key"));
                 (Some(format!("{table}: read up to {last} of {max}")), None)
             }
             "TABLE_SCAN_COMPLETED" => {
                 let (table, rows) = (data("scanned_collection"), data("total_rows_scanned"));
-                match data("status") {
-                    "SUCCEEDED" | "EMPTY" => {
-                        (Some(format!("{table}: all {rows} rows are read")), None)
-                    }
-                    status => {
-                        self.failed.insert(table.to_owned());
-                        (Some(format!("{table}: debezium cannot read it: {status}")), None)
-                    }
+                if table == heartbeat {
+                    return (None, None);
                 }
+                let line = match data("status") {
+                    "SUCCEEDED" | "EMPTY" => {
+                        let name = table.strip_prefix(&self.database);
+                        let name = name.and_then(|rest| rest.strip_prefix('.'));
+                        self.unread.remove(name.unwrap_or(table));
+                        format!("{table}: all {rows} rows are read")
+                    }
+                    status => format!("{table}: debezium cannot read it: {status}"),
+                };
+                (Some(line), None)
             }
             "STARTED" => {
                 self.started = true;
@@ -211,7 +234,7 @@ impl Reading {
                 let text = "another snapshot was running, which this one cut short";
                 (Some(text.to_owned()), Some(Outcome::Broken))
             }
-            "COMPLETED" if self.failed.is_empty() => (None, Some(Outcome::Complete)),
+            "COMPLETED" if self.unread.is_empty() => (None, Some(Outcome::Complete)),
             "COMPLETED" => (None, Some(Outcome::Broken)),
             "ABORTED" => (Some("debezium gave it up".to_owned()), Some(Outcome::Broken)),
             _ => (None, None),
@@ -219,14 +242,14 @@ impl Reading {
     }
 }
 
-/// Shows what Debezium tells until it has come to an end.
+/// Shows what Debezium tells until it has come to an end; the tables that it did not read.
 fn follow(
     news: &mut NewsReader<'_>,
     id: &str,
+    mut reading: Reading,
     deadline: Instant,
     out: &mut impl Write,
-) -> Result<Outcome, OperateError> {
-    let mut reading = Reading::default();
+) -> Result<(Outcome, BTreeSet<String>), OperateError> {
     let (asked, mut warned, mut shown) = (Instant::now(), false, String::new());
     while Instant::now() < deadline {
         if let Some(news) = news.next(deadline)?.filter(|n| n.id == id && n.about == INCREMENTAL) {
@@ -237,7 +260,7 @@ fn follow(
                 shown = line;
             }
             if let Some(outcome) = outcome {
-                return Ok(outcome);
+                return Ok((outcome, reading.unread));
             }
         }
         if !reading.begun && !warned && asked.elapsed() > BEGIN_WAIT {
@@ -250,7 +273,7 @@ fn follow(
         }
     }
     writeln!(out, "debezium has not come to an end in time; it goes on, and so does the pipeline")?;
-    Ok(Outcome::Late)
+    Ok((Outcome::Late, reading.unread))
 }
 
 /// The tables by their declared names.
@@ -423,19 +446,29 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_complete_only_if_every_table_was_read() {
-        let scan = |status| {
-            news("TABLE_SCAN_COMPLETED", &[("scanned_collection", "d.t"), ("status", status)])
+        let scan = |table, status| {
+            news("TABLE_SCAN_COMPLETED", &[("scanned_collection", table), ("status", status)])
         };
-        for (status, outcome) in [
-            ("SUCCEEDED", Outcome::Complete),
-            ("EMPTY", Outcome::Complete),
-            ("NO_PRIMARY_KEY", Outcome::Broken),
+        let reading = || Reading::of("d", BTreeSet::from(["t".to_owned(), "u".to_owned()]));
+        for (status, outcome, unread) in [
+            ("SUCCEEDED", Outcome::Complete, None),
+            ("EMPTY", Outcome::Complete, None),
+            ("NO_PRIMARY_KEY", Outcome::Broken, Some("t")),
         ] {
-            let mut reading = Reading::default();
+            let mut reading = reading();
             assert_eq!(reading.take(&news("STARTED", &[])), (None, None));
-            assert_eq!(reading.take(&scan(status)).1, None);
+            let heartbeat = scan("d.viewtide_heartbeat", "SQL_EXCEPTION");
+            assert_eq!(reading.take(&heartbeat), (None, None));
+            assert_eq!(reading.take(&scan("d.u", "SUCCEEDED")).1, None);
+            assert_eq!(reading.take(&scan("d.t", status)).1, None);
             assert_eq!(reading.take(&news("COMPLETED", &[])).1, Some(outcome));
+            assert!(reading.unread.iter().map(String::as_str).eq(unread));
         }
+        // Debezium's two threads may skip a table without a word.
+        let mut skipped = reading();
+        skipped.take(&news("STARTED", &[]));
+        skipped.take(&scan("d.u", "SUCCEEDED"));
+        assert_eq!(skipped.take(&news("COMPLETED", &[])).1, Some(Outcome::Broken));
         let tacked_on = Reading::default().take(&news("COMPLETED", &[]));
         assert_eq!(tacked_on.1, Some(Outcome::Broken));
         let aborted = Reading::default().take(&news("ABORTED", &[]));
