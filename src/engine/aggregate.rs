@@ -57,7 +57,12 @@ impl<'e> Frame<'e> {
     ) -> Result<bool, EvalError> {
         let value = match self.view().collections[collection].aggregates.as_slice() {
             // Written where it is to stand.
-            [Aggregate::GroupConcat { .. } | Aggregate::JsonArray(_)] => {
+            [
+                Aggregate::GroupConcat { .. }
+                | Aggregate::ConcatDistinct { .. }
+                | Aggregate::JsonArray(_)
+                | Aggregate::JsonObject { .. },
+            ] => {
                 let mut tally = self.tallies(collection, std::mem::take(out));
                 self.pass(collection, &mut tally)?;
                 let (text, present) = tally.pop().map_or((Vec::new(), false), Tally::into_text);

@@ -1,12 +1,16 @@
 //! What an aggregate has made of the rows so far.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::slice;
+
+use smallvec::SmallVec;
 
 use super::frame::{Frame, compare_by};
 use crate::sql::expr::{self, EvalError, Expr};
-use crate::sql::plan::{Aggregate, OrderBy};
-use crate::value::{Decimal, Value, compare, into_text};
+use crate::sql::plan::{Aggregate, BitOp, OrderBy};
+use crate::value::{Decimal, Value, compare, into_text, write_json_string, write_text};
 
 /// Digits that AVG adds after the point: `div_precision_increment`.
 const AVG_SCALE_ADDED: u8 = 4;
@@ -18,12 +22,40 @@ pub(super) enum Tally<'f> {
     /// The sum and how many values it has. It has the scale of its largest term, as in MySQL: the
     /// scale of its type comes when it is shown.
     Sum { of: &'f Expr, average: bool, sum: Decimal, values: u64 },
+    /// The bits so far.
+    Bits { of: &'f Expr, op: BitOp, bits: u64 },
+    /// The values, each once, and what is made of them.
+    Distinct { of: &'f [Expr], then: Distinct<'f>, seen: BTreeSet<Tuple<'f>> },
+    /// Members of a JSON object, appended to a text.
+    Members { name: &'f Expr, value: &'f Expr, members: Vec<Member>, text: Vec<u8> },
     /// The first value by an order.
     Extreme { of: &'f Expr, wanted: Ordering, best: Value<'f> },
     /// A text, written as the rows come.
     Text { of: Piece<'f>, any: bool, text: Vec<u8> },
     /// A text whose pieces are put in order at last.
     Sorted { of: Piece<'f>, order_by: &'f [OrderBy], pieces: Pieces<'f>, text: Vec<u8> },
+}
+
+/// What is made of values that differ.
+pub(super) enum Distinct<'f> {
+    /// How many there are.
+    Count,
+    /// Their sum.
+    Sum { average: bool },
+    /// Their text, appended to another.
+    Concat { descending: bool, separator: &'f str, text: Vec<u8> },
+}
+
+/// Values that none of is NULL, in the order of the first, then the second …
+pub(super) struct Tuple<'f>(SmallVec<[Value<'f>; 1]>);
+
+/// A member of a JSON object: its name and its value, as JSON.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Member {
+    /// Objects have their names by length, then by bytes.
+    length: usize,
+    name: Vec<u8>,
+    value: Vec<u8>,
 }
 
 /// What a row gives to a text.
@@ -51,12 +83,31 @@ impl<'f> Tally<'f> {
         text: Vec<u8>,
     ) -> Option<Tally<'f>> {
         let sum = |of, average| Tally::Sum { of, average, sum: Decimal::new(0, 0), values: 0 };
+        let distinct = |of, then| Tally::Distinct { of, then, seen: BTreeSet::new() };
         let extreme = |of, wanted| Tally::Extreme { of, wanted, best: Value::Null };
         Some(match aggregate {
             Aggregate::CountRows => Tally::Count { of: None, count: 0 },
             Aggregate::Count(of) => Tally::Count { of: Some(of), count: 0 },
             Aggregate::Sum(of) => sum(of, false),
             Aggregate::Avg(of) => sum(of, true),
+            Aggregate::CountDistinct(of) => distinct(of, Distinct::Count),
+            Aggregate::SumDistinct(of) => {
+                distinct(slice::from_ref(of), Distinct::Sum { average: false })
+            }
+            Aggregate::AvgDistinct(of) => {
+                distinct(slice::from_ref(of), Distinct::Sum { average: true })
+            }
+            Aggregate::ConcatDistinct { value, descending, separator } => {
+                let then = Distinct::Concat { descending: *descending, separator, text };
+                distinct(slice::from_ref(value), then)
+            }
+            Aggregate::Bits(op, of) => {
+                let bits = if *op == BitOp::And { u64::MAX } else { 0 };
+                Tally::Bits { of, op: *op, bits }
+            }
+            Aggregate::JsonObject { name, value } => {
+                Tally::Members { name, value, members: Vec::new(), text }
+            }
             Aggregate::Min(of) => extreme(of, Ordering::Less),
             Aggregate::Max(of) => extreme(of, Ordering::Greater),
             Aggregate::GroupConcat { value, order_by, separator } => {
@@ -82,14 +133,44 @@ impl<'f> Tally<'f> {
                 *count += i64::from(!of.eval(frame)?.is_null());
             }
             Tally::Sum { of, sum, values, .. } => {
-                let term = match of.eval(frame)? {
-                    Value::Int(v) => Decimal::new(v, 0),
-                    Value::UInt(v) => Decimal::new(v, 0),
-                    Value::Decimal(v) => v,
+                if let Some(term) = exact(&of.eval(frame)?) {
+                    *sum = expr::add(*sum, term).ok_or_else(out_of_range)?;
+                    *values += 1;
+                }
+            }
+            Tally::Bits { of, op, bits } => {
+                let value = match of.eval(frame)? {
+                    Value::Int(value) => value as u64,
+                    Value::UInt(value) => value,
                     _ => return Ok(()),
                 };
-                *sum = expr::add(*sum, term).ok_or_else(out_of_range)?;
-                *values += 1;
+                match op {
+                    BitOp::And => *bits &= value,
+                    BitOp::Or => *bits |= value,
+                    BitOp::Xor => *bits ^= value,
+                }
+            }
+            Tally::Distinct { of, seen, .. } => {
+                let mut tuple = Tuple(SmallVec::new());
+                for of in *of {
+                    // Values are told apart as columns of their types.
+                    match of.eval_stored(frame)? {
+                        Value::Null => return Ok(()),
+                        value => tuple.0.push(value),
+                    }
+                }
+                seen.insert(tuple);
+            }
+            Tally::Members { name, value, members, .. } => {
+                let mut text = Vec::new();
+                if !name.append_text(frame, &mut text)? {
+                    let message = "JSON documents may not contain NULL member names.";
+                    return Err(EvalError::new(3158, message.to_owned()));
+                }
+                let (mut name, mut element) = (Vec::new(), Vec::new());
+                write_json_string(&mut name, &text);
+                value.append_element(frame, &mut element)?;
+                members.push(Member { length: text.len(), name, value: element });
             }
             Tally::Extreme { of, wanted, best } => {
                 let value = of.eval(frame)?;
@@ -122,12 +203,22 @@ impl<'f> Tally<'f> {
     pub(super) fn finish(self) -> Result<Value<'f>, EvalError> {
         Ok(match self {
             Tally::Count { count, .. } => Value::Int(count),
-            Tally::Sum { values: 0, .. } => Value::Null,
-            Tally::Sum { average: false, sum, .. } => Value::Decimal(sum),
-            Tally::Sum { average: true, sum, values, .. } => {
-                let average = expr::divide(sum, Decimal::new(values, 0), AVG_SCALE_ADDED);
-                Value::Decimal(average.ok_or_else(out_of_range)?)
+            Tally::Sum { average, sum, values, .. } => summed(sum, values, average)?,
+            Tally::Bits { bits, .. } => Value::UInt(bits),
+            Tally::Distinct { then: Distinct::Count, seen, .. } => Value::Int(seen.len() as i64),
+            Tally::Distinct { then: Distinct::Sum { average }, seen, .. } => {
+                let mut terms = seen.iter().filter_map(|tuple| exact(tuple.0.first()?));
+                let sum = terms.try_fold(Decimal::new(0, 0), expr::add).ok_or_else(out_of_range)?;
+                summed(sum, seen.len() as u64, average)?
             }
+            Tally::Distinct { then: Distinct::Concat { .. }, .. } => match self.into_text() {
+                (_, false) => Value::Null,
+                (text, true) => Value::Text(into_text(text).into()),
+            },
+            Tally::Members { .. } => match self.into_text() {
+                (_, false) => Value::Null,
+                (text, true) => Value::Json(into_text(text).into()),
+            },
             Tally::Extreme { best, .. } => best,
             Tally::Text { of, .. } | Tally::Sorted { of, .. } => match self.into_text() {
                 (_, false) => Value::Null,
@@ -153,10 +244,64 @@ impl<'f> Tally<'f> {
                 text.extend_from_slice(if any { of.end() } else { b"" });
                 (text, any)
             }
-            _ => (Vec::new(), false),
+            Tally::Distinct {
+                of,
+                then: Distinct::Concat { descending, separator, mut text },
+                seen,
+            } => {
+                let mut write = |(i, Tuple(values)): (usize, &Tuple<'_>)| {
+                    text.extend_from_slice(if i > 0 { separator.as_bytes() } else { b"" });
+                    let values = values.iter().zip(of);
+                    values.for_each(|(value, of)| write_text(&mut text, value, of.ty));
+                };
+                match descending {
+                    false => seen.iter().enumerate().for_each(&mut write),
+                    true => seen.iter().rev().enumerate().for_each(&mut write),
+                }
+                (text, !seen.is_empty())
+            }
+            Tally::Members { mut members, mut text, .. } => {
+                members.sort_unstable();
+                // A key's names differ.
+                members.dedup_by(|a, b| a.name == b.name);
+                for (i, Member { name, value, .. }) in members.iter().enumerate() {
+                    text.extend_from_slice(if i > 0 { b", " } else { b"{" });
+                    text.extend_from_slice(name);
+                    text.extend_from_slice(b": ");
+                    text.extend_from_slice(value);
+                }
+                text.extend_from_slice(if members.is_empty() { b"" } else { b"}" });
+                (text, !members.is_empty())
+            }
+            Tally::Count { .. }
+            | Tally::Sum { .. }
+            | Tally::Bits { .. }
+            | Tally::Extreme { .. }
+            | Tally::Distinct { .. } => (Vec::new(), false),
         }
     }
 }
+
+impl Ord for Tuple<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let mut pairs = self.0.iter().zip(&other.0).map(|(a, b)| compare(a, b));
+        pairs.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+    }
+}
+
+impl PartialOrd for Tuple<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Tuple<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Tuple<'_> {}
 
 impl<'f> Piece<'f> {
     /// What stands before the first piece, or before a further one.
@@ -190,6 +335,27 @@ impl<'f> Piece<'f> {
             Piece::Concat { .. } => Value::Text(text.into()),
             Piece::Element(_) => Value::Json(text.into()),
         }
+    }
+}
+
+/// A term of a sum; `None` for NULL.
+fn exact(value: &Value<'_>) -> Option<Decimal> {
+    match value {
+        Value::Int(v) => Some(Decimal::new(*v, 0)),
+        Value::UInt(v) => Some(Decimal::new(*v, 0)),
+        Value::Decimal(v) => Some(*v),
+        _ => None,
+    }
+}
+
+/// The value of a sum of so many terms.
+fn summed<'v>(sum: Decimal, values: u64, average: bool) -> Result<Value<'v>, EvalError> {
+    match (values, average) {
+        (0, _) => Ok(Value::Null),
+        (_, false) => Ok(Value::Decimal(sum)),
+        (_, true) => expr::divide(sum, Decimal::new(values, 0), AVG_SCALE_ADDED)
+            .map(Value::Decimal)
+            .ok_or_else(out_of_range),
     }
 }
 

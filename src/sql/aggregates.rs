@@ -10,15 +10,30 @@ use super::error::{Refusal, Refused};
 use super::expr::{Expr, ExprKind};
 use super::names::Names;
 use super::operators::joined_text;
-use super::plan::{Aggregate, Collection, Scope};
+use super::order::is_descending;
+use super::plan::{Aggregate, BitOp, Collection, Scope};
 use super::tokens::unquote;
 use super::tree::{PlannedScope, Planner, Rows};
-use super::typing::{BIGINT, average, extreme, has_element, sum};
-use crate::value::Type;
+use super::typing::{
+    BIGINT, BIGINT_UNSIGNED, COLLATION_WAY_OUT, average, extreme, has_element, has_text,
+    is_floating, orderable, sum, type_name,
+};
+use crate::value::{Collation, Type};
 
 /// Aggregates that collections are made of.
-pub(super) const AGGREGATES: [&str; 7] =
-    ["AVG", "COUNT", "GROUP_CONCAT", "JSON_ARRAYAGG", "MAX", "MIN", "SUM"];
+pub(super) const AGGREGATES: [&str; 11] = [
+    "AVG",
+    "BIT_AND",
+    "BIT_OR",
+    "BIT_XOR",
+    "COUNT",
+    "GROUP_CONCAT",
+    "JSON_ARRAYAGG",
+    "JSON_OBJECTAGG",
+    "MAX",
+    "MIN",
+    "SUM",
+];
 
 /// A SELECT whose rows become one: its collection, and what stands inside of its aggregates.
 pub(super) struct Aggregated<'o> {
@@ -56,29 +71,61 @@ impl Planner<'_> {
         let FunctionArguments::List(list) = &call.args else {
             return Err(Refusal::on(sql, format!("{name} without arguments: write {name}(…)")));
         };
-        if list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct) {
-            let message = format!(
-                "{name}(DISTINCT …) is not supported: aggregate a table that has each value once"
-            );
-            return Err(Refusal::on(sql, message));
-        }
-        let mut values = self.arguments(sql, name, list, &inside.names)?;
+        let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
+        let values = self.arguments(sql, name, list, &inside.names)?;
         if name == "GROUP_CONCAT" {
-            return self.group_concat(sql, list, values, inside);
+            return self.group_concat(sql, list, values, distinct, inside);
         }
         if let Some(clause) = list.clauses.first() {
             return Err(Refusal::on(sql, format!("`{clause}` inside of {name}: leave it out")));
         }
-        if name == "COUNT" && values.is_empty() && list.args.len() == 1 {
-            return Ok(self.among(inside.collection, Aggregate::CountRows, BIGINT, false));
-        }
-        let (Some(value), true) = (values.pop(), values.is_empty()) else {
-            let message = format!("{name} takes one argument, not {}", list.args.len());
-            return Err(Refusal::on(sql, message));
+        let count = values.len();
+        let (aggregate, ty) = match (name, <[Expr; 1]>::try_from(values)) {
+            ("COUNT", Err(none)) if none.is_empty() && list.args.len() == 1 && !distinct => {
+                (Aggregate::CountRows, BIGINT)
+            }
+            ("COUNT", Err(values)) if distinct && count > 1 => {
+                refused(sql, values.iter().try_for_each(distinguishable))?;
+                (Aggregate::CountDistinct(values), BIGINT)
+            }
+            ("JSON_OBJECTAGG", Err(values)) if count == 2 && !distinct => {
+                self.json_object(sql, values, inside)?
+            }
+            ("JSON_OBJECTAGG", _) => {
+                let message = format!("{name} takes a name and a value, not {count} argument(s)");
+                return Err(Refusal::on(sql, message));
+            }
+            (_, Ok([value])) if distinct => refused(sql, distinct_of(name, value))?,
+            (_, Ok([value])) => refused(sql, aggregate_of(name, value))?,
+            (_, Err(_)) => {
+                let message = format!("{name} takes one argument, not {}", list.args.len());
+                return Err(Refusal::on(sql, message));
+            }
         };
-        let (aggregate, ty) = refused(sql, aggregate_of(name, value))?;
-        let nullable = name != "COUNT";
+        let nullable = name != "COUNT" && !matches!(aggregate, Aggregate::Bits(..));
         Ok(self.among(inside.collection, aggregate, ty, nullable))
+    }
+
+    /// JSON_OBJECTAGG, whose names have to differ: of equal ones MySQL keeps any.
+    fn json_object(
+        &mut self,
+        sql: &ast::Expr,
+        values: Vec<Expr>,
+        inside: &Aggregated<'_>,
+    ) -> Refused<(Aggregate, Type)> {
+        let Ok([name, value]) = <[Expr; 2]>::try_from(values) else {
+            return Err(Refusal::on(sql, "JSON_OBJECTAGG takes a name and a value"));
+        };
+        refused(sql, has_text(&name).and_then(|()| has_element(&value)))?;
+        let scope = self.collections[inside.collection].scope.clone();
+        if !self.is_key(&scope, &[&name]) {
+            let key = self.key_text(&scope, &inside.names);
+            let message = format!(
+                "JSON_OBJECTAGG of names that may be equal, of which MySQL keeps any: take {key} for the name, or write JSON_ARRAYAGG(JSON_OBJECT('name', …, 'value', …))"
+            );
+            return Err(Refusal::on(sql, message));
+        }
+        Ok((Aggregate::JsonObject { name, value }, Type::Json))
     }
 
     /// The arguments of a call; `*` of COUNT(*) is none.
@@ -110,9 +157,24 @@ impl Planner<'_> {
         sql: &ast::Expr,
         list: &FunctionArgumentList,
         mut values: Vec<Expr>,
+        distinct: bool,
         inside: &Aggregated<'_>,
     ) -> Refused<Expr> {
         let ty = refused(sql, joined_text(&values))?;
+        let (terms, separator) = group_concat_clauses(sql, list)?;
+        if distinct {
+            let aggregate = self.concat_distinct(sql, values, (terms, separator), inside)?;
+            return Ok(self.among(inside.collection, aggregate, ty, true));
+        }
+        // It reads its arguments, unless they are constants, as columns of their types.
+        for value in &mut values {
+            if let (ExprKind::Case { .. }, Type::Decimal { .. }) = (&value.kind, value.ty)
+                && !is_constant(value)
+            {
+                let (ty, nullable) = (value.ty, value.nullable);
+                *value = Expr::new(ExprKind::Cast(Box::new(value.clone())), ty, nullable);
+            }
+        }
         let value = match values.len() {
             1 => values.remove(0),
             _ => {
@@ -120,7 +182,6 @@ impl Planner<'_> {
                 Expr::new(ExprKind::Concat(values), ty, nullable)
             }
         };
-        let (terms, separator) = group_concat_clauses(sql, list)?;
         let (scope, names) = (self.collections[inside.collection].scope.clone(), &inside.names);
         let order_by = match terms {
             Some(terms) => self.order(terms, &scope, names, &[], "the ORDER BY of GROUP_CONCAT")?,
@@ -136,6 +197,30 @@ impl Planner<'_> {
         };
         let aggregate = Aggregate::GroupConcat { value, order_by, separator };
         Ok(self.among(inside.collection, aggregate, ty, true))
+    }
+
+    /// GROUP_CONCAT(DISTINCT …), whose order has to be that of its values: MySQL leaves open which
+    /// of equal ones it keeps.
+    fn concat_distinct(
+        &mut self,
+        sql: &ast::Expr,
+        values: Vec<Expr>,
+        (terms, separator): (Option<&[ast::OrderByExpr]>, String),
+        inside: &Aggregated<'_>,
+    ) -> Refused<Aggregate> {
+        let Ok([value]) = <[Expr; 1]>::try_from(values) else {
+            let message = "GROUP_CONCAT(DISTINCT …) of several arguments: write one, as CONCAT(…)";
+            return Err(Refusal::on(sql, message));
+        };
+        refused(sql, distinguishable(&value).and_then(|()| prints_alike(&value)))?;
+        if let Some([term]) = terms
+            && self.expr(&term.expr, &inside.names)? == value
+        {
+            let descending = is_descending(term)?;
+            return Ok(Aggregate::ConcatDistinct { value, descending, separator });
+        }
+        let message = "GROUP_CONCAT(DISTINCT …) in another order than that of its values, of which MySQL keeps any: write GROUP_CONCAT(DISTINCT x ORDER BY x)";
+        Err(Refusal::on(sql, message))
     }
 
     /// The value of a new collection of one aggregate.
@@ -163,6 +248,7 @@ impl Planner<'_> {
 }
 
 fn aggregate_of(name: &str, value: Expr) -> Result<(Aggregate, Type), String> {
+    let ty = value.ty;
     Ok(match name {
         "COUNT" => (Aggregate::Count(value), BIGINT),
         "SUM" => {
@@ -175,14 +261,66 @@ fn aggregate_of(name: &str, value: Expr) -> Result<(Aggregate, Type), String> {
         }
         "MIN" | "MAX" => {
             extreme(name, &value)?;
-            let ty = value.ty;
             (if name == "MIN" { Aggregate::Min(value) } else { Aggregate::Max(value) }, ty)
         }
+        "BIT_AND" | "BIT_OR" | "BIT_XOR" if !ty.is_integer() => {
+            let ty = type_name(ty);
+            return Err(format!("takes the bits of {ty}: CAST(… AS UNSIGNED) inside"));
+        }
+        "BIT_AND" => (Aggregate::Bits(BitOp::And, value), BIGINT_UNSIGNED),
+        "BIT_OR" => (Aggregate::Bits(BitOp::Or, value), BIGINT_UNSIGNED),
+        "BIT_XOR" => (Aggregate::Bits(BitOp::Xor, value), BIGINT_UNSIGNED),
         _ => {
             has_element(&value)?;
             (Aggregate::JsonArray(value), Type::Json)
         }
     })
+}
+
+fn distinct_of(name: &str, value: Expr) -> Result<(Aggregate, Type), String> {
+    Ok(match name {
+        "COUNT" => {
+            distinguishable(&value)?;
+            (Aggregate::CountDistinct(vec![value]), BIGINT)
+        }
+        "SUM" => {
+            let ty = sum(&value)?;
+            (Aggregate::SumDistinct(value), ty)
+        }
+        "AVG" => {
+            let ty = average(&value)?;
+            (Aggregate::AvgDistinct(value), ty)
+        }
+        "MIN" | "MAX" => aggregate_of(name, value)?,
+        _ => return Err("has a DISTINCT that is not MySQL: leave it out".to_owned()),
+    })
+}
+
+/// Whether a value follows from no row.
+fn is_constant(value: &Expr) -> bool {
+    let mut is_constant = true;
+    value.each(&mut |expr| {
+        is_constant &= !matches!(expr.kind, ExprKind::Column { .. } | ExprKind::Collection(..));
+    });
+    is_constant
+}
+
+/// Why values cannot be told apart: of text, those that only a collation calls equal.
+fn distinguishable(value: &Expr) -> Result<(), String> {
+    match value.ty {
+        Type::Text(collation) if collation != Collation::Binary => {
+            Err(format!("tells apart text whose {COLLATION_WAY_OUT}"))
+        }
+        _ => orderable(value, "tells apart"),
+    }
+}
+
+/// Why equal values may print differently.
+fn prints_alike(value: &Expr) -> Result<(), String> {
+    if is_floating(value.ty) {
+        return Err("joins FLOAT or DOUBLE, whose zeros are equal and print in two ways: CAST to DECIMAL inside".to_owned());
+    }
+    Ok(())
 }
 
 fn group_concat_clauses<'a>(

@@ -70,12 +70,8 @@ const WITH_INTERVAL: [&str; 4] = ["ADDDATE", "DATE_ADD", "DATE_SUB", "SUBDATE"];
 const WITH_UNIT: [&str; 2] = ["TIMESTAMPADD", "TIMESTAMPDIFF"];
 
 /// Aggregates that MySQL has and views cannot use.
-const OTHER_AGGREGATES: [&str; 13] = [
+const OTHER_AGGREGATES: [&str; 9] = [
     "ANY_VALUE",
-    "BIT_AND",
-    "BIT_OR",
-    "BIT_XOR",
-    "JSON_OBJECTAGG",
     "STD",
     "STDDEV",
     "STDDEV_POP",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::plan::{Access, Aggregate, Edge, JoinKind, Node, NodeId, Plan, Scope, View};
+use super::plan::{Access, Aggregate, BitOp, Edge, JoinKind, Node, NodeId, Plan, Scope, View};
 
 /// A view's plan as text: its tree of table references, each with how its rows are found from those
 /// above it, then which documents a change of each concerns and how they are found.
@@ -175,12 +175,20 @@ fn made(aggregate: &Aggregate) -> &'static str {
     match aggregate {
         Aggregate::Exists => "EXISTS",
         Aggregate::CountRows | Aggregate::Count(_) => "COUNT",
+        Aggregate::CountDistinct(_) => "COUNT(DISTINCT)",
         Aggregate::Sum(_) => "SUM",
+        Aggregate::SumDistinct(_) => "SUM(DISTINCT)",
         Aggregate::Avg(_) => "AVG",
+        Aggregate::AvgDistinct(_) => "AVG(DISTINCT)",
+        Aggregate::Bits(BitOp::And, _) => "BIT_AND",
+        Aggregate::Bits(BitOp::Or, _) => "BIT_OR",
+        Aggregate::Bits(BitOp::Xor, _) => "BIT_XOR",
         Aggregate::Min(_) => "MIN",
         Aggregate::Max(_) => "MAX",
         Aggregate::GroupConcat { .. } => "GROUP_CONCAT",
+        Aggregate::ConcatDistinct { .. } => "GROUP_CONCAT(DISTINCT)",
         Aggregate::JsonArray(_) => "JSON_ARRAYAGG",
+        Aggregate::JsonObject { .. } => "JSON_OBJECTAGG",
         Aggregate::First { .. } => "the first",
     }
 }

@@ -177,10 +177,19 @@ pub(super) fn each_aggregate_expr_mut(aggregate: &mut Aggregate, each: &mut impl
         Aggregate::CountRows | Aggregate::Exists => {}
         Aggregate::Count(value)
         | Aggregate::Sum(value)
+        | Aggregate::SumDistinct(value)
         | Aggregate::Avg(value)
+        | Aggregate::AvgDistinct(value)
+        | Aggregate::Bits(_, value)
+        | Aggregate::ConcatDistinct { value, .. }
         | Aggregate::Min(value)
         | Aggregate::Max(value)
         | Aggregate::JsonArray(value) => walk(value, each),
+        Aggregate::CountDistinct(values) => values.iter_mut().for_each(|value| walk(value, each)),
+        Aggregate::JsonObject { name, value } => {
+            walk(name, each);
+            walk(value, each);
+        }
         Aggregate::GroupConcat { value, order_by, .. } | Aggregate::First { value, order_by } => {
             walk(value, each);
             order_by.iter_mut().for_each(|OrderBy { expr, .. }| walk(expr, each));

@@ -6,7 +6,7 @@ use sqlparser::tokenizer::Span;
 use super::build::refused;
 use super::clauses::limit_one;
 use super::error::{Refusal, Refused, listed};
-use super::expr::ExprKind;
+use super::expr::{Expr, ExprKind};
 use super::names::Names;
 use super::plan::{Join, JoinKind, NodeId, OrderBy, Scope};
 use super::subquery::Item;
@@ -56,19 +56,7 @@ impl Planner<'_> {
             if matches!(&term.expr, ast::Expr::Value(_)) {
                 return Err(Refusal::on(&term.expr, "ORDER BY a position: name the column"));
             }
-            if term.options.nulls_first.is_some() {
-                return Err(Refusal::on(
-                    &term.expr,
-                    "NULLS FIRST and NULLS LAST are not MySQL: leave it out",
-                ));
-            }
-            let descending = match &term.options.sort {
-                None | Some(OrderBySort::Asc) => false,
-                Some(OrderBySort::Desc) => true,
-                Some(_) => {
-                    return Err(Refusal::on(&term.expr, "ORDER BY … USING: write ASC or DESC"));
-                }
-            };
+            let descending = is_descending(term)?;
             // An output column's name comes first, as MySQL has it.
             let own = match &term.expr {
                 ast::Expr::Identifier(name) => {
@@ -84,16 +72,8 @@ impl Planner<'_> {
             refused(&term.expr, orderable(&expr, "orders by"))?;
             order_by.push(OrderBy { expr, descending });
         }
-        let ordered = |of: (NodeId, usize)| {
-            order_by.iter().any(|term| match term.expr.kind {
-                ExprKind::Column { node, column } => {
-                    (node, column) == of || self.equals(scope, (node, column), of)
-                }
-                _ => false,
-            })
-        };
-        let mut nodes = scope.row_nodes().into_iter();
-        if nodes.all(|node| self.rest_of_key(node).iter().all(|&column| ordered((node, column)))) {
+        let by: Vec<&Expr> = order_by.iter().map(|term| &term.expr).collect();
+        if self.is_key(scope, &by) {
             return Ok(order_by);
         }
         let message = format!(
@@ -104,6 +84,20 @@ impl Planner<'_> {
             || Refusal::at(Span::empty().start, message.clone()),
             |last| Refusal::on(&last.expr, message.clone()),
         ))
+    }
+
+    /// Whether no two rows of a scope have these values in common.
+    pub(super) fn is_key(&self, scope: &Scope, values: &[&Expr]) -> bool {
+        let has = |of: (NodeId, usize)| {
+            values.iter().any(|value| match value.kind {
+                ExprKind::Column { node, column } => {
+                    (node, column) == of || self.equals(scope, (node, column), of)
+                }
+                _ => false,
+            })
+        };
+        let nodes = scope.row_nodes();
+        nodes.iter().all(|&node| self.rest_of_key(node).iter().all(|&column| has((node, column))))
     }
 
     /// Whether a column of a joined row is always equal to the column of another that it is found
@@ -142,5 +136,18 @@ impl Planner<'_> {
             key.extend(rest.iter().map(|&place| names.called(node, place)));
         }
         listed([key.join(", ").as_str()])
+    }
+}
+
+/// Whether a term of an ORDER BY puts the largest first.
+pub(super) fn is_descending(term: &ast::OrderByExpr) -> Refused<bool> {
+    if term.options.nulls_first.is_some() {
+        let message = "NULLS FIRST and NULLS LAST are not MySQL: leave it out";
+        return Err(Refusal::on(&term.expr, message));
+    }
+    match &term.options.sort {
+        None | Some(OrderBySort::Asc) => Ok(false),
+        Some(OrderBySort::Desc) => Ok(true),
+        Some(_) => Err(Refusal::on(&term.expr, "ORDER BY … USING: write ASC or DESC")),
     }
 }

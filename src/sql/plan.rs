@@ -250,10 +250,18 @@ pub enum Aggregate {
     CountRows,
     /// COUNT(expr): 0 of nothing.
     Count(Expr),
+    /// COUNT(DISTINCT …): rows of values that differ, those with a NULL aside; 0 of nothing.
+    CountDistinct(Vec<Expr>),
     /// SUM(expr) of exact numbers, a DECIMAL: NULL of nothing.
     Sum(Expr),
     /// AVG(expr) of exact numbers, a DECIMAL: NULL of nothing.
     Avg(Expr),
+    /// SUM(DISTINCT expr).
+    SumDistinct(Expr),
+    /// AVG(DISTINCT expr).
+    AvgDistinct(Expr),
+    /// BIT_AND, BIT_OR or BIT_XOR of integers, a BIGINT UNSIGNED: all ones or 0 of nothing.
+    Bits(BitOp, Expr),
     /// MIN(expr): NULL of nothing.
     Min(Expr),
     /// MAX(expr): NULL of nothing.
@@ -267,6 +275,22 @@ pub enum Aggregate {
         /// What stands between.
         separator: String,
     },
+    /// GROUP_CONCAT(DISTINCT … ORDER BY the same): NULL of nothing.
+    ConcatDistinct {
+        /// The values joined.
+        value: Expr,
+        /// Largest first.
+        descending: bool,
+        /// What stands between.
+        separator: String,
+    },
+    /// JSON_OBJECTAGG of names that differ: NULL of nothing.
+    JsonObject {
+        /// A member's name.
+        name: Expr,
+        /// Its value.
+        value: Expr,
+    },
     /// JSON_ARRAYAGG, in the order of the primary keys of `scope.from` and of each
     /// [`JoinKind::Each`]: NULL of nothing.
     JsonArray(Expr),
@@ -277,6 +301,17 @@ pub enum Aggregate {
         /// The order, ending in a unique key.
         order_by: Vec<OrderBy>,
     },
+}
+
+/// How bits of integers become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BitOp {
+    /// BIT_AND
+    And,
+    /// BIT_OR
+    Or,
+    /// BIT_XOR
+    Xor,
 }
 
 impl Plan {
@@ -353,10 +388,19 @@ impl Aggregate {
             Aggregate::CountRows | Aggregate::Exists => {}
             Aggregate::Count(value)
             | Aggregate::Sum(value)
+            | Aggregate::SumDistinct(value)
             | Aggregate::Avg(value)
+            | Aggregate::AvgDistinct(value)
+            | Aggregate::Bits(_, value)
+            | Aggregate::ConcatDistinct { value, .. }
             | Aggregate::Min(value)
             | Aggregate::Max(value)
             | Aggregate::JsonArray(value) => value.each(each),
+            Aggregate::CountDistinct(values) => values.iter().for_each(|value| value.each(each)),
+            Aggregate::JsonObject { name, value } => {
+                name.each(each);
+                value.each(each);
+            }
             Aggregate::GroupConcat { value, order_by, .. }
             | Aggregate::First { value, order_by } => {
                 value.each(each);

@@ -59,6 +59,17 @@ pub(super) fn key_of(table: &Table, row: &Values) -> Key {
     key
 }
 
+/// Each value once.
+fn different(values: Vec<Value<'static>>) -> Vec<Value<'static>> {
+    let mut different: Vec<Value<'static>> = Vec::new();
+    for value in values {
+        if !different.contains(&value) {
+            different.push(value);
+        }
+    }
+    different
+}
+
 fn is_true(value: &Value<'_>) -> bool {
     !matches!(value, Value::Null | Value::Int(0) | Value::UInt(0))
 }
@@ -284,6 +295,68 @@ impl<'a> Scan<'a> {
                     Value::Decimal(total(values).checked_div_cut(count, 9).unwrap())
                 }
             },
+            Aggregate::CountDistinct(exprs) => {
+                let mut different: Vec<Vec<Value<'static>>> = Vec::new();
+                for binding in self.every(scope)? {
+                    let row = exprs.iter().map(|expr| self.stored_under(&binding, expr));
+                    let row = row.collect::<Result<Vec<_>, _>>()?;
+                    if !row.iter().any(Value::is_null) && !different.contains(&row) {
+                        different.push(row);
+                    }
+                }
+                Value::Int(different.len() as i64)
+            }
+            Aggregate::SumDistinct(expr) => match different(values(expr)?).as_slice() {
+                [] => Value::Null,
+                values => Value::Decimal(total(values)),
+            },
+            Aggregate::AvgDistinct(expr) => match different(values(expr)?).as_slice() {
+                [] => Value::Null,
+                values => {
+                    let count = Decimal::new(values.len() as u64, 0);
+                    Value::Decimal(total(values).checked_div_cut(count, 9).unwrap())
+                }
+            },
+            Aggregate::Bits(op, expr) => {
+                let bits = values(expr)?.into_iter().map(|value| match value {
+                    Value::Int(value) => value as u64,
+                    other => panic!("no integer: {other:?}"),
+                });
+                Value::UInt(match op {
+                    BitOp::And => bits.fold(u64::MAX, |all, bits| all & bits),
+                    BitOp::Or => bits.fold(0, |all, bits| all | bits),
+                    BitOp::Xor => bits.fold(0, |all, bits| all ^ bits),
+                })
+            }
+            Aggregate::ConcatDistinct { value, descending, separator } => {
+                let mut values = different(values(value)?);
+                values.sort_by(compare);
+                if *descending {
+                    values.reverse();
+                }
+                let texts = values.iter().map(|text| to_text(text, value.ty));
+                match texts.collect::<Vec<_>>() {
+                    texts if texts.is_empty() => Value::Null,
+                    texts => Value::Text(texts.join(separator).into()),
+                }
+            }
+            Aggregate::JsonObject { name, value } => {
+                let mut members = BTreeMap::new();
+                for binding in self.every(scope)? {
+                    let text = to_text(&self.under(&binding, name)?, name.ty);
+                    let (mut json, mut element) = (Vec::new(), Vec::new());
+                    write_json_string(&mut json, &text);
+                    json.extend_from_slice(b": ");
+                    let value_here = self.under(&binding, value)?;
+                    write_json_element(&mut element, &value_here, value.ty);
+                    json.extend_from_slice(&element);
+                    members.insert((text.len(), text), String::from_utf8(json).unwrap());
+                }
+                match members.into_values().collect::<Vec<_>>() {
+                    members if members.is_empty() => Value::Null,
+                    members => Value::Json(format!("{{{}}}", members.join(", ")).into()),
+                }
+            }
             Aggregate::Min(expr) => {
                 values(expr)?.into_iter().min_by(compare).unwrap_or(Value::Null)
             }

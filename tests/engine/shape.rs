@@ -86,7 +86,7 @@ enum Kind {
 /// Kinds of aggregates, by number.
 const FIRST: u8 = 6;
 const EXISTS: u8 = 7;
-const AGGREGATES: u8 = 9;
+const AGGREGATES: u8 = 15;
 /// No further aggregate.
 const NONE: u8 = u8::MAX;
 
@@ -349,6 +349,26 @@ impl<'a> Builder<'a> {
                 (Aggregate::First { value, order_by: self.order(nodes, descending) }, ty)
             }
             EXISTS => (Aggregate::Exists, BIGINT),
+            9 => {
+                let values = vec![self.column(from, W), self.column(from, D)];
+                (Aggregate::CountDistinct(values), BIGINT)
+            }
+            10 => (Aggregate::SumDistinct(self.column(from, D)), DECIMAL),
+            11 => (Aggregate::AvgDistinct(self.column(from, D)), average),
+            12 => {
+                let op = if descending { BitOp::Xor } else { BitOp::And };
+                (Aggregate::Bits(op, self.column(from, V)), UNSIGNED)
+            }
+            13 => {
+                let (value, separator) = (self.column(from, W), "; ".to_owned());
+                (Aggregate::ConcatDistinct { value, descending, separator }, TEXT)
+            }
+            // A key that is a text alone, or of one number, tells rows of one table apart.
+            14 if nodes.len() == 1 && self.key_columns(from).len() == 1 => {
+                let key = self.key_columns(from)[0];
+                let (name, value) = (self.column(from, key), self.value(from, inner));
+                (Aggregate::JsonObject { name, value }, Type::Json)
+            }
             _ => {
                 let (value, order_by) = (self.value(from, inner), self.order(nodes, descending));
                 (Aggregate::GroupConcat { value, order_by, separator: " | ".to_owned() }, TEXT)
@@ -365,11 +385,14 @@ impl<'a> Builder<'a> {
     fn order(&mut self, nodes: &[NodeId], descending: bool) -> Vec<OrderBy> {
         let mut columns = vec![(nodes[0], V)];
         for &node in nodes {
-            let table = usize::from(self.nodes[usize::from(node.0)].table.0);
-            columns.extend(self.keys[table].columns().into_iter().map(|column| (node, column)));
+            columns.extend(self.key_columns(node).into_iter().map(|column| (node, column)));
         }
         let term = |(node, column)| OrderBy { expr: self.column(node, column), descending };
         columns.into_iter().map(term).collect()
+    }
+
+    fn key_columns(&self, node: NodeId) -> Vec<usize> {
+        self.keys[usize::from(self.nodes[usize::from(node.0)].table.0)].columns()
     }
 
     fn child(&mut self, parent: NodeId, branch: &Branch, lookup: bool) -> NodeId {

@@ -36,7 +36,7 @@ SELECT l.*, p.price AS listed, COALESCE(p.price, 7) AS price_or FROM order_lines
 SELECT t.number, t.total, t.line_count, k.name AS buyer_name, k.senior, k.rate FROM totals t JOIN cards AS k ON k.id = t.buyer WHERE t.number > 3"),
 ];
 
-const VIEWS: [(&str, &str); 41] = [
+const VIEWS: [(&str, &str); 43] = [
     ("look-ups under look-ups, either side first", "
 SELECT o.id, c.name AS customer, r.name AS region, k.name AS country FROM orders AS o
 LEFT JOIN customers AS c ON o.customer_id = c.id
@@ -187,6 +187,21 @@ FROM orders o"),
     ("unique keys inside of aggregates", "
 SELECT o.id, (SELECT SUM(l.quantity * n.price) FROM order_lines l JOIN prices n ON n.sku = l.sku AND n.country = 'no' WHERE l.order_id = o.id) AS there,
   (SELECT COUNT(*) FROM order_lines l JOIN prices n ON n.sku = l.sku JOIN countries k ON k.code = n.country WHERE l.order_id = o.id) AS prices
+FROM orders o"),
+    ("distinct values, bits and objects", "
+SELECT c.id, s.* FROM customers c JOIN LATERAL (
+  SELECT COUNT(DISTINCT o.status) AS states, COUNT(DISTINCT o.status, o.total) AS pairs, COUNT(DISTINCT o.at) AS instants,
+    SUM(DISTINCT o.total) AS total, AVG(DISTINCT o.total) AS mean, AVG(DISTINCT IF(o.total > 20, 2, 2.50)) AS mixed, MAX(DISTINCT o.total) AS most,
+    GROUP_CONCAT(DISTINCT o.status ORDER BY o.status DESC SEPARATOR '; ') AS list, GROUP_CONCAT(DISTINCT o.total ORDER BY o.total) AS totals,
+    GROUP_CONCAT(DISTINCT IF(o.total > 20, 2, 2.50) ORDER BY IF(o.total > 20, 2, 2.50)) AS rates,
+    BIT_AND(o.id) AS every, BIT_OR(o.id) AS any_, BIT_XOR(o.id) AS odd, BIT_OR(-o.id) AS signed_, BIT_AND(o.total > 20) AS all_large,
+    JSON_OBJECTAGG(o.id, JSON_ARRAY(o.total, o.status)) AS by_id, GROUP_CONCAT(IF(o.total > 20, 2, 2.50) ORDER BY o.id) AS rates_in_order
+  FROM orders o WHERE o.customer_id = c.id) AS s ON TRUE"),
+    ("distinct values and objects alone, and of several tables", "
+SELECT o.id, (SELECT JSON_OBJECTAGG(l.line, l.sku) FROM order_lines l WHERE l.order_id = o.id) AS skus,
+  (SELECT GROUP_CONCAT(DISTINCT l.sku ORDER BY l.sku) FROM order_lines l JOIN parts p ON p.order_id = l.order_id AND p.line = l.line WHERE l.order_id = o.id) AS with_parts,
+  (SELECT COUNT(DISTINCT p.what) FROM order_lines l LEFT JOIN parts p ON p.order_id = l.order_id AND p.line = l.line WHERE l.order_id = o.id) AS kinds,
+  (SELECT SUM(DISTINCT l.quantity) FROM order_lines l WHERE l.order_id = o.id) AS quantity
 FROM orders o"),
     ("EXISTS and NOT EXISTS", "
 SELECT o.id, EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = o.id AND l.quantity > 2) AS many,
