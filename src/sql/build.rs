@@ -274,7 +274,7 @@ fn operator(
                     "MySQL reads it as OR: write OR, or CONCAT(…) for text"
                 }
                 BinaryOperator::Arrow | BinaryOperator::LongArrow => {
-                    "taking JSON apart comes later: store what is needed in a column of its own"
+                    "write column->'$.name', or JSON_EXTRACT(…, '$.name')"
                 }
                 _ => "there are + - * / DIV % = <=> <> < <= > >= AND OR XOR NOT",
             };

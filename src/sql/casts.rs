@@ -3,6 +3,7 @@
 use sqlparser::ast::{CharacterLength, DataType, ExactNumberInfo, TimezoneInfo};
 
 use super::expr::{Expr, ExprKind};
+use super::functions::json_of;
 use super::typing::{
     BIGINT, BIGINT_UNSIGNED, has_text, is_dated, is_numeric, text_collation, type_name,
 };
@@ -32,6 +33,7 @@ pub(super) fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
             let kind = ExprKind::Text(Box::new(value), limit);
             return Ok(Expr::new(kind, Type::Text(collation), nullable));
         }
+        DataType::JSON => return json_of(value),
         DataType::Signed | DataType::SignedInteger => (BIGINT, numeric),
         DataType::Unsigned | DataType::UnsignedInteger => (BIGINT_UNSIGNED, numeric),
         DataType::Decimal(info) => (decimal_type(info)?, numeric),
@@ -47,7 +49,7 @@ pub(super) fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
         }
         other => {
             return Err(format!(
-                "casts to {other}, which is not supported: there are CHAR, SIGNED, UNSIGNED, DECIMAL(p,s), DOUBLE, DATE and DATETIME"
+                "casts to {other}, which is not supported: there are CHAR, SIGNED, UNSIGNED, DECIMAL(p,s), DOUBLE, FLOAT, DATE, TIME, DATETIME and JSON"
             ));
         }
     };

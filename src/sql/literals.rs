@@ -25,11 +25,41 @@ pub(super) fn literal(value: &ValueWithSpan) -> Refused<Expr> {
         ast::Value::Number(digits, _) => number(digits).ok_or_else(|| {
             Refusal::at(value.span.start, format!("the number `{digits}` is too large for MySQL"))
         }),
+        ast::Value::HexStringLiteral(digits) => bytes(digits, 16)
+            .ok_or_else(|| {
+                let message = format!(
+                    "X'{digits}' is no hexadecimal constant: write an even number of digits 0 to F"
+                );
+                Refusal::at(value.span.start, message)
+            })
+            .and_then(|bytes| made(Value::Bytes(bytes.into()), Type::Bytes)),
+        ast::Value::SingleQuotedByteStringLiteral(digits) => bytes(digits, 2)
+            .ok_or_else(|| {
+                let message = format!("B'{digits}' is no binary constant: write digits 0 and 1");
+                Refusal::at(value.span.start, message)
+            })
+            .and_then(|bytes| made(Value::Bytes(bytes.into()), Type::Bytes)),
         other => Err(Refusal::at(
             value.span.start,
             format!("the constant `{other}` is not supported: write a number or a 'string'"),
         )),
     }
+}
+
+/// The bytes of a constant in digits of a radix, 16 or 2; bits that are missing in front are zero.
+fn bytes(digits: &str, radix: u32) -> Option<Vec<u8>> {
+    let per_byte = if radix == 16 { 2 } else { 8 };
+    if radix == 16 && digits.len() % 2 == 1 || !digits.is_ascii() {
+        return None;
+    }
+    let chunks = digits.as_bytes().rchunks(per_byte).rev();
+    let byte = |chunk: &[u8]| {
+        chunk.iter().try_fold(0u8, |byte, digit| {
+            let digit = char::from(*digit).to_digit(radix)? as u8;
+            Some(byte.wrapping_mul(radix as u8) + digit)
+        })
+    };
+    chunks.map(byte).collect()
 }
 
 fn number(digits: &str) -> Option<Expr> {

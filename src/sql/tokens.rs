@@ -71,6 +71,58 @@ pub(super) fn tokenize(text: &str) -> Refused<Vec<TokenWithSpan>> {
         .map_err(|error| Refusal::at(error.location, error.message.to_lowercase()))
 }
 
+/// `column->'path'` as JSON_EXTRACT, `->>` as JSON_UNQUOTE of it: MySQL ties them to their column
+/// before anything else, the parser after most operators. Others stay as they are.
+pub(super) fn with_arrows_called(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut called: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let names: &[&str] = match token.token {
+            Token::Arrow => &["JSON_EXTRACT"],
+            Token::LongArrow => &["JSON_UNQUOTE", "JSON_EXTRACT"],
+            _ => &[],
+        };
+        let blanks = std::iter::from_fn(|| tokens.next_if(|next| is_blank(&next.token)));
+        let before_path: Vec<TokenWithSpan> =
+            if names.is_empty() { Vec::new() } else { blanks.collect() };
+        let path = tokens.peek().map(|next| matches!(next.token, Token::SingleQuotedString(_)));
+        match column_start(&called) {
+            Some(start) if !names.is_empty() && path == Some(true) => {
+                let span = called[start].span;
+                let call = |name: &&str| [Token::make_word(name, None), Token::LParen];
+                let opening =
+                    names.iter().flat_map(call).map(|token| TokenWithSpan { token, span });
+                called.splice(start..start, opening);
+                called.push(TokenWithSpan { token: Token::Comma, span: token.span });
+                called.extend(before_path);
+                called.extend(tokens.next());
+                let closing = TokenWithSpan { token: Token::RParen, span: token.span };
+                called.extend(names.iter().map(|_| closing.clone()));
+            }
+            _ => {
+                called.push(token);
+                called.extend(before_path);
+            }
+        }
+    }
+    called
+}
+
+/// Where the column name begins that the tokens end in.
+fn column_start(tokens: &[TokenWithSpan]) -> Option<usize> {
+    let end = tokens.iter().rposition(|token| !is_blank(&token.token))?;
+    let is_word = |at: usize| matches!(tokens[at].token, Token::Word(_));
+    let mut start = Some(end).filter(|end| is_word(*end))?;
+    while start >= 2 && tokens[start - 1].token == Token::Period && is_word(start - 2) {
+        start -= 2;
+    }
+    Some(start)
+}
+
+fn is_blank(token: &Token) -> bool {
+    matches!(token, Token::Whitespace(_))
+}
+
 /// The tokens of a file without blanks and comments.
 pub(super) fn lexemes(text: &str) -> Refused<Vec<Lexeme>> {
     let places = Places::new(text);

@@ -301,7 +301,14 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
         _ if is_numeric(a) && is_numeric(b) => Ok(is_floating(a) || is_floating(b)),
         _ if is_dated(a) && is_dated(b) => Ok(false),
         (Type::Time { .. }, Type::Time { .. }) | (Type::Bytes, Type::Bytes) => Ok(false),
-        _ => Err(format!("compares {} with {}: CAST to one type", type_name(a), type_name(b))),
+        _ => {
+            let way_out = if a == Type::Json || b == Type::Json {
+                "take text out of it by ->> '$.name', and CAST that"
+            } else {
+                "CAST to one type"
+            };
+            Err(format!("compares {} with {}: {way_out}", type_name(a), type_name(b)))
+        }
     }
 }
 

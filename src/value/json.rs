@@ -5,6 +5,9 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::{Type, Value, write_datetime, write_double, write_float, write_shown, write_time};
 
+/// How deep arrays and objects may be nested in JSON that MySQL reads.
+const JSON_DEPTH_MAX: usize = 100;
+
 /// Appends a value as it stands in a document: decimals and instants as strings, bytes as base64,
 /// JSON as itself. Text is escaped; numbers that JSON lacks become null.
 pub fn write_json(out: &mut Vec<u8>, value: &Value<'_>, ty: Type) {
@@ -145,6 +148,45 @@ pub fn normalize_json(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len() + 16);
     write_normalized(&mut out, &parsed);
     String::from_utf8(out).ok()
+}
+
+/// JSON text as MySQL reads it into its own form and prints that: as [`normalize_json`], and
+/// numbers with a point or an exponent are DOUBLEs, as are those beyond 64 bits. `None` if MySQL
+/// refuses it.
+pub fn json_from_text(text: &str) -> Option<String> {
+    let mut parsed: serde_json::Value = serde_json::from_str(text).ok()?;
+    read_numbers(&mut parsed, 0)?;
+    let mut out = Vec::with_capacity(text.len() + 16);
+    write_normalized(&mut out, &parsed);
+    String::from_utf8(out).ok()
+}
+
+fn read_numbers(json: &mut serde_json::Value, depth: usize) -> Option<()> {
+    match json {
+        serde_json::Value::Number(number) => {
+            let digits = number.as_str();
+            let floating = digits.contains(['.', 'e', 'E']);
+            if digits == "-0" {
+                *number = 0.into();
+            } else if floating || digits.parse::<i64>().is_err() && digits.parse::<u64>().is_err() {
+                let read = digits.parse().ok().filter(|read: &f64| read.is_finite())?;
+                let mut out = Vec::new();
+                write_json_double(&mut out, read);
+                *number = serde_json::Number::from_string_unchecked(String::from_utf8(out).ok()?);
+            }
+            Some(())
+        }
+        serde_json::Value::Array(_) | serde_json::Value::Object(_) if depth == JSON_DEPTH_MAX => {
+            None
+        }
+        serde_json::Value::Array(items) => {
+            items.iter_mut().try_for_each(|item| read_numbers(item, depth + 1))
+        }
+        serde_json::Value::Object(members) => {
+            members.values_mut().try_for_each(|member| read_numbers(member, depth + 1))
+        }
+        _ => Some(()),
+    }
 }
 
 fn write_normalized(out: &mut Vec<u8>, json: &serde_json::Value) {

@@ -7,6 +7,7 @@
 mod compare;
 mod decimal;
 mod json;
+mod json_path;
 mod key;
 mod row;
 mod temporal;
@@ -19,8 +20,11 @@ use serde::{Deserialize, Serialize};
 pub use compare::compare;
 pub use decimal::{Decimal, MAX_PRECISION};
 pub use json::{
-    normalize_json, write_json, write_json_element, write_json_string, write_json_text,
+    json_from_text, normalize_json, write_json, write_json_element, write_json_string,
+    write_json_text,
 };
+pub use json_path::JsonPath;
+pub(crate) use json_path::{json_length, members};
 pub use key::{Key, KeyError};
 pub use row::{Row, RowLayout, RowWriter};
 pub use temporal::{

@@ -741,6 +741,97 @@ JSON_ARRAY(CONCAT(s, i), CAST(d AS CHAR), DATE_FORMAT(ts, '%Y'))
 JSON_ARRAY(db * 2, f, 1e15, 1e-7, 123456789012345680.0)
 JSON_ARRAY(i + 0.0, -d, dl, d0)
 JSON_ARRAY(ROUND(d5, MOD(ti, 7)), TRUNCATE(d5, MOD(ti, 7)), ROUND(db, 1), SIGN(d), i XOR d)
+j->'$.a'
+j->'$.b'
+j -> '$.a[0]'
+x.j->'$.a[last]'
+j->>'$.a[0]'
+j->>'$."é"'
+j->'$."é"'
+j->>'$.nothing'
+j->>'$'
+j->'$[0]'
+j->'$[last]'
+j->'$[1]'
+j->'$.*'
+j->'$.a[*]'
+j->'$[*]'
+j->'$.a[last - 1]'
+JSON_EXTRACT(j, '$.b', '$.a[0]', '$.a[0]')
+JSON_EXTRACT(j, '$.nothing', '$.b')
+JSON_EXTRACT(j, '$.nothing', '$.neither')
+JSON_EXTRACT(tx, '$.a')
+JSON_EXTRACT('{"b":{"x":1},"a":{"x":2},"cc":[{"x":5}]}', '$.*.x')
+JSON_EXTRACT('[1.50, 1e2, 1.0, -0.0, -0, 123456789012345678901, 18446744073709551615, 1E5, 1e-5, 4.9e-324, 1e-400]', '$')
+JSON_EXTRACT('{"a":"\\u00e9\\u0001\\/","a":[ ] }', '$')
+JSON_EXTRACT('[1e400]', '$')
+JSON_EXTRACT('[1,]', '$')
+JSON_EXTRACT(JSON_OBJECT('a', d, 'b', ts6, 'c', JSON_ARRAY(i = 1, f)), '$.c[1]')
+JSON_EXTRACT(JSON_OBJECT('a', d, 'b', ts6), '$.b')
+JSON_UNQUOTE(JSON_EXTRACT(JSON_OBJECT('a', d, 'b', ts6), '$.b'))
+JSON_UNQUOTE(j)
+JSON_UNQUOTE(s)
+JSON_UNQUOTE(tx)
+JSON_UNQUOTE('"a\\tb\\u00e9"')
+JSON_UNQUOTE('"abc')
+JSON_UNQUOTE('"a"b"')
+JSON_QUOTE(s)
+JSON_QUOTE(tx)
+JSON_LENGTH(j)
+JSON_LENGTH(j, '$.a')
+JSON_LENGTH('{"a":[1,2,3]}', '$.*')
+JSON_KEYS(j)
+JSON_KEYS(j, '$.a')
+JSON_KEYS('{"b":1,"aa":2,"a\\"":3}')
+JSON_VALID(j)
+JSON_VALID(tx)
+JSON_VALID(i)
+JSON_VALID(NULL)
+CAST(j AS JSON)
+CAST('{"b": 1.50, "a": 2}' AS JSON)
+CAST(tx AS JSON)
+JSON_OBJECT(id, d)
+JSON_OBJECT(CONCAT('n', id), i, 'n1', s, CONCAT('n', id), TRUE)
+JSON_OBJECT(s, 1)
+JSON_OBJECT(id, d, dt, 2, ROUND(id * 1.5, 1), i = 1)
+JSON_OBJECT(COALESCE(s, 'none'), COALESCE(NULL, 1, 2.50))
+JSON_OBJECT(TRUE, id, bo IS TRUE, 2)
+JSON_ARRAY(j->'$.a', j->>'$.b', j->'$.b', JSON_LENGTH(j), JSON_KEYS(j))
+CONCAT(j->'$.a', j->>'$.b')
+IF(bo, j->'$.a', j)
+COALESCE(j->>'$.b', 'none')
+CAST(j->>'$.b' AS CHAR(2))
+(SELECT JSON_ARRAYAGG(k.j->'$.z') FROM k WHERE k.x_id = x.id)
+(SELECT GROUP_CONCAT(k.j->>'$.z' ORDER BY k.id) FROM k WHERE k.x_id = x.id)
+(SELECT JSON_EXTRACT(JSON_ARRAYAGG(k.d), '$[last]') FROM k WHERE k.x_id = x.id AND k.id < 2)
+(SELECT JSON_ARRAYAGG(JSON_OBJECT(k.id, k.n)) FROM k WHERE k.x_id = x.id)
+# hashes
+CRC32(s)
+CRC32(i)
+CRC32(vb)
+CRC32(ts6) + 1
+MD5(s)
+MD5(vb)
+MD5(CONCAT(i, d))
+SHA(s)
+SHA1(tx)
+SHA2(s, 256)
+SHA2(s, 0)
+SHA2(i, 224)
+SHA2(d, 384)
+SHA2(j, 512)
+SHA2(vb, 256)
+SHA2(ts6, 256)
+SHA2(db, 256)
+SHA2(f, 256)
+# constants of bytes
+alone: X'4142ff'
+alone: x''
+alone: b'101'
+alone: b'1010000010'
+vb = X'00ff'
+vb < X'41'
+SHA2(X'4142ff', 256)
 # collections
 (SELECT COUNT(*) FROM k WHERE k.x_id = x.id)
 (SELECT COUNT(k.n) FROM k WHERE k.x_id = x.id)

@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
 
 use super::arithmetic::at_most;
 use super::convert::{cast, number_as, truth};
 use super::{Bindings, CompareBy, CompareOp, Comparison, EvalError, Expr, ExprKind};
 use crate::value::{
-    Type, Value, compare, into_text, write_double_within, write_float_within, write_json,
-    write_json_element, write_json_text, write_text,
+    JsonPath, Type, Value, compare, into_text, write_double_within, write_float_within, write_json,
+    write_json_element, write_json_string, write_json_text, write_text,
 };
 
 /// Characters that MySQL gives the text of a FLOAT column.
@@ -49,11 +52,12 @@ impl Expr {
             | ExprKind::Concat(_)
             | ExprKind::ConcatSeparated(_)
             | ExprKind::DateFormat(..) => self.eval_text(bindings)?,
-            ExprKind::JsonObject(_) | ExprKind::JsonArray(_) => {
+            ExprKind::JsonObject(_) | ExprKind::JsonObjectOf(_) | ExprKind::JsonArray(_) => {
                 let mut out = Vec::new();
                 self.append_element(bindings, &mut out)?;
                 Value::Json(Cow::Owned(into_text(out)))
             }
+            ExprKind::JsonExtract(inner, paths) => extract(inner.eval(bindings)?, paths),
             ExprKind::Arithmetic(arithmetic) => arithmetic.eval(bindings, self.ty)?,
             ExprKind::Compare(comparison) => boolean(comparison.eval(bindings)?),
             ExprKind::IsNull(inner) => boolean(Some(inner.is_null(bindings)?)),
@@ -210,7 +214,7 @@ impl Expr {
         out: &mut Vec<u8>,
     ) -> Result<(), EvalError> {
         match (&self.kind, self.ty) {
-            (ExprKind::JsonObject(_) | ExprKind::JsonArray(_), _) => {
+            (ExprKind::JsonObject(_) | ExprKind::JsonObjectOf(_) | ExprKind::JsonArray(_), _) => {
                 self.append_element(bindings, out)?;
             }
             (ExprKind::Column { node, column }, _) => {
@@ -253,6 +257,7 @@ impl Expr {
                 }
                 out.push(b'}');
             }
+            ExprKind::JsonObjectOf(parts) => object_of(parts, bindings, out)?,
             ExprKind::JsonArray(parts) => {
                 out.push(b'[');
                 for (i, part) in parts.iter().enumerate() {
@@ -407,6 +412,60 @@ impl CompareOp {
             CompareOp::Greater => order.is_gt(),
             CompareOp::GreaterOrEqual => order.is_ge(),
         }
+    }
+}
+
+/// Appends an object whose names are known only now: in MySQL's order, the last of equal names.
+fn object_of<B: Bindings>(
+    parts: &[Expr],
+    bindings: &B,
+    out: &mut Vec<u8>,
+) -> Result<(), EvalError> {
+    let mut members: BTreeMap<(usize, Vec<u8>), Vec<u8>> = BTreeMap::new();
+    for pair in parts.chunks_exact(2) {
+        let (mut name, mut value) = (Vec::new(), Vec::new());
+        if !pair[0].append_text(bindings, &mut name)? {
+            let message = "JSON documents may not contain NULL member names".to_owned();
+            return Err(EvalError::new(3158, message));
+        }
+        pair[1].append_element(bindings, &mut value)?;
+        members.insert((name.len(), name), value);
+    }
+    out.push(b'{');
+    for (i, ((_, name), value)) in members.iter().enumerate() {
+        if i > 0 {
+            out.extend_from_slice(b", ");
+        }
+        write_json_string(out, name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// What paths lead to in JSON; NULL if to nothing.
+fn extract<'a>(json: Value<'a>, paths: &[JsonPath]) -> Value<'a> {
+    match json {
+        Value::Json(Cow::Borrowed(json)) => Value::Json(match found(json, paths) {
+            Some(found) => found,
+            None => return Value::Null,
+        }),
+        Value::Json(Cow::Owned(json)) => match found(&json, paths) {
+            Some(found) => Value::Json(Cow::Owned(found.into_owned())),
+            None => Value::Null,
+        },
+        _ => Value::Null,
+    }
+}
+
+fn found<'t>(json: &'t str, paths: &[JsonPath]) -> Option<Cow<'t, str>> {
+    let mut found: SmallVec<[&str; 4]> = SmallVec::new();
+    paths.iter().for_each(|path| path.find(json, &mut |value| found.push(value)));
+    match paths {
+        [path] if !path.is_wild() => found.first().copied().map(Cow::Borrowed),
+        _ if found.is_empty() => None,
+        _ => Some(Cow::Owned(format!("[{}]", found.join(", ")))),
     }
 }
 

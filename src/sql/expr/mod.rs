@@ -21,7 +21,7 @@ pub use date_format::DateFormat;
 pub use kernels::{Compute, Kernel};
 
 use super::plan::NodeId;
-use crate::value::{Type, Value, write_json, write_text};
+use crate::value::{JsonPath, Type, Value, write_json, write_text};
 
 /// A typed expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,8 +89,12 @@ pub enum ExprKind {
     ConcatSeparated(Vec<Expr>),
     /// JSON_OBJECT, its members in MySQL's order; each name as JSON.
     JsonObject(Vec<(Vec<u8>, Expr)>),
+    /// JSON_OBJECT of computed names, each before its value.
+    JsonObjectOf(Vec<Expr>),
     /// JSON_ARRAY.
     JsonArray(Vec<Expr>),
+    /// JSON_EXTRACT: the value that a path leads to, or an array of all where there may be more.
+    JsonExtract(Box<Expr>, Vec<JsonPath>),
     /// DATE_FORMAT.
     DateFormat(Box<Expr>, DateFormat),
     /// A function of the values of its arguments.
@@ -315,7 +319,8 @@ impl Expr {
             | ExprKind::IsNull(inner)
             | ExprKind::IsTrue(inner)
             | ExprKind::Not(inner)
-            | ExprKind::DateFormat(inner, _) => vec![inner],
+            | ExprKind::DateFormat(inner, _)
+            | ExprKind::JsonExtract(inner, _) => vec![inner],
             ExprKind::Arithmetic(arithmetic) => vec![&arithmetic.left, &arithmetic.right],
             ExprKind::Compare(comparison) => vec![&comparison.left, &comparison.right],
             ExprKind::Case { branches, otherwise } => branches
@@ -330,6 +335,7 @@ impl Expr {
             | ExprKind::Concat(parts)
             | ExprKind::ConcatSeparated(parts)
             | ExprKind::JsonArray(parts)
+            | ExprKind::JsonObjectOf(parts)
             | ExprKind::Call(_, parts) => parts.iter().collect(),
         }
     }
@@ -349,7 +355,8 @@ impl Expr {
             | ExprKind::IsNull(inner)
             | ExprKind::IsTrue(inner)
             | ExprKind::Not(inner)
-            | ExprKind::DateFormat(inner, _) => vec![inner],
+            | ExprKind::DateFormat(inner, _)
+            | ExprKind::JsonExtract(inner, _) => vec![inner],
             ExprKind::Arithmetic(arithmetic) => vec![&mut arithmetic.left, &mut arithmetic.right],
             ExprKind::Compare(comparison) => vec![&mut comparison.left, &mut comparison.right],
             ExprKind::Case { branches, otherwise } => branches
@@ -364,6 +371,7 @@ impl Expr {
             | ExprKind::Concat(parts)
             | ExprKind::ConcatSeparated(parts)
             | ExprKind::JsonArray(parts)
+            | ExprKind::JsonObjectOf(parts)
             | ExprKind::Call(_, parts) => parts.iter_mut().collect(),
         }
     }

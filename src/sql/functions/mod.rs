@@ -3,11 +3,14 @@
 
 mod choice;
 mod dates;
+mod hashes;
 mod json;
 mod numbers;
 mod text;
 
 use std::ops::RangeInclusive;
+
+pub(super) use json::json_of;
 
 use super::expr::{Compute, Expr, ExprKind, Kernel};
 use super::typing::BIGINT;
@@ -25,8 +28,14 @@ pub(super) struct Function {
 const MANY: usize = 1000;
 
 /// All of them.
-const KINDS: [&[Function]; 5] =
-    [choice::FUNCTIONS, dates::FUNCTIONS, json::FUNCTIONS, numbers::FUNCTIONS, text::FUNCTIONS];
+const KINDS: [&[Function]; 6] = [
+    choice::FUNCTIONS,
+    dates::FUNCTIONS,
+    hashes::FUNCTIONS,
+    json::FUNCTIONS,
+    numbers::FUNCTIONS,
+    text::FUNCTIONS,
+];
 
 /// The function of this name, in upper case.
 pub(super) fn function(name: &str) -> Option<&'static Function> {

@@ -3,10 +3,14 @@
 
 mod choice;
 mod dates;
+mod hashes;
+mod json;
 mod numbers;
 
 pub(in crate::sql) use choice::*;
 pub(in crate::sql) use dates::*;
+pub(in crate::sql) use hashes::*;
+pub(in crate::sql) use json::*;
 pub(in crate::sql) use numbers::*;
 use smallvec::SmallVec;
 
