@@ -7,7 +7,7 @@ SERVICE=connect
 PORT=$CONNECT_PORT
 PORT_VARIABLE=CONNECT_PORT
 READY_SECONDS=180
-SETTINGS=$CONNECT_PORT,$KAFKA_PORT,$MYSQL_PORT,$REGISTRY_PORT,$(basename "$(cached transforms)")
+SETTINGS=$CONNECT_PORT,$KAFKA_PORT,$MYSQL_PORT,$REGISTRY_PORT,$(basename "$(cached plugins)")
 
 connect_properties() {
   cat <<PROPERTIES
@@ -29,7 +29,7 @@ scheduled.rebalance.max.delay.ms=0
 offset.flush.interval.ms=5000
 key.converter=org.apache.kafka.connect.json.JsonConverter
 value.converter=org.apache.kafka.connect.json.JsonConverter
-plugin.path=$(cached plugins),$(cached transforms)
+plugin.path=$(cached plugins)
 # Looking into every class of every plugin instead takes a quarter of a minute.
 plugin.discovery=service_load
 config.providers=env

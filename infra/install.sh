@@ -64,21 +64,22 @@ fetch_registry() {
   mv "$1"/apicurio-registry-app-*-runner.jar "$1/apicurio-registry-app-runner.jar"
 }
 
-# Debezium and the Avro converter, side by side. The converter ships no service manifest, without
-# which Connect does not see it.
+# Debezium, with viewtide's own classes among its own, and the Avro converter. The converter ships no
+# service manifest, without which Connect does not see it.
 fetch_plugins() {
   tar -xzf "$(cached archives)"/debezium-connector-mysql-*.tar.gz -C "$1"
+  compile_own "$1/debezium-connector-mysql"
   maven converter dependency:copy-dependencies -DoutputDirectory="$1/apicurio-converter"
   "$(java_bin java)" -cp "$(cached kafka)/*" org.apache.kafka.tools.ConnectPluginPath \
     sync-manifests --plugin-path "$1" >"$1/manifests.log" 2>&1 || die "connect cannot read its plugins: $(cat "$1/manifests.log")"
 }
 
-# The connector's own transformations: as infra/connect-plugin/Dockerfile does it.
-compile_transforms() {
-  local sources=$INFRA_DIR/connect-plugin
-  "$(java_bin javac)" --release 17 -cp "$(cached kafka)/*" -d "$1/classes" "$sources"/*.java
-  "$(java_bin jar)" --create --file "$1/viewtide-transforms.jar" -C "$1/classes" viewtide -C "$sources" META-INF
-  rm -rf "$1/classes"
+# compile_own FOLDER: as infra/connect-plugin/Dockerfile does it.
+compile_own() {
+  local sources=$INFRA_DIR/connect-plugin classes=$1.classes
+  "$(java_bin javac)" --release 17 -proc:none -cp "$(cached kafka)/*:$1/*" -d "$classes" "$sources"/*.java
+  "$(java_bin jar)" --create --file "$1/viewtide-connect.jar" -C "$classes" viewtide -C "$sources" META-INF
+  rm -rf "$classes"
 }
 
 # ---- through apt, into a private folder ----
@@ -194,7 +195,7 @@ install_services() {
   install_tools
   need_commands flock=util-linux setsid=util-linux ss=iproute2
   java_bin java >/dev/null || apt_install default-jre-headless
-  [[ -d $(cached transforms) ]] || java_bin javac >/dev/null || apt_install default-jdk-headless
+  [[ -d $(cached plugins) ]] || java_bin javac >/dev/null || apt_install default-jdk-headless
   have mvn || [[ -d $(cached plugins) ]] || apt_install maven
   mkdir -p "$CACHE_DIR"
   # Two that download at once would do it twice.
@@ -206,7 +207,6 @@ install_services() {
   [[ -d $(cached registry) && -d $(cached plugins) ]] || into archives fetch_archives
   into registry fetch_registry
   into plugins fetch_plugins
-  into transforms compile_transforms
   rm -rf "$(cached archives)"
 }
 

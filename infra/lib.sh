@@ -187,9 +187,9 @@ java_bin() {
 cached() {
   case $1 in
     mysql | redis) printf '%s/%s\n' "$CACHE_DIR" "$1" ;;
-    transforms)
+    plugins)
       printf '%s/%s-%s\n' "$CACHE_DIR" "$1" \
-        "$(cat "$INFRA_DIR"/maven/kafka/pom.xml "$INFRA_DIR"/connect-plugin/*.java | sha256sum | cut -c1-12)"
+        "$(cat "$INFRA_DIR"/maven/*/pom.xml "$INFRA_DIR"/connect-plugin/*.java | sha256sum | cut -c1-12)"
       ;;
     *) printf '%s/%s-%s\n' "$CACHE_DIR" "$1" "$(cat "$INFRA_DIR"/maven/*/pom.xml | sha256sum | cut -c1-12)" ;;
   esac

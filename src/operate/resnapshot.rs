@@ -11,16 +11,12 @@
 //!
 //! Or *beside* the rows that are known, which views show at once.
 //!
-//! Debezium reads the first chunk on the thread that took the signal, beside the one that follows
-//! the binlog: changes that it sees between reading that chunk and keeping it are lost on it, and
-//! older rows then come behind newer ones. So the first table asked for is the one with the
-//! heartbeat, of which snapshot rows mean nothing; all later chunks are read where the binlog is.
-//! Where both threads meet in it, that table is told to be unreadable, and what follows is not
-//! certain: all is asked for again, and beside the rows some may be shown ahead of the log meanwhile.
+//! The signal is viewtide's own (`infra/connect-plugin`): Debezium's reads the first chunk on the
+//! thread that took it, beside the one that follows the binlog, and on a busy machine rows then come
+//! in the wrong order, or a table counts as read that was not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::iter;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,9 +35,12 @@ use crate::config::{Config, without_password};
 use crate::keyspace::Generations;
 use crate::sink::Meta;
 use crate::source::anew::{AnewId, number_after, one_row, signal_id};
-use crate::source::avro::{Failure, HEARTBEAT_TABLE, INCREMENTAL, News, NotificationDecoder};
+use crate::source::avro::{Failure, INCREMENTAL, News, NotificationDecoder};
 use crate::source::readable_end;
 use crate::sql::plan::{Plan, Table, TableSource, View};
+
+/// Debezium's `execute-snapshot`, but read by the thread that follows the binlog.
+const SIGNAL: &str = "viewtide-snapshot";
 
 /// How often Debezium is asked while it cannot read a table: one error of a statement makes it
 /// leave the table out.
@@ -197,24 +196,15 @@ impl Reading {
     /// Takes a notification; a line to show, and the outcome once that is certain.
     fn take(&mut self, news: &News) -> (Option<String>, Option<Outcome>) {
         self.begun = true;
-        // The heartbeat's table was asked for first only to take what goes wrong with the first
-        // chunk, so nothing that is told of it means anything.
-        let heartbeat = format!("{}.{HEARTBEAT_TABLE}", self.database);
         let data = |name: &str| news.data.get(name).map_or("", String::as_str);
         match news.kind.as_str() {
             "IN_PROGRESS" => {
                 let table = data("current_collection_in_progress");
-                if table == heartbeat {
-                    return (None, None);
-                }
                 let (last, max) = (data("last_processed_key"), data("maximum_key"));
                 (Some(format!("{table}: read up to {last} of {max}")), None)
             }
             "TABLE_SCAN_COMPLETED" => {
                 let (table, rows) = (data("scanned_collection"), data("total_rows_scanned"));
-                if table == heartbeat {
-                    return (None, None);
-                }
                 let line = match data("status") {
                     "SUCCEEDED" | "EMPTY" => {
                         let name = table.strip_prefix(&self.database);
@@ -266,7 +256,7 @@ fn follow(
         if !reading.begun && !warned && asked.elapsed() > BEGIN_WAIT {
             writeln!(
                 out,
-                "debezium has not begun: is the connector running, does it read signals from this topic (signal.enabled.channels=kafka, read.only=true), and does it write heartbeats?"
+                "debezium has not begun: is the connector running, with viewtide's classes among its own (infra/connect-plugin), does it read signals from this topic (signal.enabled.channels=kafka, read.only=true), and does it write heartbeats?"
             )?;
             out.flush()?;
             warned = true;
@@ -303,9 +293,8 @@ async fn signal(
     one_row_of: &[&Table],
 ) -> Result<(), OperateError> {
     let database = &config.mysql.database;
-    let tables = iter::once(HEARTBEAT_TABLE).chain(tables.iter().map(String::as_str));
     let collections: Vec<String> =
-        tables.map(|table| format!("{}.{}", literal(database), literal(table))).collect();
+        tables.iter().map(|table| format!("{}.{}", literal(database), literal(table))).collect();
     let condition = |table: &&Table| {
         let collection = format!("{}.{}", literal(database), literal(&table.name));
         json!({"data-collection": collection, "filter": one_row(table)})
@@ -313,7 +302,7 @@ async fn signal(
     let conditions: Vec<Value> = one_row_of.iter().map(condition).collect();
     let body = json!({
         "id": id,
-        "type": "execute-snapshot",
+        "type": SIGNAL,
         "data": {
             "data-collections": collections,
             "type": "INCREMENTAL",
@@ -457,14 +446,11 @@ mod tests {
         ] {
             let mut reading = reading();
             assert_eq!(reading.take(&news("STARTED", &[])), (None, None));
-            let heartbeat = scan("d.viewtide_heartbeat", "SQL_EXCEPTION");
-            assert_eq!(reading.take(&heartbeat), (None, None));
             assert_eq!(reading.take(&scan("d.u", "SUCCEEDED")).1, None);
             assert_eq!(reading.take(&scan("d.t", status)).1, None);
             assert_eq!(reading.take(&news("COMPLETED", &[])).1, Some(outcome));
             assert!(reading.unread.iter().map(String::as_str).eq(unread));
         }
-        // Debezium's two threads may skip a table without a word.
         let mut skipped = reading();
         skipped.take(&news("STARTED", &[]));
         skipped.take(&scan("d.u", "SUCCEEDED"));
