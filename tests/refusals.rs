@@ -10,7 +10,7 @@ const TABLES: &str = "
 CREATE TABLE orders (order_id INT PRIMARY KEY, user_id INT NOT NULL, total DECIMAL(10,2),
   status VARCHAR(20), code VARCHAR(20) COLLATE utf8mb4_0900_bin, weight DOUBLE, at TIMESTAMP,
   day DATE, data JSON, flags BIT(4), padded INT ZEROFILL, fixed FLOAT(7,2), raw VARBINARY(9),
-  y YEAR, f FLOAT);
+  y YEAR, f FLOAT, size ENUM('s','l'));
 CREATE TABLE users (user_id INT PRIMARY KEY, name VARCHAR(20),
   code VARCHAR(20) COLLATE utf8mb4_0900_bin, age DECIMAL(10,0));
 CREATE TABLE items (order_id INT, line INT, name VARCHAR(20), price DECIMAL(10,2), weight FLOAT,

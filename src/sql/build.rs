@@ -3,11 +3,11 @@
 use std::fmt::Display;
 
 use sqlparser::ast::{
-    self, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Spanned, UnaryOperator,
+    self, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Spanned, UnaryOperator,
 };
 
 use super::calls::unit_of;
-use super::casts::{cast, collated};
+use super::casts::{cast, collated, converted_type};
 use super::error::{Refusal, Refused};
 use super::expr::{ArithmeticOp, CompareOp, Expr, ExprKind};
 use super::intervals::{add_interval, interval_unit};
@@ -62,8 +62,11 @@ impl Planner<'_> {
                 self.case(sql, operand.as_deref(), conditions, else_result.as_deref(), names)
             }
             ast::Expr::Cast { kind: CastKind::Cast, expr, data_type, .. } => {
-                let value = self.expr(expr, names)?;
-                refused(sql, cast(value, data_type))
+                self.cast_to(sql, expr, data_type, names)
+            }
+            ast::Expr::Convert { expr, data_type, charset, .. } => {
+                let data_type = refused(sql, converted_type(data_type.as_ref(), charset.as_ref()))?;
+                self.cast_to(sql, expr, &data_type, names)
             }
             ast::Expr::Collate { expr, collation } => {
                 let value = self.expr(expr, names)?;
@@ -90,6 +93,23 @@ impl Planner<'_> {
         let condition = self.expr(sql, names)?;
         refused(sql, is_condition(&condition))?;
         Ok(condition)
+    }
+
+    fn cast_to(
+        &mut self,
+        sql: &ast::Expr,
+        value: &ast::Expr,
+        data_type: &DataType,
+        names: &Names<'_>,
+    ) -> Refused<Expr> {
+        let value = self.expr(value, names)?;
+        let to_text = matches!(data_type, DataType::Char(_) | DataType::Character(_));
+        if !to_text && self.is_by_index(&value) {
+            let message =
+                "casts an ENUM or SET, of which MySQL takes the index: CAST(… AS CHAR) inside";
+            return refused(sql, Err(message.to_owned()));
+        }
+        refused(sql, cast(value, data_type))
     }
 
     fn unary(

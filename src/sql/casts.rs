@@ -1,6 +1,6 @@
 //! CAST and COLLATE.
 
-use sqlparser::ast::{CharacterLength, DataType, ExactNumberInfo, TimezoneInfo};
+use sqlparser::ast::{CharacterLength, DataType, ExactNumberInfo, ObjectName, TimezoneInfo};
 
 use super::expr::{Expr, ExprKind};
 use super::functions::json_of;
@@ -12,7 +12,8 @@ use crate::value::{Collation, Type};
 /// CAST.
 pub(super) fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
     let nullable = value.nullable;
-    let numeric = is_numeric(value.ty) || value.is_null_literal();
+    let numeric =
+        is_numeric(value.ty) || matches!(value.ty, Type::Text(_)) || value.is_null_literal();
     let dated = is_dated(value.ty) || value.is_null_literal();
     let from = type_name(value.ty);
     let (ty, fits) = match data_type {
@@ -49,7 +50,7 @@ pub(super) fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
         }
         other => {
             return Err(format!(
-                "casts to {other}, which is not supported: there are CHAR, SIGNED, UNSIGNED, DECIMAL(p,s), DOUBLE, FLOAT, DATE, TIME, DATETIME and JSON"
+                "casts to {other}, which is not supported: there are CHAR, SIGNED, UNSIGNED, DECIMAL(p,s), DOUBLE, DATE, TIME, DATETIME and JSON"
             ));
         }
     };
@@ -60,6 +61,19 @@ pub(super) fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
         ));
     }
     Ok(Expr::new(ExprKind::Cast(Box::new(value)), ty, nullable))
+}
+
+/// What `CONVERT(value, type)` or `CONVERT(value USING charset)` makes of a value.
+pub(super) fn converted_type(
+    data_type: Option<&DataType>,
+    charset: Option<&ObjectName>,
+) -> Result<DataType, String> {
+    match charset.map(ToString::to_string) {
+        Some(name) if !name.trim_matches('`').eq_ignore_ascii_case("utf8mb4") => Err(format!(
+            "converts to the character set {name}, which is not supported: write utf8mb4"
+        )),
+        _ => Ok(data_type.cloned().unwrap_or(DataType::Char(None))),
+    }
 }
 
 fn decimal_type(info: &ExactNumberInfo) -> Result<Type, String> {

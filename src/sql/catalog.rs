@@ -41,6 +41,8 @@ pub struct ColumnDefinition {
     pub invisible: bool,
     /// Printed with leading zeros.
     pub zerofill: bool,
+    /// ENUM and SET: they compare with others as text, and order by the index of their values.
+    pub by_index: bool,
 }
 
 /// Why no view can read a column.

@@ -265,6 +265,7 @@ impl CreateTable {
                 ty,
                 invisible: column.invisible,
                 zerofill: column.ty.zerofill,
+                by_index: column.ty.by_index,
             }
         });
         Ok(TableDefinition { columns: columns.collect(), name: self.name, source, key, unique })

@@ -8,7 +8,7 @@ use super::clauses::limit_one;
 use super::error::{Refusal, Refused, listed};
 use super::expr::{Expr, ExprKind};
 use super::names::Names;
-use super::plan::{Join, JoinKind, NodeId, OrderBy, Scope};
+use super::plan::{Aggregate, Join, JoinKind, NodeId, OrderBy, Scope};
 use super::subquery::Item;
 use super::tree::Planner;
 use super::typing::orderable;
@@ -118,6 +118,19 @@ impl Planner<'_> {
     /// Whether a scope has one row at most.
     pub(super) fn has_one_row(&self, scope: &Scope) -> bool {
         scope.row_nodes().iter().all(|&node| self.rest_of_key(node).is_empty())
+    }
+
+    /// Whether MySQL orders values by their index: those of an ENUM or SET column.
+    pub(super) fn is_by_index(&self, expr: &Expr) -> bool {
+        match &expr.kind {
+            ExprKind::Column { node, column } => self.definition(*node).columns[*column].by_index,
+            ExprKind::IfPresent(_, inner) | ExprKind::Subquery(inner) => self.is_by_index(inner),
+            ExprKind::Collection(i, j) => match &self.collections[*i].aggregates[*j] {
+                Aggregate::First { value, .. } => self.is_by_index(value),
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// The columns of a node's key that its edge does not fix.

@@ -287,15 +287,18 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
             }
         }
         (Type::Year, other) | (other, Type::Year) if other != Type::Year => {
-            let constant = [left, right].into_iter().find_map(|side| match &side.kind {
-                ExprKind::Literal(Value::Int(v)) => Some(*v),
-                _ => None,
-            });
-            match constant {
-                Some(1901..=2155) => Ok(false),
-                _ => {
-                    Err("compares YEAR, where MySQL reads 24 as 2024: CAST it AS SIGNED".to_owned())
-                }
+            let read_as_year = |side: &&Expr| match &side.kind {
+                ExprKind::Literal(Value::Int(v)) => (0..100).contains(v),
+                _ => side.ty != Type::Year && is_constant(side),
+            };
+            if [left, right].iter().any(read_as_year) {
+                return Err(
+                    "compares YEAR, where MySQL reads 24 as 2024: CAST it AS SIGNED".to_owned()
+                );
+            }
+            match other {
+                _ if is_numeric(other) => Ok(is_floating(other)),
+                _ => Err(format!("compares YEAR with {}: CAST to one type", type_name(other))),
             }
         }
         _ if is_numeric(a) && is_numeric(b) => Ok(is_floating(a) || is_floating(b)),

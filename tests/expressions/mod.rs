@@ -3,6 +3,7 @@
 //! has the error.
 
 mod cases;
+mod texts;
 mod views;
 
 use viewtide::engine::{Document, Engine};

@@ -2,6 +2,7 @@
 
 use ethnum::I256;
 
+use super::numerals::{decimal_in, double_in, whole_in};
 use crate::value::{
     Decimal, MAX_PRECISION, MICROS_PER_DAY, MICROS_PER_SECOND, TIME_MAX, Type, Value,
 };
@@ -48,6 +49,13 @@ pub(super) fn number_as(value: Value<'_>, ty: Type) -> Value<'_> {
 pub(super) fn cast(value: Value<'_>, ty: Type) -> Value<'_> {
     match (ty, value) {
         (_, Value::Null) => Value::Null,
+        // Beyond the type's range the bits stay.
+        (Type::Int { unsigned: false, .. }, Value::Text(text)) => {
+            Value::Int(whole_in(&text) as i64)
+        }
+        (Type::Int { unsigned: true, .. }, Value::Text(text)) => {
+            Value::UInt(whole_in(&text) as u64)
+        }
         (Type::Int { unsigned: false, .. }, value) => whole(&value).map_or(Value::Null, |v| {
             // An unsigned number keeps its bits, anything else its range.
             let signed = match value {
@@ -93,6 +101,7 @@ pub(super) fn as_double(value: &Value<'_>) -> Option<f64> {
         Value::Decimal(v) => v.to_string().parse().ok()?,
         Value::Float(v) => f64::from(*v),
         Value::Double(v) => *v,
+        Value::Text(text) => double_in(text),
         _ => return None,
     })
 }
@@ -105,6 +114,7 @@ pub(super) fn as_decimal(value: &Value<'_>) -> Option<Decimal> {
         Value::Decimal(v) => *v,
         Value::Float(v) => decimal_of(f64::from(*v)),
         Value::Double(v) => decimal_of(*v),
+        Value::Text(text) => decimal_in(text),
         _ => return None,
     })
 }

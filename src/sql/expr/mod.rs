@@ -15,6 +15,7 @@ mod convert;
 mod date_format;
 mod eval;
 pub(super) mod kernels;
+mod numerals;
 
 pub use arithmetic::{add, divide};
 pub use date_format::DateFormat;
