@@ -33,7 +33,10 @@ macro_rules! scenarios {
     };
 }
 
-scenarios![address, aggregates, arrival, deletes, errors, items, keys, moves, status, truncate];
+scenarios![
+    address, aggregates, arrival, deletes, errors, items, keys, moves, nulls, picks, rounding,
+    status, truncate
+];
 
 #[test]
 fn every_file_is_run() {

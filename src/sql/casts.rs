@@ -60,6 +60,8 @@ pub(super) fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
             type_name(ty)
         ));
     }
+    // Rounding may go past the last instant.
+    let nullable = nullable || matches!(ty, Type::DateTime { .. });
     Ok(Expr::new(ExprKind::Cast(Box::new(value)), ty, nullable))
 }
 

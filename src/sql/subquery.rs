@@ -37,12 +37,20 @@ impl Planner<'_> {
         let (kind, items) = if aggregated {
             (None, self.aggregated_items(query, select, names)?)
         } else {
+            let first = self.nodes.len();
             let planned = self.scope(select, Some(names), Rows::One)?;
             let mut items = self.items(select, &planned.names)?;
             let order_by = self.first_row(query, select, &planned.scope, &planned.names, &items)?;
             let scope = planned.scope;
             for item in &mut items {
-                item.value = picked(item.value.clone(), scope.from, required);
+                let value = item.value.clone();
+                // A column from outside is there although the subquery finds no row.
+                item.value = match value.kind {
+                    ExprKind::Column { node, .. } if usize::from(node.0) < first => {
+                        if_present(value, scope.from, required)
+                    }
+                    _ => picked(value, scope.from, required),
+                };
             }
             (Some(JoinKind::Pick { scope, order_by }), items)
         };
@@ -212,13 +220,15 @@ impl Planner<'_> {
 
 /// What a column of a result of its own is to the SELECT around it: nothing where there is no row.
 pub(super) fn picked(value: Expr, from: NodeId, required: bool) -> Expr {
-    let nullable = value.nullable || !required;
-    if matches!(value.kind, ExprKind::Column { .. }) {
-        return Expr { nullable, ..value };
+    match value.kind {
+        ExprKind::Column { .. } => Expr { nullable: value.nullable || !required, ..value },
+        _ => if_present(stored(value), from, required),
     }
-    let stored = stored(value);
-    let ty = stored.ty;
-    Expr::new(ExprKind::IfPresent(from, Box::new(stored)), ty, nullable)
+}
+
+fn if_present(value: Expr, from: NodeId, required: bool) -> Expr {
+    let (ty, nullable) = (value.ty, value.nullable || !required);
+    Expr::new(ExprKind::IfPresent(from, Box::new(value)), ty, nullable)
 }
 
 /// A column of a temporary table: DECIMALs have the scale of their type, comparisons are numbers,

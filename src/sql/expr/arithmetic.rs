@@ -24,6 +24,10 @@ impl Arithmetic {
             return Ok(Value::Decimal(product));
         }
         let left = self.left.eval(bindings)?;
+        // Nor does MySQL look further in a calculation with DECIMALs, where errors may be.
+        if left.is_null() && !self.is_whole() && ty != Type::Double {
+            return Ok(Value::Null);
+        }
         let right = self.right.eval(bindings)?;
         if left.is_null() || right.is_null() {
             return Ok(Value::Null);
@@ -35,6 +39,11 @@ impl Arithmetic {
             _ => None,
         };
         Ok(result.unwrap_or(Value::Null))
+    }
+
+    /// Whether both sides are integers.
+    fn is_whole(&self) -> bool {
+        self.left.ty.is_integer() && self.right.ty.is_integer()
     }
 
     fn double(

@@ -10,6 +10,9 @@ use crate::value::{
 /// Most digits behind the point that MySQL makes of a DOUBLE.
 const SCALE_MAX: u8 = 72;
 
+/// The first microsecond after 9999-12-31, from 1970.
+const DATETIME_END: i64 = 253_402_300_800 * MICROS_PER_SECOND;
+
 /// Whether a value is true; `None` for NULL.
 pub(super) fn truth(value: &Value<'_>) -> Option<bool> {
     Some(match value {
@@ -76,7 +79,11 @@ pub(super) fn cast(value: Value<'_>, ty: Type) -> Value<'_> {
             as_decimal(&value).map_or(Value::Null, |v| Value::Decimal(fit(v, precision, scale)))
         }
         (Type::DateTime { fsp }, value) => match number_as(value, ty) {
-            Value::DateTime(v) => Value::DateTime(round_micros(v, fsp)),
+            Value::DateTime(v) => match round_micros(v, fsp) {
+                rounded if rounded < DATETIME_END => Value::DateTime(rounded),
+                // Past the last instant that there is.
+                _ => Value::Null,
+            },
             value => value,
         },
         (Type::Date, Value::DateTime(v) | Value::Timestamp(v)) => {

@@ -310,7 +310,9 @@ impl Expr {
     fn ordinal<B: Bindings>(&self, bindings: &B) -> Option<i64> {
         match &self.kind {
             ExprKind::Column { node, column } => bindings.ordinal(*node, *column),
-            ExprKind::IfPresent(_, inner) => inner.ordinal(bindings),
+            ExprKind::IfPresent(node, inner) if bindings.is_present(*node) => {
+                inner.ordinal(bindings)
+            }
             _ => None,
         }
     }
