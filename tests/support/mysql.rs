@@ -49,7 +49,26 @@ impl Server {
     }
 
     pub(crate) async fn run(&mut self, sql: &str) {
-        self.conn.query_drop(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        self.try_run(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Runs a statement that MySQL may not take.
+    ///
+    /// # Errors
+    /// MySQL's.
+    pub(crate) async fn try_run(&mut self, sql: &str) -> Result<(), ServerError> {
+        self.conn.query_drop(sql).await.map_err(|error| match error {
+            mysql_async::Error::Server(error) => error,
+            other => panic!("{sql}: {other}"),
+        })
+    }
+
+    /// Drops the database's tables.
+    pub(crate) async fn clear(&mut self) {
+        let tables = self.rows("SHOW TABLES").await;
+        for table in tables.iter().flatten().flatten() {
+            self.run(&format!("DROP TABLE {}", String::from_utf8_lossy(table))).await;
+        }
     }
 
     /// All rows of a table as text by column, NULL as `None`; bytes as they are.
@@ -147,7 +166,7 @@ impl Server {
 }
 
 /// One row of the text protocol: NULL is `None`.
-type Wires = Vec<Option<Vec<u8>>>;
+pub(crate) type Wires = Vec<Option<Vec<u8>>>;
 
 fn wires(row: mysql_async::Row) -> Wires {
     row.unwrap().into_iter().map(bytes).collect()
