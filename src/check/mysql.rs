@@ -11,6 +11,7 @@ use crate::config::{Config, Mysql};
 use crate::mysql::{connect, quoted_name};
 use crate::sql::plan::{Plan, TableSource};
 use crate::sql::{self, Catalog, Definitions, SourceFile, TableDefinition};
+use crate::value::Type;
 
 const PART: &str = "mysql";
 
@@ -37,6 +38,7 @@ pub(super) async fn probe(config: &Config, catalog: &Catalog, plan: &Plan) -> Ve
         Ok(Ok(found)) => {
             let mut findings = judge_server(&address, &found);
             findings.extend(judge_tables(catalog, &found));
+            findings.extend(judge_zero_dates(&found, plan));
             findings
         }
         Ok(Err(error)) => {
@@ -65,7 +67,7 @@ async fn ask(mysql: &Mysql, captured: &[String]) -> Result<Found, Error> {
     let mut connection = connect(mysql).await?;
     let version: Option<String> = connection.query_first("SELECT VERSION()").await?;
     let names = "'gtid_mode', 'log_bin', 'binlog_format', 'binlog_row_image', \
-                 'binlog_row_value_options', 'time_zone', 'system_time_zone'";
+                 'binlog_row_value_options', 'sql_mode', 'time_zone', 'system_time_zone'";
     let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})");
     let variables: Vec<(String, String)> = connection.query(sql).await?;
     let mut tables = Vec::new();
@@ -120,6 +122,29 @@ fn judge_server(address: &str, found: &Found) -> Vec<Finding> {
         findings.push(Finding::warn(PART, text));
     }
     findings
+}
+
+/// A zero date is NULL to views, which is what the connector sends for it where the column can be
+/// NULL. Elsewhere it sends 1970-01-01, which nobody can tell from that day.
+fn judge_zero_dates(found: &Found, plan: &Plan) -> Option<Finding> {
+    let mode = found.variables.get("sql_mode").map_or("", String::as_str);
+    let refused = mode.split(',').any(|word| word == "NO_ZERO_DATE")
+        && mode.split(',').any(|word| word.starts_with("STRICT_"));
+    let tables = plan.tables.iter().filter(|table| table.source == TableSource::Captured);
+    let columns = tables.flat_map(|table| {
+        let dates = table.columns.iter().filter(|column| {
+            !column.nullable && matches!(column.ty, Type::Date | Type::DateTime { .. })
+        });
+        dates.map(|column| format!("{}.{}", table.name, column.name))
+    });
+    let columns: Vec<String> = columns.collect();
+    (!refused && !columns.is_empty()).then(|| {
+        let text = format!(
+            "sql_mode takes zero dates, and the connector sends 1970-01-01 for them where a column is NOT NULL ({}): declare it NULL, or set sql_mode with NO_ZERO_DATE and STRICT_TRANS_TABLES",
+            columns.join(", ")
+        );
+        Finding::warn(PART, text)
+    })
 }
 
 fn version_below(version: &str, wanted: (u32, u32)) -> bool {
@@ -280,6 +305,26 @@ mod tests {
             variables: all.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             tables: Vec::new(),
             cascades: vec![("fk".to_owned(), "t".to_owned())],
+        }
+    }
+
+    #[test]
+    fn zero_dates_are_warned_of_where_they_cannot_be_told() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let table = "CREATE TABLE t (id int PRIMARY KEY, a date, b date NOT NULL, \
+            c datetime(3) NOT NULL, d timestamp NOT NULL, e date NOT NULL)";
+        let definitions = Definitions {
+            tables: vec![file("t.sql", table)],
+            views: vec![file("v.sql", "CREATE VIEW v AS SELECT id, a, b, c, d FROM t")],
+            ..Definitions::default()
+        };
+        let plan = sql::plan_views(&definitions).unwrap();
+        let judged = |mode| judge_zero_dates(&found(&[("sql_mode", mode)], "9.7.0"), &plan);
+        assert_eq!(judged("STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE"), None);
+        for mode in ["", "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE", "NO_ZERO_DATE"] {
+            let finding = judged(mode).unwrap();
+            assert_eq!(finding.level, Level::Warn);
+            assert!(finding.text.contains("(t.b, t.c)"), "{}", finding.text);
         }
     }
 
