@@ -5,7 +5,8 @@ use mysql_async::{Conn, Error, OptsBuilder};
 
 use crate::config::Mysql;
 
-/// A connection to the database of the configuration, over TCP, texts in `utf8mb4`.
+/// A connection to the database of the configuration, over TCP, texts in `utf8mb4`, constants of the
+/// collation that the planner takes them for.
 pub(crate) async fn connect(mysql: &Mysql) -> Result<Conn, Error> {
     let options = OptsBuilder::default()
         .ip_or_hostname(mysql.host.clone())
@@ -15,7 +16,7 @@ pub(crate) async fn connect(mysql: &Mysql) -> Result<Conn, Error> {
         .db_name(Some(mysql.database.clone()))
         .prefer_socket(false);
     let mut connection = Conn::new(options).await?;
-    connection.query_drop("SET NAMES utf8mb4").await?;
+    connection.query_drop("SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci").await?;
     Ok(connection)
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod checkpoints;
+mod collations;
 mod command_line;
 mod crashes;
 mod dead_letters;

@@ -35,7 +35,7 @@ macro_rules! scenarios {
 
 scenarios![
     address, aggregates, arrival, deletes, errors, items, keys, moves, nulls, picks, rounding,
-    status, truncate
+    spellings, status, truncate
 ];
 
 #[test]

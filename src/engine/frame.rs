@@ -16,7 +16,7 @@ use super::order::ViewOrders;
 use super::table::Table;
 use crate::sql::expr::{Bindings, EvalError, Expr};
 use crate::sql::plan::{Access, Join, JoinKind, NodeId, OrderBy, Scope, View};
-use crate::value::{RowLayout, Type, Value, compare};
+use crate::value::{RowLayout, Type, Value, compare_as};
 
 /// A row to be put in order among others.
 struct Ranked<'e, 'f> {
@@ -290,7 +290,7 @@ impl<'e> Frame<'e> {
 /// Compares the values of an ORDER BY.
 pub(super) fn compare_by(order_by: &[OrderBy], a: &[Value<'_>], b: &[Value<'_>]) -> Ordering {
     let by_term = |((a, b), term): ((&Value<'_>, &Value<'_>), &OrderBy)| {
-        let ordering = compare(a, b);
+        let ordering = compare_as(term.expr.ty, a, b);
         if term.descending { ordering.reverse() } else { ordering }
     };
     let mut terms = a.iter().zip(b).zip(order_by).map(by_term);

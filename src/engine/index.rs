@@ -15,7 +15,7 @@ use hashbrown::HashTable;
 use super::directory::{Directory, NONE};
 use super::heap::{Heap, Place};
 use super::paged::Paged;
-use crate::value::{Key, RowLayout, Type, Value};
+use crate::value::{Collation, Key, RowLayout, Type, Value};
 
 /// Hash tables of one index.
 const SHARDS: usize = 256;
@@ -114,32 +114,50 @@ impl Number {
 }
 
 impl<'a> Probe<'a> {
-    /// The values of some columns of a row.
+    /// The values of some columns of a row, text as its collation tells it apart.
     #[inline]
     pub(super) fn of_row(layout: &'a RowLayout, row: &'a [u8], columns: &'a [usize]) -> Probe<'a> {
+        Probe::of_row_told(layout, row, columns, Told::ByCollation)
+    }
+
+    #[inline]
+    fn of_row_told(
+        layout: &'a RowLayout,
+        row: &'a [u8],
+        columns: &'a [usize],
+        told: Told,
+    ) -> Probe<'a> {
         if let [column] = columns
             && let Some(unsigned) = unsigned(layout.column_type(*column))
         {
             let number = |bits| Probe::Number(Number { bits, unsigned });
             return layout.integer(row, *column).map_or(Probe::Nothing, number);
         }
-        Probe::of_columns(layout, row, columns)
+        Probe::of_columns(layout, row, columns, told)
     }
 
-    fn of_columns(layout: &'a RowLayout, row: &'a [u8], columns: &'a [usize]) -> Probe<'a> {
+    fn of_columns(
+        layout: &'a RowLayout,
+        row: &'a [u8],
+        columns: &'a [usize],
+        told: Told,
+    ) -> Probe<'a> {
         let mut hasher = HASHER.build_hasher();
         for &column in columns {
             match layout.integer(row, column) {
                 Some(number) => hasher.write_u64(number),
                 None if layout.is_null(row, column) => return Probe::Nothing,
-                None => hash_value(&mut hasher, &layout.value(row, column)),
+                None => {
+                    let collation = told.collation(layout.column_type(column));
+                    hash_value(&mut hasher, &layout.value(row, column), collation);
+                }
             }
         }
         Probe::Row { layout, row, columns, hash: finish(&hasher) }
     }
 
     /// The values that a key of these column types has.
-    pub(super) fn of_key(key: &Key, types: &[Type]) -> Probe<'static> {
+    pub(super) fn of_key(key: &Key, types: &[Type], told: Told) -> Probe<'static> {
         if let [Type::Int { unsigned, .. }] = types
             && let Some(code) = code_of_key(key)
         {
@@ -152,7 +170,9 @@ impl<'a> Probe<'a> {
                 [Value::UInt(v)] => Probe::Number(Number { bits: *v, unsigned: true }),
                 _ => {
                     let mut hasher = HASHER.build_hasher();
-                    values.iter().for_each(|value| hash_value(&mut hasher, value));
+                    for (value, ty) in values.iter().zip(types) {
+                        hash_value(&mut hasher, value, told.collation(*ty));
+                    }
                     Probe::Values { hash: finish(&hasher), values }
                 }
             },
@@ -198,10 +218,33 @@ impl Entry {
     }
 }
 
+/// What tells text apart in an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Its bytes: rows are known by those.
+    ByBytes,
+    /// The collation of the column, as a comparison does.
+    ByCollation,
+}
+
+impl Told {
+    /// The collation that texts of a column are compared by; `None` if their bytes are.
+    #[inline]
+    fn collation(self, ty: Type) -> Option<Collation> {
+        match ty {
+            Type::Text(collation) if self == Told::ByCollation && !collation.is_exact() => {
+                Some(collation)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Slots by the values of some columns of one table.
 #[derive(Debug)]
 pub(super) struct Index {
     columns: Box<[usize]>,
+    told: Told,
     /// For a single integer column: whether it is unsigned, and its dense part.
     dense: Option<(bool, Directory)>,
     hashed: Box<[HashTable<Entry>]>,
@@ -212,13 +255,14 @@ pub(super) struct Index {
 
 impl Index {
     /// An index over columns of rows of this layout; `ordered` if [`Index::keys_after`] is needed.
-    pub(super) fn new(layout: &RowLayout, columns: &[usize], ordered: bool) -> Index {
+    pub(super) fn new(layout: &RowLayout, columns: &[usize], told: Told, ordered: bool) -> Index {
         let dense = match columns {
             [column] => unsigned(layout.column_type(*column)),
             _ => None,
         };
         Index {
             columns: columns.into(),
+            told,
             dense: dense.map(|unsigned| (unsigned, Directory::default())),
             hashed: Box::default(),
             hashed_len: 0,
@@ -234,7 +278,7 @@ impl Index {
     /// What this index is asked for to find a row like this one.
     #[inline]
     pub(super) fn probe<'r>(&'r self, rows: &'r Rows, row: &'r [u8]) -> Probe<'r> {
-        Probe::of_row(&rows.layout, row, &self.columns)
+        Probe::of_row_told(&rows.layout, row, &self.columns, self.told)
     }
 
     /// The slot, or [`NONE`].
@@ -358,7 +402,10 @@ impl Index {
 
     fn matches(&self, rows: &Rows, slot: u32, probe: &Probe<'_>) -> bool {
         let Some(row) = rows.bytes(slot) else { return false };
-        let value = |column: &usize| rows.layout.value(row, *column);
+        let is = |column: &usize, other: &Value<'_>| {
+            let collation = self.told.collation(rows.layout.column_type(*column));
+            equal(&rows.layout.value(row, *column), other, collation)
+        };
         match probe {
             Probe::Nothing => false,
             // A number that the column cannot hold was told from its code.
@@ -368,10 +415,10 @@ impl Index {
                 .all(|&column| rows.layout.integer(row, column) == Some(number.bits)),
             Probe::Row { layout, row, columns, .. } => {
                 let pairs = self.columns.iter().zip(*columns);
-                pairs.into_iter().all(|(a, b)| equal(&value(a), &layout.value(row, *b)))
+                pairs.into_iter().all(|(a, b)| is(a, &layout.value(row, *b)))
             }
             Probe::Values { values, .. } => {
-                self.columns.iter().zip(values).all(|(column, v)| equal(&value(column), v))
+                self.columns.iter().zip(values).all(|(column, value)| is(column, value))
             }
         }
     }
@@ -451,7 +498,7 @@ fn widened(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
 }
 
-fn hash_value(hasher: &mut impl Hasher, value: &Value<'_>) {
+fn hash_value(hasher: &mut impl Hasher, value: &Value<'_>, collation: Option<Collation>) {
     match value {
         Value::Null => hasher.write_u8(0),
         Value::Int(v) => hasher.write_u64(*v as u64),
@@ -459,7 +506,10 @@ fn hash_value(hasher: &mut impl Hasher, value: &Value<'_>) {
         Value::Decimal(v) => hasher.write(&v.unscaled().to_le_bytes()),
         Value::Float(v) => hasher.write_u64(u64::from((v + 0.0).to_bits())),
         Value::Double(v) => hasher.write_u64((v + 0.0).to_bits()),
-        Value::Text(v) | Value::Json(v) => hasher.write(v.as_bytes()),
+        Value::Text(v) | Value::Json(v) => match collation {
+            Some(collation) => collation.hash(v, hasher),
+            None => hasher.write(v.as_bytes()),
+        },
         Value::Bytes(v) => hasher.write(v),
         Value::Date(v) => hasher.write_u64(*v as u64),
         Value::Time(v) | Value::DateTime(v) | Value::Timestamp(v) => hasher.write_u64(*v as u64),
@@ -467,12 +517,16 @@ fn hash_value(hasher: &mut impl Hasher, value: &Value<'_>) {
 }
 
 /// Integers by number, whatever their signedness; NULL equals nothing.
-fn equal(a: &Value<'_>, b: &Value<'_>) -> bool {
+fn equal(a: &Value<'_>, b: &Value<'_>, collation: Option<Collation>) -> bool {
     match (a, b) {
         (Value::Null, _) | (_, Value::Null) => false,
         (Value::Int(a), Value::UInt(b)) | (Value::UInt(b), Value::Int(a)) => {
             u64::try_from(*a) == Ok(*b)
         }
+        (Value::Text(a), Value::Text(b)) => match collation {
+            Some(collation) => collation.compare(a, b).is_eq(),
+            None => a == b,
+        },
         _ => a == b,
     }
 }

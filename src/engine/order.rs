@@ -9,7 +9,7 @@ use crate::sql::expr::ExprKind;
 use crate::sql::plan::{
     Access, Aggregate, Collection, JoinKind, Node, NodeId, OrderBy, Plan, Scope, Table, View,
 };
-use crate::value::{RowLayout, compare};
+use crate::value::{RowLayout, Type, compare_as};
 
 /// An order of one table's rows by some of its columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(super) struct RowOrder(Box<[Term]>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Term {
     column: usize,
+    /// What it is ordered as.
+    ty: Type,
     descending: bool,
 }
 
@@ -37,7 +39,7 @@ impl RowOrder {
             let ordering = if layout.column_type(column).is_ordinal() {
                 layout.ordinal(a, column).cmp(&layout.ordinal(b, column))
             } else {
-                compare(&layout.value(a, column), &layout.value(b, column))
+                compare_as(term.ty, &layout.value(a, column), &layout.value(b, column))
             };
             if ordering.is_ne() {
                 return if term.descending { ordering.reverse() } else { ordering };
@@ -55,7 +57,7 @@ impl RowOrder {
     fn of(node: NodeId, order_by: &[OrderBy]) -> Option<RowOrder> {
         let term = |term: &OrderBy| match term.expr.kind {
             ExprKind::Column { node: other, column } if other == node => {
-                Some(Term { column, descending: term.descending })
+                Some(Term { column, ty: term.expr.ty, descending: term.descending })
             }
             _ => None,
         };
@@ -63,7 +65,11 @@ impl RowOrder {
     }
 
     fn by_key(table: &Table) -> RowOrder {
-        RowOrder(table.key.iter().map(|&column| Term { column, descending: false }).collect())
+        let term = |&column: &usize| {
+            let ty = table.columns[column].ty.by_bytes();
+            Term { column, ty, descending: false }
+        };
+        RowOrder(table.key.iter().map(term).collect())
     }
 }
 

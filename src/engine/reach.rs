@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::directory::NONE;
-use super::index::Probe;
+use super::index::{Probe, Told};
 use super::table::Table;
 use crate::sql::plan::{Access, Node, NodeId, Plan, TableId, View, ViewId};
 use crate::value::{Key, Row};
@@ -125,7 +125,7 @@ impl Walk {
             let layout = &tables[usize::from(view.node(node).table.0)].rows.layout;
             let types: SmallVec<[_; 2]> =
                 edge.child_columns.iter().map(|&column| layout.column_type(column)).collect();
-            walk.ascend(tables, view, node, &Probe::of_key(key, &types));
+            walk.ascend(tables, view, node, &Probe::of_key(key, &types, Told::ByCollation));
         }
         walk
     }

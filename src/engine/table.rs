@@ -1,14 +1,15 @@
 //! One table: packed rows in slots, found by primary key and by the columns that edges need.
 //!
 //! A secondary index leads to the first of a list of rows with equal values; the list runs through
-//! links that every row has per index. A slot is stable as long as its row lives.
+//! links that every row has per index. Primary keys are told apart by bytes, values of edges as a
+//! comparison tells them: text by its collation. A slot is stable as long as its row lives.
 
 use std::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
 use super::directory::NONE;
-use super::index::{Index, Probe, Rows};
+use super::index::{Index, Probe, Rows, Told};
 use super::order::RowOrder;
 use super::paged::Paged;
 use crate::sql::plan::{self, Access};
@@ -68,7 +69,7 @@ impl Table {
     pub(super) fn new(plan: &plan::Table, ordered: bool, leading: &[Option<RowOrder>]) -> Table {
         let layout = plan.layout.clone();
         let secondary = |(columns, leading): (&Vec<usize>, &Option<RowOrder>)| Secondary {
-            heads: Index::new(&layout, columns, false),
+            heads: Index::new(&layout, columns, Told::ByCollation, false),
             links: Paged::default(),
             leading: leading.clone(),
         };
@@ -77,7 +78,7 @@ impl Table {
             free: Vec::new(),
             key_types: plan.key.iter().map(|&column| plan.columns[column].ty).collect(),
             ordered,
-            primary: Index::new(&layout, &plan.key, ordered),
+            primary: Index::new(&layout, &plan.key, Told::ByBytes, ordered),
             secondary: plan.indexes.iter().zip(leading).map(secondary).collect(),
             promoted: Vec::new(),
             rows: Rows::new(layout),
@@ -131,7 +132,7 @@ impl Table {
     /// The slot of the row with this primary key, or [`NONE`].
     #[inline]
     pub(super) fn slot_of(&self, key: &Key) -> u32 {
-        self.primary.find(&self.rows, &Probe::of_key(key, &self.key_types))
+        self.primary.find(&self.rows, &Probe::of_key(key, &self.key_types, Told::ByBytes))
     }
 
     /// The first slot of the rows found by an edge's values, or [`NONE`].
@@ -226,10 +227,10 @@ impl Table {
         let keys: Vec<_> = self.primary.columns().to_vec();
         self.retired.pages.append(&mut self.rows.take_pages());
         self.retired.keys.append(&mut self.primary.take_ordered());
-        self.primary = Index::new(&self.rows.layout, &keys, self.ordered);
+        self.primary = Index::new(&self.rows.layout, &keys, Told::ByBytes, self.ordered);
         for secondary in &mut self.secondary {
             let columns = secondary.heads.columns().to_vec();
-            secondary.heads = Index::new(&self.rows.layout, &columns, false);
+            secondary.heads = Index::new(&self.rows.layout, &columns, Told::ByCollation, false);
             secondary.links = Paged::default();
         }
         self.promoted.clear();

@@ -15,10 +15,10 @@ use super::plan::{Aggregate, BitOp, Collection, Scope};
 use super::tokens::unquote;
 use super::tree::{PlannedScope, Planner, Rows};
 use super::typing::{
-    BIGINT, BIGINT_UNSIGNED, COLLATION_WAY_OUT, average, extreme, has_element, has_text,
-    is_floating, orderable, sum, type_name,
+    BIGINT, BIGINT_UNSIGNED, average, extreme, has_element, has_text, is_floating, orderable, sum,
+    type_name,
 };
-use crate::value::{Collation, Type};
+use crate::value::Type;
 
 /// Aggregates that collections are made of.
 pub(super) const AGGREGATES: [&str; 11] = [
@@ -78,6 +78,12 @@ impl Planner<'_> {
         }
         if let Some(clause) = list.clauses.first() {
             return Err(Refusal::on(sql, format!("`{clause}` inside of {name}: leave it out")));
+        }
+        if matches!(name, "MIN" | "MAX") && values.iter().any(|value| self.is_by_index(value)) {
+            let message = format!(
+                "takes the {name} of an ENUM or SET: write {name}(CAST(… AS CHAR) COLLATE utf8mb4_0900_bin)"
+            );
+            return refused(sql, Err(message));
         }
         let count = values.len();
         let (aggregate, ty) = match (name, <[Expr; 1]>::try_from(values)) {
@@ -185,7 +191,7 @@ impl Planner<'_> {
         let (scope, names) = (self.collections[inside.collection].scope.clone(), &inside.names);
         let order_by = match terms {
             Some(terms) => self.order(terms, &scope, names, &[], "the ORDER BY of GROUP_CONCAT")?,
-            None if self.has_one_row(&scope) => Vec::new(),
+            None if self.has_one_row(&scope) => self.order_of_one(scope.from),
             None => {
                 let key = self.key_text(&scope, names);
                 let message = format!(
@@ -213,6 +219,10 @@ impl Planner<'_> {
             return Err(Refusal::on(sql, message));
         };
         refused(sql, distinguishable(&value).and_then(|()| prints_alike(&value)))?;
+        if self.is_by_index(&value) {
+            let message = "orders by an ENUM or SET, which MySQL orders by the place of its value in the declaration: write CAST(… AS CHAR) to order by text";
+            return refused(sql, Err(message.to_owned()));
+        }
         if let Some([term]) = terms
             && self.expr(&term.expr, &inside.names)? == value
         {
@@ -308,9 +318,10 @@ fn is_constant(value: &Expr) -> bool {
 /// Why values cannot be told apart: of text, those that only a collation calls equal.
 fn distinguishable(value: &Expr) -> Result<(), String> {
     match value.ty {
-        Type::Text(collation) if collation != Collation::Binary => {
-            Err(format!("tells apart text whose {COLLATION_WAY_OUT}"))
-        }
+        Type::Text(collation) if !collation.is_exact() => Err(
+            "tells apart text of which several spellings are equal: write … COLLATE utf8mb4_0900_bin inside"
+                .to_owned(),
+        ),
         _ => orderable(value, "tells apart"),
     }
 }

@@ -1,19 +1,21 @@
 //! SQL expressions become typed ones.
 
 use std::fmt::Display;
+use std::iter;
 
 use sqlparser::ast::{
     self, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Spanned, UnaryOperator,
 };
 
 use super::calls::unit_of;
-use super::casts::{cast, collated, converted_type};
+use super::casts::{cast, converted_type};
+use super::collations::{collated, compared_collation};
 use super::error::{Refusal, Refused};
 use super::expr::{ArithmeticOp, CompareOp, Expr, ExprKind};
 use super::intervals::{add_interval, interval_unit};
 use super::literals::{literal, typed_literal};
 use super::names::{NamedColumn, Names};
-use super::operators::{calculate, case, compare, negative};
+use super::operators::{calculate, case, compare, compare_by, negative};
 use super::tree::Planner;
 use super::typing::{BIGINT, BOOLEAN, is_condition};
 use crate::value::Value;
@@ -179,8 +181,9 @@ impl Planner<'_> {
         operand_is_plain(value)?;
         let value = self.expr(value, names)?;
         let (low, high) = (self.expr(low, names)?, self.expr(high, names)?);
-        let above = compare(CompareOp::GreaterOrEqual, value.clone(), low);
-        let below = compare(CompareOp::LessOrEqual, value, high);
+        let collation = refused(sql, compared_collation(&[&value, &low, &high]))?;
+        let above = compare_by(CompareOp::GreaterOrEqual, value.clone(), low, collation);
+        let below = compare_by(CompareOp::LessOrEqual, value, high, collation);
         Ok(junction(ExprKind::And, vec![refused(sql, above)?, refused(sql, below)?]))
     }
 
@@ -191,10 +194,13 @@ impl Planner<'_> {
         names: &Names<'_>,
     ) -> Refused<Expr> {
         operand_is_plain(value)?;
-        let value = self.expr(value, names)?;
-        let equal = list.iter().map(|item| {
-            let right = self.expr(item, names)?;
-            refused(item, compare(CompareOp::Equal, value.clone(), right))
+        let operand = self.expr(value, names)?;
+        let items = list.iter().map(|item| self.expr(item, names)).collect::<Refused<Vec<_>>>()?;
+        let all: Vec<&Expr> = iter::once(&operand).chain(&items).collect();
+        let collation = refused(value, compared_collation(&all))?;
+        let equal = list.iter().zip(items).map(|(sql, item)| {
+            let equal = compare_by(CompareOp::Equal, operand.clone(), item, collation);
+            refused(sql, equal)
         });
         Ok(junction(ExprKind::Or, equal.collect::<Refused<Vec<_>>>()?))
     }
@@ -235,11 +241,14 @@ impl Planner<'_> {
         names: &Names<'_>,
     ) -> Refused<Expr> {
         let operand = operand.map(|operand| self.expr(operand, names)).transpose()?;
-        let branches = conditions.iter().map(|when| {
-            let condition = self.expr(&when.condition, names)?;
+        let whens = conditions.iter().map(|when| self.expr(&when.condition, names));
+        let whens = whens.collect::<Refused<Vec<_>>>()?;
+        let all: Vec<&Expr> = operand.iter().chain(&whens).collect();
+        let collation = refused(sql, compared_collation(&all))?;
+        let branches = conditions.iter().zip(whens).map(|(when, condition)| {
             let condition = match &operand {
                 Some(operand) => {
-                    let equal = compare(CompareOp::Equal, operand.clone(), condition);
+                    let equal = compare_by(CompareOp::Equal, operand.clone(), condition, collation);
                     refused(&when.condition, equal)?
                 }
                 None => condition,

@@ -227,5 +227,5 @@ pub(super) fn unit_of(interval: &ast::Interval) -> Expr {
 
 fn word(word: &str) -> Expr {
     let value = Value::Text(word.to_owned().into());
-    Expr::new(ExprKind::Literal(value), Type::Text(Collation::Other), false)
+    Expr::new(ExprKind::Literal(value), Type::Text(Collation::CONNECTION), false)
 }

@@ -1,12 +1,11 @@
-//! CAST and COLLATE.
+//! CAST.
 
 use sqlparser::ast::{CharacterLength, DataType, ExactNumberInfo, ObjectName, TimezoneInfo};
 
-use super::expr::{Expr, ExprKind};
+use super::collations::held;
+use super::expr::{Derivation, Expr, ExprKind};
 use super::functions::json_of;
-use super::typing::{
-    BIGINT, BIGINT_UNSIGNED, has_text, is_dated, is_numeric, text_collation, type_name,
-};
+use super::typing::{BIGINT, BIGINT_UNSIGNED, has_text, is_dated, is_numeric, type_name};
 use crate::value::{Collation, Type};
 
 /// CAST.
@@ -30,9 +29,9 @@ pub(super) fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
                     );
                 }
             };
-            let collation = text_collation(&[&value]);
             let kind = ExprKind::Text(Box::new(value), limit);
-            return Ok(Expr::new(kind, Type::Text(collation), nullable));
+            let text = Expr::new(kind, Type::Text(Collation::CONNECTION), nullable);
+            return Ok(held(text, Collation::CONNECTION, Derivation::Implicit));
         }
         DataType::JSON => return json_of(value),
         DataType::Signed | DataType::SignedInteger => (BIGINT, numeric),
@@ -92,19 +91,4 @@ fn decimal_type(info: &ExactNumberInfo) -> Result<Type, String> {
             "casts to DECIMAL({precision},{scale}), which MySQL does not have: at most 65 digits, at most 30 after the point"
         )),
     }
-}
-
-/// `expr COLLATE …`.
-pub(super) fn collated(value: Expr, collation: &str) -> Result<Expr, String> {
-    if !matches!(value.ty, Type::Text(_)) {
-        return Err(format!("collates {}: leave COLLATE out", type_name(value.ty)));
-    }
-    if !collation.trim_matches('`').eq_ignore_ascii_case("utf8mb4_0900_bin") {
-        return Err(
-            "has a collation that is not exact here yet: write COLLATE utf8mb4_0900_bin".to_owned()
-        );
-    }
-    let nullable = value.nullable;
-    let ty = Type::Text(Collation::Binary);
-    Ok(Expr::new(ExprKind::Text(Box::new(value), None), ty, nullable))
 }

@@ -179,6 +179,11 @@ impl<'l> Reader<'l> {
                     self.skip(&Token::Eq);
                     table.collation = Some(self.name()?.0);
                 }
+                // `CHARSET = x` or `CHARACTER SET = x`.
+                Some("CHARSET" | "SET") if table.collation.is_none() => {
+                    self.skip(&Token::Eq);
+                    table.collation = Some(default_collation(&self.name()?.0));
+                }
                 Some("COMMENT") => {
                     self.skip(&Token::Eq);
                     table.comment_at = Some(self.here());
@@ -280,6 +285,9 @@ impl Column {
             let what = reader.rest.first().and_then(Lexeme::name).unwrap_or_default();
             Refusal::at(reader.here(), format!("column `{name}` has no type of MySQL: `{what}`"))
         })?;
+        let national = ["NATIONAL", "NCHAR", "NVARCHAR"];
+        let is_national = reader.rest.first().and_then(Lexeme::word);
+        let is_national = is_national.is_some_and(|word| national.contains(&word.as_str()));
         let mut column = Column {
             at,
             name,
@@ -287,7 +295,7 @@ impl Column {
             not_null: has_words(element, &["NOT", "NULL"]) || has_words(element, &["SERIAL"]),
             generated_virtual: false,
             invisible: has_words(element, &["INVISIBLE"]),
-            collation: None,
+            collation: is_national.then(|| default_collation("utf8mb3")),
         };
         column.generated_virtual = has_words(element, &["AS"]) && !has_words(element, &["STORED"]);
         while !reader.rest.is_empty() {
@@ -305,6 +313,10 @@ impl Column {
                 }
                 Some("CHARSET") if column.collation.is_none() => {
                     column.collation = Some(default_collation(&reader.name()?.0));
+                }
+                // A collation by an attribute: that of bytes, or of another character set.
+                Some("ASCII" | "BINARY" | "UNICODE") if column.collation.is_none() => {
+                    column.collation = Some(default_collation("another"));
                 }
                 _ => {}
             }
@@ -332,19 +344,20 @@ impl Column {
     }
 }
 
-/// Text types with what their collation says. ENUM and SET order by index, so they never are
-/// binary text.
+/// Text types with what their collation says; without one the server's default is taken.
 fn with_collation(ty: Type, column: &Column, table: Option<&str>) -> Type {
     use crate::value::Collation;
     let Type::Text(_) = ty else { return ty };
     let collation = column.collation.as_deref().or(table);
-    let binary = collation.is_some_and(|name| name.eq_ignore_ascii_case("utf8mb4_0900_bin"));
-    Type::Text(if binary && !column.ty.by_index { Collation::Binary } else { Collation::Other })
+    Type::Text(collation.map_or(Collation::Insensitive, Collation::named))
 }
 
-/// No default collation compares by bytes.
+/// The collation that a character set alone stands for.
 fn default_collation(charset: &str) -> String {
-    format!("default of {charset}")
+    match charset.to_ascii_lowercase().as_str() {
+        "utf8mb4" => "utf8mb4_0900_ai_ci".to_owned(),
+        other => format!("default of {other}"),
+    }
 }
 
 /// Whether these words stand in a column's declaration, outside parentheses and one behind another.

@@ -67,8 +67,8 @@ fn reads_what_show_create_table_prints() {
         ("name", "varchar(300)", Type::Text(Collation::Other), true),
         ("code", "varchar(20)", Type::Text(Collation::Binary), false),
         ("latin", "char(3)", Type::Text(Collation::Other), true),
-        ("kind", "enum('a','b,)')", Type::Text(Collation::Other), false),
-        ("flags", "set('x','y')", Type::Text(Collation::Other), true),
+        ("kind", "enum('a','b,)')", Type::Text(Collation::Binary), false),
+        ("flags", "set('x','y')", Type::Text(Collation::Binary), true),
         ("body", "longtext", Type::Text(Collation::Binary), true),
         ("raw", "varbinary(16)", Type::Bytes, true),
         ("doc", "json", Type::Json, true),
@@ -96,6 +96,31 @@ fn reads_what_show_create_table_prints() {
     assert_eq!(table.key, [0, 10]);
     let year_and_tiny = [table.column("y").unwrap(), table.column("tiny").unwrap()];
     assert_eq!(table.unique, [year_and_tiny]);
+}
+
+#[test]
+fn text_has_the_collation_of_its_column_or_table() {
+    let types = |columns: &str, options: &str| -> Vec<Collation> {
+        let table = one(&format!("CREATE TABLE t (id INT PRIMARY KEY, {columns}) {options}"));
+        let text = |column: &ColumnDefinition| match column.ty {
+            Ok(Type::Text(collation)) => collation,
+            other => panic!("{}: {other:?}", column.name),
+        };
+        table.columns[1..].iter().map(text).collect()
+    };
+    let columns = "a TEXT, b CHAR(3) COLLATE utf8mb4_bin, c TEXT CHARACTER SET utf8mb4, \
+                   d TEXT CHARSET utf8mb3 COLLATE utf8mb3_bin, e NCHAR(3), f TEXT BINARY";
+    use Collation::{Binary, Insensitive, NarrowPadded, Other, Padded};
+    let own = [Padded, Insensitive, NarrowPadded, Other, Other];
+    for (options, of_table) in [
+        ("", Insensitive),
+        ("ENGINE=InnoDB DEFAULT CHARSET=utf8mb4", Insensitive),
+        ("CHARACTER SET = latin1", Other),
+        ("DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin", Binary),
+        ("COLLATE utf8mb4_bin CHARSET utf8mb4", Padded),
+    ] {
+        assert_eq!(types(columns, options), [&[of_table], &own[..]].concat(), "{options}");
+    }
 }
 
 #[test]

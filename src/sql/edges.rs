@@ -17,12 +17,15 @@ pub(super) struct Pair {
 }
 
 /// Why rows cannot be found by the equality of two types: they have to be equal exactly when their
-/// bytes are.
+/// bytes are, or text by one collation.
 pub(super) fn obstacle(a: Type, b: Type) -> Option<String> {
     match (a, b) {
         (Type::Text(Collation::Other), Type::Text(_))
         | (Type::Text(_), Type::Text(Collation::Other)) => {
-            Some("compares text whose collation is not exact here yet: tie it by a number, or declare both columns COLLATE utf8mb4_0900_bin".to_owned())
+            Some("compares text whose collation is not exact here, as utf8mb4_0900_ai_ci, utf8mb4_0900_bin and utf8mb4_bin are: declare both columns with one of these".to_owned())
+        }
+        (Type::Text(a), Type::Text(b)) if a != b => {
+            Some("compares text of two collations: declare both columns with one".to_owned())
         }
         (Type::Float | Type::Double | Type::Json, _)
         | (_, Type::Float | Type::Double | Type::Json) => Some(format!(

@@ -121,7 +121,8 @@ fn renumber(
 
 /// How a table's rows are found by these columns; adds an index where there is none.
 fn access(table: &mut Table, columns: &[usize]) -> Access {
-    if table.key == columns {
+    let by_bytes = |&column: &usize| table.columns[column].ty.is_told_by_bytes();
+    if table.key == columns && columns.iter().all(by_bytes) {
         return Access::Primary;
     }
     let known = table.indexes.iter().position(|index| index == columns);

@@ -80,7 +80,9 @@ impl Planner<'_> {
             Some((DraftEdge::of(chosen), used, finds))
         };
         if let Some(chosen) = edges::covering(&pairs, &definition.key) {
-            return made(&chosen, Finds::ByKey);
+            // Text of a key finds all of its spellings.
+            let by_bytes = self.order_of_one(node).is_empty();
+            return made(&chosen, if by_bytes { Finds::ByKey } else { Finds::Unique });
         }
         let constant = self.constant_columns(node, conditions, names);
         let mut keys = iter::once(&definition.key).chain(&definition.unique);

@@ -17,10 +17,10 @@ pub(super) fn literal(value: &ValueWithSpan) -> Refused<Expr> {
         }
         ast::Value::Boolean(truth) => Ok(Expr::new(ExprKind::Boolean(*truth), BIGINT, false)),
         ast::Value::SingleQuotedString(raw) => {
-            made(Value::Text(unquote(raw, '\'').into()), Type::Text(Collation::Other))
+            made(Value::Text(unquote(raw, '\'').into()), Type::Text(Collation::CONNECTION))
         }
         ast::Value::DoubleQuotedString(raw) => {
-            made(Value::Text(unquote(raw, '"').into()), Type::Text(Collation::Other))
+            made(Value::Text(unquote(raw, '"').into()), Type::Text(Collation::CONNECTION))
         }
         ast::Value::Number(digits, _) => number(digits).ok_or_else(|| {
             Refusal::at(value.span.start, format!("the number `{digits}` is too large for MySQL"))

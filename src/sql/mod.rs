@@ -21,6 +21,7 @@ mod calls;
 mod casts;
 mod catalog;
 mod clauses;
+mod collations;
 mod column_type;
 mod ddl;
 mod depth;

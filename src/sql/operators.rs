@@ -1,14 +1,14 @@
 //! Operators, and CASE: typed calls of what `expr` evaluates.
 
+use super::collations::{COLLATION_WAY_OUT, compared_collation, joint_collation};
 use super::expr::{
     Arithmetic, ArithmeticOp, CompareBy, CompareOp, Comparison, Expr, ExprKind, kernels,
 };
 use super::functions::kernel;
 use super::typing::{
-    BOOLEAN, arithmetic, comparable, example, has_text, is_condition, merged, negated,
-    text_collation, type_name,
+    BOOLEAN, arithmetic, comparable, example, has_text, is_condition, merged, negated, type_name,
 };
-use crate::value::{Type, Value};
+use crate::value::{Collation, Type, Value};
 
 /// `branches` and ELSE as one expression.
 pub(super) fn case(branches: Vec<(Expr, Expr)>, otherwise: Option<Expr>) -> Result<Expr, String> {
@@ -28,15 +28,31 @@ pub(super) fn case(branches: Vec<(Expr, Expr)>, otherwise: Option<Expr>) -> Resu
 
 /// `left op right`.
 pub(super) fn compare(op: CompareOp, left: Expr, right: Expr) -> Result<Expr, String> {
+    let collation = compared_collation(&[&left, &right])?;
+    compare_by(op, left, right, collation)
+}
+
+/// `left op right`, text by a collation that more than these have together.
+pub(super) fn compare_by(
+    op: CompareOp,
+    left: Expr,
+    right: Expr,
+    collation: Collation,
+) -> Result<Expr, String> {
     let (left, right) = (instant_constant(left, right.ty)?, right);
     let (right, left) = (instant_constant(right, left.ty)?, left);
     let as_double = comparable(&left, &right)?;
+    let is_text = [&left, &right].iter().all(|side| matches!(side.ty, Type::Text(_)));
+    if is_text && collation == Collation::Other {
+        return Err(format!("compares text whose {COLLATION_WAY_OUT}"));
+    }
     let nullable = op != CompareOp::NullSafeEqual && (left.nullable || right.nullable);
     let by = match as_double {
         true => CompareBy::Double,
         false if left.is_ordinal() && right.is_ordinal() && left.ty.orders_with(right.ty) => {
             CompareBy::Ordinal
         }
+        false if is_text && !collation.is_exact() => CompareBy::Collation(collation),
         false => CompareBy::Value,
     };
     let comparison = Comparison { op, left, right, by };
@@ -68,7 +84,7 @@ pub(super) fn negative(value: Expr) -> Result<Expr, String> {
 pub(super) fn joined_text(parts: &[Expr]) -> Result<Type, String> {
     parts.iter().try_for_each(has_text)?;
     let parts: Vec<&Expr> = parts.iter().collect();
-    Ok(Type::Text(text_collation(&parts)))
+    Ok(Type::Text(joint_collation(&parts)?))
 }
 
 /// A string constant that meets an instant is read as one.

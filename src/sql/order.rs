@@ -28,7 +28,7 @@ impl Planner<'_> {
         limit_one(query, !single)?;
         let Some(order_by) = &query.order_by else {
             if single {
-                return Ok(Vec::new());
+                return Ok(self.order_of_one(scope.from));
             }
             let message = format!(
                 "LIMIT 1 without ORDER BY takes any row: write ORDER BY …, ending in {}",
@@ -40,6 +40,15 @@ impl Planner<'_> {
             return Err(Refusal::on(order_by, "ORDER BY ALL: name the columns"));
         };
         self.order(terms, scope, names, items, "ORDER BY … LIMIT 1")
+    }
+
+    /// The order of the rows of a node that finds one by its primary key. Text in the key may be
+    /// spelled in two ways while a table is being read from two moments.
+    pub(super) fn order_of_one(&self, node: NodeId) -> Vec<OrderBy> {
+        let definition = self.definition(node);
+        let by_bytes =
+            |&column: &usize| definition.columns[column].ty.is_ok_and(|ty| ty.is_told_by_bytes());
+        if definition.key.iter().all(by_bytes) { Vec::new() } else { self.by_key(node) }
     }
 
     /// The terms of an ORDER BY, which must end in a unique key of the scope's rows.
@@ -70,6 +79,10 @@ impl Planner<'_> {
                 None => self.expr(&term.expr, names)?,
             };
             refused(&term.expr, orderable(&expr, "orders by"))?;
+            if self.is_by_index(&expr) {
+                let message = "orders by an ENUM or SET, which MySQL orders by the place of its value in the declaration: write CAST(… AS CHAR) to order by text";
+                return refused(&term.expr, Err(message.to_owned()));
+            }
             order_by.push(OrderBy { expr, descending });
         }
         let by: Vec<&Expr> = order_by.iter().map(|term| &term.expr).collect();

@@ -347,12 +347,12 @@ impl Planner<'_> {
         conditions.iter().filter_map(constant).collect()
     }
 
-    /// The order of a node's rows by their primary key.
+    /// The order of a node's rows by their primary key, text by its bytes.
     pub(super) fn by_key(&self, node: NodeId) -> Vec<OrderBy> {
         let definition = self.definition(node);
         let term = |&column: &usize| {
             // A key's columns are of types that can be read, or no key would be.
-            let ty = definition.columns[column].ty.ok()?;
+            let ty = definition.columns[column].ty.ok()?.by_bytes();
             let expr = Expr::new(ExprKind::Column { node, column }, ty, false);
             Some(OrderBy { expr, descending: false })
         };

@@ -1,5 +1,6 @@
 //! Result types of operators and functions, as MySQL's metadata says them.
 
+use super::collations::{COLLATION_WAY_OUT, joint_collation};
 use super::expr::{ArithmeticOp, Expr, ExprKind};
 use crate::value::{Collation, MAX_PRECISION, Type, Value};
 
@@ -183,7 +184,7 @@ pub(super) fn merged(parts: &[&Expr]) -> Result<Type, String> {
         }
     }
     Ok(match merged {
-        Type::Text(_) => Type::Text(text_collation(&typed)),
+        Type::Text(_) => Type::Text(joint_collation(&typed)?),
         Type::Decimal { .. } => {
             let whole = typed.iter().map(|part| digits(part)).map(|(p, s)| p - s).max();
             let scale = typed.iter().map(|part| digits(part).1).max().unwrap_or(0);
@@ -245,27 +246,6 @@ pub(super) fn fsp(ty: Type) -> u8 {
     }
 }
 
-/// The collation of several texts together: binary if each column's is; constants and numbers
-/// follow the columns.
-pub(super) fn text_collation(parts: &[&Expr]) -> Collation {
-    let mut fixed = parts.iter().filter(|part| !is_coercible(part)).peekable();
-    if fixed.peek().is_some() && fixed.all(|part| part.ty == Type::Text(Collation::Binary)) {
-        Collation::Binary
-    } else {
-        Collation::Other
-    }
-}
-
-/// Whether a text follows the collation of what it meets: it comes from constants and numbers.
-pub(super) fn is_coercible(expr: &Expr) -> bool {
-    match (&expr.kind, expr.ty) {
-        (ExprKind::Literal(_), _) => true,
-        (_, ty) if !matches!(ty, Type::Text(_)) => true,
-        (ExprKind::Column { .. } | ExprKind::Collection(..), _) => false,
-        _ => expr.children().into_iter().all(is_coercible),
-    }
-}
-
 /// Whether a value is the same for every row.
 pub(super) fn is_constant(expr: &Expr) -> bool {
     !matches!(expr.kind, ExprKind::Column { .. } | ExprKind::Collection(..))
@@ -279,13 +259,6 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
     }
     let (a, b) = (left.ty, right.ty);
     match (a, b) {
-        (Type::Text(_), Type::Text(_)) => {
-            if text_collation(&[left, right]) == Collation::Binary {
-                Ok(false)
-            } else {
-                Err(format!("compares text whose {COLLATION_WAY_OUT}"))
-            }
-        }
         (Type::Year, other) | (other, Type::Year) if other != Type::Year => {
             let read_as_year = |side: &&Expr| match &side.kind {
                 ExprKind::Literal(Value::Int(v)) => (0..100).contains(v),
@@ -303,7 +276,9 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
         }
         _ if is_numeric(a) && is_numeric(b) => Ok(is_floating(a) || is_floating(b)),
         _ if is_dated(a) && is_dated(b) => Ok(false),
-        (Type::Time { .. }, Type::Time { .. }) | (Type::Bytes, Type::Bytes) => Ok(false),
+        (Type::Time { .. }, Type::Time { .. })
+        | (Type::Bytes, Type::Bytes)
+        | (Type::Text(_), Type::Text(_)) => Ok(false),
         _ => {
             let way_out = if a == Type::Json || b == Type::Json {
                 "take text out of it by ->> '$.name', and CAST that"
@@ -314,9 +289,6 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
         }
     }
 }
-
-/// What a collation that is not binary means, and what to do.
-pub(super) const COLLATION_WAY_OUT: &str = "collation is not exact here yet: use a number, write … COLLATE utf8mb4_0900_bin, or declare the column so";
 
 /// Why values cannot be ordered.
 pub(super) fn orderable(expr: &Expr, what: &str) -> Result<(), String> {
@@ -390,6 +362,9 @@ fn exact(name: &str, expr: &Expr) -> Result<(u8, u8), String> {
 pub(super) fn extreme(name: &str, expr: &Expr) -> Result<(), String> {
     orderable(expr, &format!("takes the {name} of"))?;
     match expr.ty {
+        Type::Text(collation) if !collation.is_exact() => Err(format!(
+            "takes the {name} of text of which several spellings are equal, and MySQL leaves open which comes out: write {name}(… COLLATE utf8mb4_0900_bin)"
+        )),
         Type::Float => Err(format!(
             "takes the {name} of FLOAT, which MySQL then prints in two ways: CAST to DOUBLE or DECIMAL inside"
         )),

@@ -2,7 +2,16 @@
 
 use std::cmp::Ordering;
 
-use super::Value;
+use super::{Type, Value};
+
+/// Orders two values of a type as [`compare`] does, text by the type's collation.
+#[inline]
+pub fn compare_as(ty: Type, a: &Value<'_>, b: &Value<'_>) -> Ordering {
+    match (ty, a, b) {
+        (Type::Text(collation), Value::Text(a), Value::Text(b)) => collation.compare(a, b),
+        _ => compare(a, b),
+    }
+}
 
 /// Orders two values of one type: NULL first, numbers by number whatever their type, text and
 /// bytes by their bytes, instants by time. Total: values whose types do not compare in MySQL order

@@ -4,6 +4,7 @@
 //! Everything here is exact: decimals are integers with a scale, instants are whole microseconds,
 //! text is bytes. Nothing here does I/O, knows a time zone but UTC, or reads a clock.
 
+mod collation;
 mod compare;
 mod decimal;
 mod json;
@@ -17,7 +18,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-pub use compare::compare;
+pub use collation::Collation;
+pub use compare::{compare, compare_as};
 pub use decimal::{Decimal, MAX_PRECISION};
 pub use json::{
     json_from_text, normalize_json, write_json, write_json_element, write_json_string,
@@ -93,6 +95,19 @@ pub enum Type {
 }
 
 impl Type {
+    /// The same type, text ordered by its bytes.
+    pub(crate) fn by_bytes(self) -> Type {
+        match self {
+            Type::Text(_) => Type::Text(Collation::Binary),
+            other => other,
+        }
+    }
+
+    /// Whether values are equal only where their bytes are, so that a row's key finds it.
+    pub(crate) fn is_told_by_bytes(self) -> bool {
+        !matches!(self, Type::Text(collation) if !collation.is_exact())
+    }
+
     /// Whether values of this type order as 64-bit numbers that stand for them.
     pub(crate) fn is_ordinal(self) -> bool {
         self.is_integer() || self.is_instant() || self == Type::Date
@@ -122,15 +137,6 @@ impl Type {
     pub fn is_integer(self) -> bool {
         matches!(self, Type::Int { .. } | Type::Year | Type::Bit { .. })
     }
-}
-
-/// How text compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Collation {
-    /// By bytes, which for UTF-8 is by code point (`utf8mb4_0900_bin`, `binary`).
-    Binary,
-    /// Any other collation: text of it can be carried and shown, not yet compared or ordered.
-    Other,
 }
 
 /// One SQL value, borrowing text and bytes from the row it was read from where it can.

@@ -16,6 +16,7 @@ use crate::value::{Key, Type, Value, parse_text, to_text};
 /// What MySQL's answers depend on, set to what documents are defined by.
 const SESSION: [&str; 2] = [
     "SET time_zone = '+00:00', group_concat_max_len = 18446744073709551615, \
+     max_sort_length = 8388608, \
      sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,\
      ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
      optimizer_switch = 'derived_merge=on'",
@@ -48,15 +49,6 @@ impl Database {
     pub(super) async fn connect(mysql: &Mysql) -> Result<Database, VerifyError> {
         let mut connection = mysql::connect(mysql).await.map_err(VerifyError::mysql)?;
         for statement in SESSION {
-            connection.query_drop(statement).await.map_err(VerifyError::mysql)?;
-        }
-        // Event tables take the connection's collation; that of the database mixes with its tables'.
-        let collation: Option<String> = connection
-            .query_first("SELECT @@collation_database")
-            .await
-            .map_err(VerifyError::mysql)?;
-        if let Some(collation) = collation.filter(|name| name.starts_with("utf8mb4")) {
-            let statement = format!("SET collation_connection = {collation}");
             connection.query_drop(statement).await.map_err(VerifyError::mysql)?;
         }
         Ok(Database { connection })
@@ -179,7 +171,7 @@ impl KeyColumns<'_> {
         let ordered = |(name, ty): (&&str, &Type)| {
             let name = quoted_name(name);
             match ty {
-                Type::Text(crate::value::Collation::Other) => {
+                Type::Text(collation) if *collation != crate::value::Collation::Binary => {
                     format!("CAST(CONVERT({name} USING utf8mb4) AS BINARY)")
                 }
                 _ => name,

@@ -223,6 +223,15 @@ fn sql_type(ty: Type) -> String {
         Type::Text(Collation::Binary) => {
             "VARCHAR(16000) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin".to_owned()
         }
+        Type::Text(Collation::Padded) => {
+            "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin".to_owned()
+        }
+        Type::Text(Collation::NarrowPadded) => {
+            "LONGTEXT CHARACTER SET utf8mb3 COLLATE utf8mb3_bin".to_owned()
+        }
+        Type::Text(Collation::Insensitive) => {
+            "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci".to_owned()
+        }
         Type::Text(Collation::Other) => "LONGTEXT".to_owned(),
         Type::Bytes => "LONGTEXT".to_owned(),
         Type::Date => "DATE".to_owned(),

@@ -8,7 +8,8 @@ use viewtide::engine::Document;
 use viewtide::sql::expr::{Bindings, EvalError, Expr};
 use viewtide::sql::plan::*;
 use viewtide::value::{
-    Decimal, Key, Value, compare, to_text, write_json, write_json_element, write_json_string,
+    Decimal, Key, Type, Value, compare, compare_as, to_text, write_json, write_json_element,
+    write_json_string,
 };
 
 /// One row by its columns.
@@ -18,11 +19,17 @@ pub(super) type Values = Vec<Value<'static>>;
 #[derive(Clone, Debug)]
 pub(super) struct Rows {
     tables: Vec<BTreeMap<Key, Values>>,
+    /// By table: the types of its columns.
+    types: Vec<Vec<Type>>,
 }
 
 impl Rows {
     pub(super) fn new(plan: &Plan) -> Rows {
-        Rows { tables: vec![BTreeMap::new(); plan.tables.len()] }
+        let types = |table: &Table| table.columns.iter().map(|column| column.ty).collect();
+        Rows {
+            tables: vec![BTreeMap::new(); plan.tables.len()],
+            types: plan.tables.iter().map(types).collect(),
+        }
     }
 
     pub(super) fn upsert(&mut self, plan: &Plan, table: TableId, row: Values) {
@@ -219,10 +226,10 @@ impl<'a> Scan<'a> {
             keyed.push((terms.collect::<Result<Vec<_>, _>>()?, binding));
         }
         keyed.sort_by(|(a, _), (b, _)| {
-            let terms =
-                a.iter().zip(b).zip(order_by).map(|((a, b), term)| {
-                    if term.descending { compare(b, a) } else { compare(a, b) }
-                });
+            let terms = a.iter().zip(b).zip(order_by).map(|((a, b), term)| {
+                let ty = term.expr.ty;
+                if term.descending { compare_as(ty, b, a) } else { compare_as(ty, a, b) }
+            });
             terms.fold(Ordering::Equal, Ordering::then)
         });
         Ok(keyed.into_iter().map(|(_, binding)| binding).collect())
@@ -258,7 +265,7 @@ impl<'a> Scan<'a> {
             let mut pairs = edge.parent_columns.iter().zip(&edge.child_columns);
             pairs.all(|(&up, &down)| match (&parent[up], &row[down]) {
                 (Value::Null, _) | (_, Value::Null) => false,
-                (a, b) => compare(a, b).is_eq(),
+                (a, b) => compare_as(self.rows.types[table][down], a, b).is_eq(),
             })
         };
         self.rows.tables[table].values().filter(matches).collect()

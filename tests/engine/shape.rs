@@ -12,6 +12,8 @@ pub(super) const TABLES: usize = 4;
 const BIGINT: Type = Type::Int { bytes: 8, unsigned: false };
 const UNSIGNED: Type = Type::Int { bytes: 8, unsigned: true };
 const TEXT: Type = Type::Text(Collation::Binary);
+/// What [`TEXT`] is in a schema whose text goes by its letters.
+const LETTERS: Type = Type::Text(Collation::Insensitive);
 const DECIMAL: Type = Type::Decimal { precision: 10, scale: 2 };
 
 /// The columns of every table: two that the key is made of, references, data.
@@ -102,6 +104,8 @@ pub(super) struct ViewShape {
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
     pub(super) keys: Vec<KeyKind>,
+    /// Whether text compares by its letters, whatever their case and accents.
+    letters: bool,
     views: Vec<ViewShape>,
 }
 
@@ -122,14 +126,15 @@ pub(super) fn shapes() -> impl Strategy<Value = Shape> {
         }
         ViewShape { root, filtered: filtered == 0, branches }
     });
-    (vec(key, TABLES), vec(view, 1..3)).prop_map(|(keys, views)| Shape { keys, views })
+    let shape = (vec(key, TABLES), any::<bool>(), vec(view, 1..3));
+    shape.prop_map(|(keys, letters, views)| Shape { keys, letters, views })
 }
 
 /// A chain of lookups: every row of table 0 has one of table 1, and that one of table 2.
 pub(super) fn chain() -> Shape {
     let branches = vec![by_key(0, 1, Kind::Lookup), by_key(1, 2, Kind::Lookup)];
     let views = vec![ViewShape { root: 0, filtered: false, branches }];
-    Shape { keys: vec![KeyKind::Signed; TABLES], views }
+    Shape { keys: vec![KeyKind::Signed; TABLES], letters: false, views }
 }
 
 /// Rows of table 0 that show the first of many rows of table 1, and those that show their parent:
@@ -141,7 +146,7 @@ pub(super) fn siblings() -> Shape {
         ViewShape { root: 0, filtered: false, branches: first },
         ViewShape { root: 1, filtered: false, branches: parent },
     ];
-    Shape { keys: vec![KeyKind::Signed; TABLES], views }
+    Shape { keys: vec![KeyKind::Signed; TABLES], letters: false, views }
 }
 
 fn by_key(parent: usize, table: usize, kind: Kind) -> Branch {
@@ -177,6 +182,7 @@ fn aggregates() -> impl Strategy<Value = [u8; 3]> {
 
 /// The plan that a shape stands for.
 pub(super) fn plan(shape: &Shape) -> Plan {
+    let table = |(i, key)| table(i, key, shape.letters);
     let mut tables: Vec<Table> = shape.keys.iter().enumerate().map(table).collect();
     let views = shape.views.iter().enumerate().map(|(i, view)| {
         let mut builder = Builder::new(&shape.keys, &mut tables);
@@ -186,13 +192,17 @@ pub(super) fn plan(shape: &Shape) -> Plan {
     Plan { tables, views }
 }
 
-fn table((i, key): (usize, &KeyKind)) -> Table {
+fn table(i: usize, key: &KeyKind, letters: bool) -> Table {
     let columns: Vec<Column> = COLUMNS
         .iter()
         .enumerate()
         .map(|(column, (name, ty))| {
             let unsigned = column == 0 && matches!(key, KeyKind::Unsigned);
-            let ty = if unsigned { UNSIGNED } else { *ty };
+            let ty = match *ty {
+                _ if unsigned => UNSIGNED,
+                TEXT if letters => LETTERS,
+                ty => ty,
+            };
             Column { name: (*name).to_owned(), ty, nullable: !key.columns().contains(&column) }
         })
         .collect();
@@ -265,10 +275,14 @@ impl<'a> Builder<'a> {
                 Kind::Lookup => {
                     let node = self.child(parent, branch, true);
                     let on = branch.filtered.then(|| self.column(node, V));
-                    joins.push(Join {
-                        kind: JoinKind::Lookup { node, on },
-                        required: branch.required,
-                    });
+                    // Letters may be those of several keys.
+                    let kind = if self.goes_by_letters(branch.table) {
+                        let scope = Scope { from: node, joins: Vec::new(), filter: on };
+                        JoinKind::Pick { scope, order_by: self.by_key(node, false) }
+                    } else {
+                        JoinKind::Lookup { node, on }
+                    };
+                    joins.push(Join { kind, required: branch.required });
                     values.push(self.column(node, W));
                     bound.push(node);
                 }
@@ -383,12 +397,29 @@ impl<'a> Builder<'a> {
 
     /// An order of the rows that nodes make together.
     fn order(&mut self, nodes: &[NodeId], descending: bool) -> Vec<OrderBy> {
-        let mut columns = vec![(nodes[0], V)];
-        for &node in nodes {
-            columns.extend(self.key_columns(node).into_iter().map(|column| (node, column)));
-        }
-        let term = |(node, column)| OrderBy { expr: self.column(node, column), descending };
+        let first = if descending { vec![V] } else { vec![W, V] };
+        let term = |column| OrderBy { expr: self.column(nodes[0], column), descending };
+        let mut terms: Vec<OrderBy> = first.into_iter().map(term).collect();
+        nodes.iter().for_each(|&node| terms.extend(self.by_key(node, descending)));
+        terms
+    }
+
+    /// By the key, text by its bytes.
+    fn by_key(&mut self, node: NodeId, descending: bool) -> Vec<OrderBy> {
+        let columns = self.key_columns(node);
+        let term = |column| {
+            let mut expr = self.column(node, column);
+            if expr.ty == LETTERS {
+                expr.ty = TEXT;
+            }
+            OrderBy { expr, descending }
+        };
         columns.into_iter().map(term).collect()
+    }
+
+    fn goes_by_letters(&self, table: usize) -> bool {
+        let Table { key, columns, .. } = &self.tables[table];
+        key.iter().any(|&column| columns[column].ty == LETTERS)
     }
 
     fn key_columns(&self, node: NodeId) -> Vec<usize> {
@@ -425,7 +456,7 @@ impl<'a> Builder<'a> {
     }
 
     fn access(&mut self, table: usize, columns: &[usize]) -> Access {
-        if self.keys[table].columns() == columns {
+        if self.keys[table].columns() == columns && !self.goes_by_letters(table) {
             return Access::Primary;
         }
         let indexes = &mut self.tables[table].indexes;

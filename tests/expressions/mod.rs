@@ -3,21 +3,32 @@
 //! has the error.
 
 mod cases;
+mod strings;
 mod texts;
 mod views;
 
 use viewtide::engine::{Document, Engine};
 use viewtide::sql::plan::{Plan, ViewId};
 use viewtide::sql::{Definitions, SourceFile, plan_views};
-use viewtide::value::{Key, Value};
+use viewtide::value::{Collation, Key, Type, Value};
 
 use crate::support::filled::filled;
 use crate::support::mysql::{Answer, Server, kind};
 
 #[tokio::test]
 async fn expressions_are_what_mysql_says() {
-    let mut server = Server::start("viewtide_expressions").await;
-    for sql in cases::TABLES.split(';').chain(cases::ROWS.split(";\n")) {
+    compare("viewtide_expressions", cases::TABLES, cases::ROWS, cases::EXPRESSIONS).await;
+}
+
+#[tokio::test]
+async fn strings_are_what_mysql_says() {
+    compare("viewtide_strings", strings::TABLES, strings::ROWS, strings::EXPRESSIONS).await;
+}
+
+/// Compares every expression in every row of the table `x`.
+async fn compare(database: &str, tables: &str, rows: &str, expressions: &str) {
+    let mut server = Server::start(database).await;
+    for sql in tables.split(';').chain(rows.split(";\n")) {
         if !sql.trim().is_empty() {
             server.run(sql).await;
         }
@@ -29,7 +40,7 @@ async fn expressions_are_what_mysql_says() {
         .collect();
     let mut differences = Vec::new();
     let mut compared = 0;
-    for case in cases::EXPRESSIONS.lines().map(str::trim) {
+    for case in expressions.lines().map(str::trim) {
         if case.is_empty() || case.starts_with('#') {
             continue;
         }
@@ -42,13 +53,23 @@ async fn expressions_are_what_mysql_says() {
         } else {
             format!("{expression} AS v, CONCAT({expression}) AS t, JSON_ARRAY({expression}) AS j")
         };
-        let plan = match plan_views(&definitions(&columns)) {
+        let plan = match plan_views(&definitions(tables, &columns)) {
             Ok(plan) => plan,
             Err(error) => {
                 differences.push(format!("{expression}: {error}"));
                 continue;
             }
         };
+        if let Type::Text(collation) = plan.views[0].outputs[1].expr.ty {
+            let sql = format!("SELECT COLLATION({expression}) FROM x LIMIT 1");
+            let theirs = server.rows(&sql).await.remove(0).remove(0).unwrap();
+            let theirs = String::from_utf8(theirs).unwrap();
+            // NULL alone has none; hexadecimal digits of ASCII meet others as those of utf8mb4.
+            let is_open = ["binary", "ascii_general_ci"].contains(&theirs.as_str());
+            if !is_open && Collation::named(&theirs) != collation {
+                differences.push(format!("{expression} is {collation:?}, in MySQL {theirs}"));
+            }
+        }
         let mut engine = filled(&plan, &mut server).await;
         for &id in &ids {
             let ours = ours(&plan, &mut engine, id);
@@ -69,10 +90,10 @@ async fn expressions_are_what_mysql_says() {
     assert!(compared > 2000, "only {compared} values were compared");
 }
 
-fn definitions(columns: &str) -> Definitions {
+fn definitions(tables: &str, columns: &str) -> Definitions {
     let file = |path: &str, text: String| SourceFile { path: path.to_owned(), text };
     Definitions {
-        tables: vec![file("schema.sql", cases::TABLES.to_owned())],
+        tables: vec![file("schema.sql", tables.to_owned())],
         streams: Vec::new(),
         views: vec![file(
             "v.sql",

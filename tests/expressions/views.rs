@@ -19,7 +19,10 @@ CREATE TABLE products (sku VARCHAR(10) COLLATE utf8mb4_0900_bin PRIMARY KEY, nam
 CREATE TABLE order_lines (order_id BIGINT, line INT, sku VARCHAR(10) COLLATE utf8mb4_0900_bin, quantity INT, price DECIMAL(10,2), PRIMARY KEY (order_id, line));
 CREATE TABLE parts (id INT PRIMARY KEY, order_id INT, line INT, what VARCHAR(10) COLLATE utf8mb4_0900_bin);
 CREATE TABLE prices (id INT PRIMARY KEY, sku VARCHAR(10) COLLATE utf8mb4_0900_bin, country CHAR(2) COLLATE utf8mb4_0900_bin, price DECIMAL(10,2), UNIQUE KEY (sku, country));
-CREATE TABLE labels (sku VARCHAR(10) COLLATE utf8mb4_0900_bin, language CHAR(2) COLLATE utf8mb4_0900_bin, text VARCHAR(20), slot TINYINT UNIQUE, PRIMARY KEY (sku, language))
+CREATE TABLE labels (sku VARCHAR(10) COLLATE utf8mb4_0900_bin, language CHAR(2) COLLATE utf8mb4_0900_bin, text VARCHAR(20), slot TINYINT UNIQUE, PRIMARY KEY (sku, language));
+CREATE TABLE people (name VARCHAR(10) PRIMARY KEY, city VARCHAR(10), mood ENUM('fine', 'bad'));
+CREATE TABLE places (area VARCHAR(10), place VARCHAR(10) COLLATE utf8mb4_bin, size INT, PRIMARY KEY (place, area));
+CREATE TABLE visits (id INT PRIMARY KEY, person VARCHAR(10), area VARCHAR(10), place VARCHAR(10) COLLATE utf8mb4_bin, mood ENUM('bad', 'fine'))
 ";
 
 /// Views that others read.
@@ -36,7 +39,7 @@ SELECT l.*, p.price AS listed, COALESCE(p.price, 7) AS price_or FROM order_lines
 SELECT t.number, t.total, t.line_count, k.name AS buyer_name, k.senior, k.rate FROM totals t JOIN cards AS k ON k.id = t.buyer WHERE t.number > 3"),
 ];
 
-const VIEWS: [(&str, &str); 43] = [
+const VIEWS: [(&str, &str); 47] = [
     ("look-ups under look-ups, either side first", "
 SELECT o.id, c.name AS customer, r.name AS region, k.name AS country FROM orders AS o
 LEFT JOIN customers AS c ON o.customer_id = c.id
@@ -222,6 +225,20 @@ SELECT c.id, s.orders_, s.of_lines, p.n FROM customers c JOIN LATERAL (
   WHERE o.customer_id = c.id AND (t.q > 3 OR t.n = 0)) AS s ON TRUE
 LEFT JOIN LATERAL (SELECT COUNT(*) AS n FROM addresses a WHERE a.customer_id = c.id AND s.most > 10) AS p ON TRUE
 WHERE s.orders_ < 5 OR EXISTS (SELECT 1 FROM addresses a WHERE a.customer_id = c.id)"),
+    ("look-ups by text in any spelling", "
+SELECT v.id, v.person, p.name, p.city, q.place, q.area, q.size FROM visits v
+LEFT JOIN people p ON p.name = v.person LEFT JOIN places q ON q.place = v.place AND q.area = v.area"),
+    ("rows that hang on text in any spelling, in its order", "
+SELECT p.name, p.city, (SELECT GROUP_CONCAT(v.person, v.id ORDER BY v.person DESC, v.place, v.id) FROM visits v WHERE v.person = p.name) AS visits,
+  (SELECT v.id FROM visits v WHERE v.person = p.name ORDER BY v.area, v.id DESC LIMIT 1) AS first_,
+  (SELECT COUNT(*) FROM people o WHERE o.city = p.city) AS neighbours, l.place
+FROM people p LEFT JOIN LATERAL (SELECT v.place FROM visits v WHERE v.person = p.name AND v.place <> 'a' ORDER BY v.place DESC, v.id LIMIT 1) AS l ON TRUE
+WHERE p.city <> 'ROME' OR p.name < 'C'"),
+    ("a composite key with text in several collations", "
+SELECT q.place, q.area, (SELECT JSON_ARRAYAGG(v.id) FROM visits v WHERE v.place = q.place AND v.area = q.area) AS visits,
+  (SELECT COUNT(*) FROM visits v WHERE v.place = q.place) AS all_ FROM places q"),
+    ("ENUMs tied by their text", "
+SELECT p.name, p.mood, (SELECT GROUP_CONCAT(v.id ORDER BY v.id) FROM visits v WHERE v.mood = p.mood AND v.person <= p.name) AS alike FROM people p"),
 ];
 
 #[tokio::test]
@@ -312,6 +329,21 @@ fn random_rows(seed: u64) -> Vec<String> {
         let (sku, language) = (SKUS[id as usize % 6], ["en", "se"][id as usize / 6]);
         let slot = maybe(r, id.to_string());
         format!("'{sku}', '{language}', 'Label {id}', {slot}")
+    });
+    const NAMES: [&str; 8] = ["Ann", "ANN", "ánn", "Bo", "bö", "ss", "ß", ""];
+    const PLACES: [&str; 5] = ["a", "a ", "A", "b  ", "b"];
+    insert("people", 6, &|r, id| {
+        let name = ["Ann", "bö", "ß", "", "Zoë", "b!"][id as usize - 1];
+        let (city, mood) = (one_of(r, &["Rome", "rome", "Oslo"]), one_of(r, &["fine", "bad"]));
+        format!("'{name}', {city}, {mood}")
+    });
+    insert("places", 6, &|r, id| {
+        let (area, place) = (["x", "É", "e f"][id as usize % 3], ["a", "b"][id as usize / 4]);
+        format!("'{area}', '{place}', {}", number(r, 3))
+    });
+    insert("visits", 50, &|r, id| {
+        let (person, area) = (one_of(r, &NAMES), one_of(r, &["X", "x", "e", "é", "E F"]));
+        format!("{id}, {person}, {area}, {}, {}", one_of(r, &PLACES), one_of(r, &["fine", "bad"]))
     });
     insert("parts", 60, &|r, id| {
         let (order, line) = (number(r, 34), number(r, 3));

@@ -37,7 +37,7 @@ impl Server {
             format!("DROP DATABASE IF EXISTS {database}"),
             format!("CREATE DATABASE {database}"),
             format!("USE {database}"),
-            "SET NAMES utf8mb4".to_owned(),
+            "SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci".to_owned(),
             "SET time_zone = '+00:00', group_concat_max_len = 4294967295".to_owned(),
         ] {
             server.run(&sql).await;

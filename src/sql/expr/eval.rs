@@ -10,8 +10,8 @@ use super::arithmetic::at_most;
 use super::convert::{cast, number_as, truth};
 use super::{Bindings, CompareBy, CompareOp, Comparison, EvalError, Expr, ExprKind};
 use crate::value::{
-    JsonPath, Type, Value, compare, into_text, write_double_within, write_float_within, write_json,
-    write_json_element, write_json_string, write_json_text, write_text,
+    JsonPath, Type, Value, compare, compare_as, into_text, write_double_within, write_float_within,
+    write_json, write_json_element, write_json_string, write_json_text, write_text,
 };
 
 /// Characters that MySQL gives the text of a FLOAT column.
@@ -46,7 +46,7 @@ impl Expr {
                 inner.eval(bindings)?
             }
             ExprKind::IfPresent(..) => Value::Null,
-            ExprKind::Subquery(inner) => inner.eval(bindings)?,
+            ExprKind::Subquery(inner) | ExprKind::Collated(inner, _) => inner.eval(bindings)?,
             ExprKind::Cast(inner) => cast(inner.eval(bindings)?, self.ty),
             ExprKind::Text(..)
             | ExprKind::Concat(_)
@@ -158,6 +158,7 @@ impl Expr {
                 Ok(true)
             }
             ExprKind::ConcatSeparated(parts) => concat_separated(parts, bindings, out),
+            ExprKind::Collated(inner, _) => inner.append_text(bindings, out),
             ExprKind::Text(inner, limit) => {
                 let start = out.len();
                 let present = inner.append_text(bindings, out)?;
@@ -394,10 +395,12 @@ impl Comparison {
         if right.is_null() {
             return Ok(None);
         }
-        let order = if self.by == CompareBy::Double {
-            compare(&number_as(left, Type::Double), &number_as(right, Type::Double))
-        } else {
-            compare(&comparable(left), &comparable(right))
+        let order = match self.by {
+            CompareBy::Double => {
+                compare(&number_as(left, Type::Double), &number_as(right, Type::Double))
+            }
+            CompareBy::Collation(collation) => compare_as(Type::Text(collation), &left, &right),
+            _ => compare(&comparable(left), &comparable(right)),
         };
         Ok(Some(self.op.holds(order)))
     }

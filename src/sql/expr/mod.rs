@@ -22,7 +22,7 @@ pub use date_format::DateFormat;
 pub use kernels::{Compute, Kernel};
 
 use super::plan::NodeId;
-use crate::value::{JsonPath, Type, Value, write_json, write_text};
+use crate::value::{Collation, JsonPath, Type, Value, write_json, write_text};
 
 /// A typed expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +59,8 @@ pub enum ExprKind {
     Subquery(Box<Expr>),
     /// The value converted to the expression's type: CAST, and what a pick hands out.
     Cast(Box<Expr>),
+    /// The text with a collation of its own.
+    Collated(Box<Expr>, Derivation),
     /// The value as text, cut to a number of characters: CAST(… AS CHAR(n)).
     Text(Box<Expr>, Option<usize>),
     /// `left op right` on numbers.
@@ -154,6 +156,20 @@ pub enum CompareBy {
     Double,
     /// The 64-bit numbers that stand for both: columns of one type that orders so.
     Ordinal,
+    /// Texts of one collation, which does not go by their bytes.
+    Collation(Collation),
+}
+
+/// How much a text holds on to its collation, the most first: of several texts the strongest one's
+/// collation is that of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Derivation {
+    /// COLLATE says so.
+    Explicit,
+    /// A column's.
+    Implicit,
+    /// A constant's, or that of what is made of another type.
+    Coercible,
 }
 
 /// A comparison operator.
@@ -316,6 +332,7 @@ impl Expr {
             | ExprKind::Once(_, inner)
             | ExprKind::Subquery(inner)
             | ExprKind::Cast(inner)
+            | ExprKind::Collated(inner, _)
             | ExprKind::Text(inner, _)
             | ExprKind::IsNull(inner)
             | ExprKind::IsTrue(inner)
@@ -352,6 +369,7 @@ impl Expr {
             | ExprKind::Once(_, inner)
             | ExprKind::Subquery(inner)
             | ExprKind::Cast(inner)
+            | ExprKind::Collated(inner, _)
             | ExprKind::Text(inner, _)
             | ExprKind::IsNull(inner)
             | ExprKind::IsTrue(inner)

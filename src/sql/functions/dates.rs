@@ -303,5 +303,5 @@ fn formatted(arguments: Vec<Expr>, format: &str) -> Result<Expr, String> {
     let value = dates(arguments)?.remove(0);
     let nullable = value.nullable;
     let kind = ExprKind::DateFormat(Box::new(value), DateFormat::parse(format));
-    Ok(Expr::new(kind, Type::Text(Collation::Other), nullable))
+    Ok(Expr::new(kind, Type::Text(Collation::CONNECTION), nullable))
 }

@@ -13,7 +13,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "SHA2", arity: 2..=2, build: sha2 },
 ];
 
-const DIGITS: Type = Type::Text(Collation::Other);
+const DIGITS: Type = Type::Text(Collation::CONNECTION);
 
 fn crc32(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
     let arguments = arguments.into_iter().map(bytes_of).collect::<Result<Vec<_>, _>>()?;

@@ -18,7 +18,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// Text that comes out of JSON, of the collation utf8mb4_bin.
-const TEXT: Type = Type::Text(Collation::Other);
+const TEXT: Type = Type::Text(Collation::Padded);
 
 fn json_array(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
     arguments.iter().try_for_each(has_element)?;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::super::EvalError;
 use super::super::convert::number_as;
-use crate::value::{Type, Value, compare};
+use crate::value::{Type, Value, compare_as};
 
 /// GREATEST: of equal values the last.
 pub(in crate::sql) fn greatest<'v>(values: &[Value<'v>], ty: Type) -> Result<Value<'v>, EvalError> {
@@ -20,7 +20,7 @@ fn extreme<'v>(values: &[Value<'v>], ty: Type, wanted: fn(Ordering) -> bool) -> 
     let mut best: Option<Value<'v>> = None;
     for value in values {
         let value = number_as(value.clone(), ty);
-        if best.as_ref().is_none_or(|best| wanted(compare(&value, best))) {
+        if best.as_ref().is_none_or(|best| wanted(compare_as(ty, &value, best))) {
             best = Some(value);
         }
     }

@@ -1,0 +1,118 @@
+//! Which collation texts have together: MySQL's rules of coercibility.
+//!
+//! A text holds on to its collation more or less: most where COLLATE gives it, less where a column
+//! has it, least where it is a constant or made of another type. The strongest decides. Of two that
+//! are equally strong one that orders by code point does; otherwise MySQL raises error 1267, and
+//! the planner refuses.
+
+use super::expr::{Derivation, Expr, ExprKind};
+use crate::value::{Collation, Type, Value};
+
+/// Functions whose text is made by them, whatever the collation of their arguments.
+const MAKERS: [&str; 6] = ["HEX", "JSON_QUOTE", "JSON_UNQUOTE", "MD5", "SHA1", "SHA2"];
+
+/// What a collation that is not known means, and what to do.
+pub(super) const COLLATION_WAY_OUT: &str = "collation is not exact here, as utf8mb4_0900_ai_ci, utf8mb4_0900_bin and utf8mb4_bin are: write … COLLATE with one of these, or declare the column so";
+
+/// A value's collation as text, and how much it holds on to that; `None` of what follows others.
+fn strength(expr: &Expr) -> Option<(Collation, Derivation)> {
+    let collation = match expr.ty {
+        _ if expr.is_null_literal() => return None,
+        Type::Text(collation) => collation,
+        Type::Json => return Some((Collation::Padded, Derivation::Implicit)),
+        _ => return None,
+    };
+    let derivation = match &expr.kind {
+        ExprKind::Literal(_) => Derivation::Coercible,
+        ExprKind::Column { .. } | ExprKind::IfPresent(..) | ExprKind::Collection(..) => {
+            Derivation::Implicit
+        }
+        ExprKind::Collated(_, derivation) => *derivation,
+        ExprKind::Call(kernel, _) if MAKERS.contains(&kernel.name) => Derivation::Coercible,
+        _ => {
+            let children = expr.children().into_iter().filter_map(strength);
+            let own = children.filter(|(other, _)| *other == collation);
+            own.map(|(_, derivation)| derivation).min().unwrap_or(Derivation::Coercible)
+        }
+    };
+    Some((collation, derivation))
+}
+
+/// The collation of several values together as text.
+pub(super) fn joint_collation(parts: &[&Expr]) -> Result<Collation, String> {
+    let mut joint: Option<(Collation, Derivation)> = None;
+    for this in parts.iter().filter_map(|part| strength(part)) {
+        joint = Some(match joint {
+            None => this,
+            Some(others) => (met(others, this)?, others.1.min(this.1)),
+        });
+    }
+    Ok(joint.map_or(Collation::CONNECTION, |(collation, _)| collation))
+}
+
+/// The collation that values are compared by.
+pub(super) fn compared_collation(parts: &[&Expr]) -> Result<Collation, String> {
+    let collation = joint_collation(parts)?;
+    let beyond = |part: &&&Expr| matches!(&part.kind, ExprKind::Literal(Value::Text(text)) if text.chars().any(|c| c > '\u{FFFF}'));
+    if collation == Collation::NarrowPadded
+        && let Some(part) = parts.iter().find(beyond)
+    {
+        let what = if let ExprKind::Literal(Value::Text(text)) = &part.kind { text } else { "" };
+        return Err(format!(
+            "compares utf8mb3 with '{what}', which it does not have: leave it out"
+        ));
+    }
+    Ok(collation)
+}
+
+fn met(
+    (a, strength): (Collation, Derivation),
+    (b, other): (Collation, Derivation),
+) -> Result<Collation, String> {
+    use Collation::{Binary, Insensitive, NarrowPadded, Other, Padded};
+    if a == b || strength < other {
+        return Ok(a);
+    }
+    if other < strength {
+        return Ok(b);
+    }
+    match (a, b) {
+        (Binary | Padded, Binary | Padded) => Err(mixed()),
+        _ if strength == Derivation::Explicit => Err(mixed()),
+        (Other, _) | (_, Other) => Ok(Other),
+        // What utf8mb3 holds, utf8mb4 does.
+        (NarrowPadded, wide) | (wide, NarrowPadded) => Ok(wide),
+        (Insensitive, binary) | (binary, Insensitive) => Ok(binary),
+    }
+}
+
+fn mixed() -> String {
+    "mixes two collations, which is MySQL's error 1267: write … COLLATE utf8mb4_0900_bin or another behind one side".to_owned()
+}
+
+/// `expr COLLATE …`.
+pub(super) fn collated(value: Expr, name: &str) -> Result<Expr, String> {
+    let Type::Text(from) = value.ty else {
+        return Err(format!("collates {}: leave COLLATE out", super::typing::type_name(value.ty)));
+    };
+    let collation = Collation::named(name.trim_matches('`'));
+    match (from, collation) {
+        (_, Collation::Other) => {
+            return Err("has a collation that is not exact here: write COLLATE utf8mb4_0900_ai_ci, utf8mb4_0900_bin or utf8mb4_bin".to_owned());
+        }
+        (Collation::NarrowPadded, Collation::NarrowPadded) => {}
+        (Collation::NarrowPadded, _) | (_, Collation::NarrowPadded) => {
+            return Err(
+                "has a collation of another character set: declare the column utf8mb4".to_owned()
+            );
+        }
+        _ => {}
+    }
+    Ok(held(value, collation, Derivation::Explicit))
+}
+
+/// A text with a collation of its own.
+pub(super) fn held(value: Expr, collation: Collation, derivation: Derivation) -> Expr {
+    let nullable = value.nullable;
+    Expr::new(ExprKind::Collated(Box::new(value), derivation), Type::Text(collation), nullable)
+}
