@@ -12,6 +12,7 @@ use super::casts::{cast, converted_type};
 use super::collations::{collated, compared_collation};
 use super::error::{Refusal, Refused};
 use super::expr::{ArithmeticOp, CompareOp, Expr, ExprKind};
+use super::functions::{like, trim};
 use super::intervals::{add_interval, interval_unit};
 use super::literals::{literal, typed_literal};
 use super::names::{NamedColumn, Names};
@@ -80,6 +81,11 @@ impl Planner<'_> {
             ast::Expr::Floor { expr, field: CeilFloorKind::DateTimeField(_) } => {
                 self.named_function(sql, "FLOOR", &[expr], names)
             }
+            ast::Expr::Like { .. }
+            | ast::Expr::RLike { .. }
+            | ast::Expr::Substring { .. }
+            | ast::Expr::Trim { .. }
+            | ast::Expr::Position { .. } => self.text_form(sql, names),
             ast::Expr::Extract { field, expr, .. } => self.extract(sql, field, expr, names),
             ast::Expr::Function(function) => self.function(sql, function, names),
             ast::Expr::Subquery(query) => self.scalar_subquery(query, names),
@@ -203,6 +209,62 @@ impl Planner<'_> {
             refused(sql, equal)
         });
         Ok(junction(ExprKind::Or, equal.collect::<Refused<Vec<_>>>()?))
+    }
+
+    /// What asks for text, or takes it apart, in a form of its own.
+    fn text_form(&mut self, sql: &ast::Expr, names: &Names<'_>) -> Refused<Expr> {
+        match sql {
+            ast::Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+                let like = self.like(sql, (expr, pattern), escape_char.as_deref(), names)?;
+                Ok(not_if(*negated, like))
+            }
+            ast::Expr::RLike { expr, .. } => {
+                let message =
+                    "REGEXP is not supported: write LIKE, or match where the document is read";
+                Err(Refusal::on(&**expr, message))
+            }
+            ast::Expr::Substring { expr, substring_from: Some(from), substring_for, .. } => {
+                let parts = [&**expr, &**from].into_iter().chain(substring_for.as_deref());
+                self.named_function(sql, "SUBSTRING", &parts.collect::<Vec<_>>(), names)
+            }
+            ast::Expr::Trim { trim_where, trim_what, expr, trim_characters: None } => {
+                let parts = iter::once(expr).chain(trim_what).map(|part| self.expr(part, names));
+                refused(sql, trim(*trim_where, parts.collect::<Refused<_>>()?))
+            }
+            ast::Expr::Position { expr, r#in } => {
+                self.named_function(sql, "LOCATE", &[expr, r#in], names)
+            }
+            other => Err(unsupported(other)),
+        }
+    }
+
+    /// `text LIKE pattern ESCAPE 'c'`.
+    fn like(
+        &mut self,
+        sql: &ast::Expr,
+        (text, pattern): (&ast::Expr, &ast::Expr),
+        escape: Option<&ast::Expr>,
+        names: &Names<'_>,
+    ) -> Refused<Expr> {
+        operand_is_plain(text)?;
+        operand_is_plain(pattern)?;
+        let written = escape.map(|escape| self.expr(escape, names)).transpose()?;
+        let escape = match written.map(|escape| escape.kind) {
+            None | Some(ExprKind::Literal(Value::Null)) => Some('\\'),
+            Some(ExprKind::Literal(Value::Text(text))) if text.is_empty() => None,
+            Some(ExprKind::Literal(Value::Text(text)))
+                if text.len() == 1 && !matches!(&*text, "%" | "_") =>
+            {
+                text.chars().next()
+            }
+            _ => {
+                let message =
+                    "ESCAPE takes one character that is a constant of ASCII, and neither % nor _";
+                return Err(Refusal::on(sql, message));
+            }
+        };
+        let (text, pattern) = (self.expr(text, names)?, self.expr(pattern, names)?);
+        refused(sql, like(text, pattern, escape))
     }
 
     fn is_null(&mut self, inner: &ast::Expr, negated: bool, names: &Names<'_>) -> Refused<Expr> {
@@ -419,7 +481,7 @@ fn operand_is_plain(operand: &ast::Expr) -> Refused<()> {
             ..
         } => Err(Refusal::on(
             operand,
-            "a comparison before IN or BETWEEN: put parentheses around what belongs together",
+            "a comparison before IN, BETWEEN or LIKE, or behind LIKE: put parentheses around what belongs together",
         )),
         _ => xor_stands_alone(operand),
     }
@@ -444,11 +506,9 @@ fn unsupported(sql: &ast::Expr) -> Refusal {
             let exists = if *negated { "NOT EXISTS" } else { "EXISTS" };
             format!("IN (SELECT …) is not supported: write {exists} (SELECT 1 FROM … WHERE … = …)")
         }
-        ast::Expr::Like { .. } | ast::Expr::RLike { .. } | ast::Expr::ILike { .. } => {
-            "LIKE and REGEXP depend on a collation that is not exact here yet: compare a number, or text COLLATE utf8mb4_0900_bin with =".to_owned()
-        }
         ast::Expr::Interval(_) => {
-            "an INTERVAL by itself: write … + INTERVAL 1 DAY, or DATE_ADD(…, INTERVAL 1 DAY)".to_owned()
+            "an INTERVAL by itself: write … + INTERVAL 1 DAY, or DATE_ADD(…, INTERVAL 1 DAY)"
+                .to_owned()
         }
         other => {
             let sql = shown(other);

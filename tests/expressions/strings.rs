@@ -170,4 +170,257 @@ st <> ''
 e = st
 (SELECT COUNT(*) FROM k WHERE k.x_id = x.id AND k.e = x.e)
 (SELECT GROUP_CONCAT(k.id ORDER BY CAST(k.e AS CHAR), k.id) FROM k WHERE k.x_id = x.id)
+# LIKE
+s LIKE 'abc'
+s LIKE 'A%'
+s LIKE '%B_'
+s LIKE '___'
+s LIKE '%"x"%'
+s NOT LIKE 'n%'
+NOT s LIKE 'n%'
+s LIKE 'Strasse'
+s LIKE 'Stra_e'
+s LIKE 'stras%'
+s LIKE ''
+s LIKE '%'
+s LIKE s2
+s LIKE CONCAT(sb, '%')
+sb LIKE 'abc'
+sb LIKE 'A%'
+sb LIKE 'na_ve%'
+sp LIKE 'Abc'
+sp LIKE 'Abc_'
+sp LIKE '% '
+s3 LIKE 'A__'
+s COLLATE utf8mb4_bin LIKE 'a%'
+tx LIKE '100\%\_%'
+tx LIKE '100|%|_\\\\a' ESCAPE '|'
+tx LIKE '%\\\\a'
+tx LIKE '%e'
+tx LIKE '% Ⅷ%'
+tx LIKE '%ɐ%'
+tx LIKE '中_ 가나%'
+tx LIKE '100\%_\\\\a' ESCAPE ''
+'a%b' LIKE 'a#%b' ESCAPE '#'
+'a#' LIKE 'a#' ESCAPE '#'
+'a#b' LIKE 'a##b' ESCAPE '#'
+'aab' LIKE '%a%b'
+'abcabd' LIKE '%abd'
+'abcabd' LIKE 'a%c%d'
+'mississippi' LIKE 'm%iss%ip%i'
+'mississippi' LIKE 'm%issp%i'
+'é' LIKE 'E'
+'e\u0301' LIKE 'é'
+'Æ' LIKE 'ae'
+'Æ' LIKE 'æ'
+i LIKE '5%'
+d LIKE '%.5_'
+dt LIKE '2024-%'
+e LIKE 'X'
+st LIKE '%Q'
+s LIKE NULL
+NULL LIKE s
+s LIKE 'a' IS NULL
+(s LIKE 'A%') + 1
+CASE WHEN s LIKE '%c' THEN 'c' ELSE sb END
+(SELECT COUNT(*) FROM k WHERE k.x_id = x.id AND k.s LIKE CONCAT(x.s, '%'))
+# case
+UPPER(s)
+LOWER(s)
+UPPER(tx)
+LOWER(tx)
+UCASE(sb)
+LCASE(sb)
+UPPER(sp)
+LOWER(s3)
+UPPER(e)
+UPPER(i)
+LOWER(d)
+UPPER(dt)
+UPPER('ßŉﬁɐ Ⅷ')
+UPPER('ıɐ ɐ')
+LOWER('İÀ Ⱥb')
+UPPER('ɐbc' COLLATE utf8mb4_bin)
+CONCAT(UPPER(s), LOWER(sb))
+UPPER(s) = LOWER(s)
+UPPER(sb) = sb
+# parts
+LEFT(s, 2)
+LEFT(s, 0)
+LEFT(s, -1)
+LEFT(s, 99)
+LEFT(s, i)
+LEFT(s, 1.5)
+LEFT(s, d)
+LEFT(d, 3)
+LEFT(s, NULL)
+LEFT(tx, 18446744073709551615)
+RIGHT(s, 2)
+RIGHT(s, 0)
+RIGHT(s, i)
+RIGHT(tx, 3)
+RIGHT(i, 1)
+RIGHT(s, 99)
+SUBSTRING(s, 2)
+SUBSTRING(s, 0)
+SUBSTRING(s, -2)
+SUBSTRING(s, -3, 2)
+SUBSTRING(s, -99, 100)
+SUBSTRING(s, 2, 1)
+SUBSTRING(s, 2, 0)
+SUBSTRING(s, 2, -1)
+SUBSTRING(s, i)
+SUBSTRING(s, i, i)
+SUBSTRING(s, 1.5)
+SUBSTRING(s, 2.5, 1.5)
+SUBSTRING(s, 9223372036854775807)
+SUBSTRING(s, -9223372036854775808)
+SUBSTRING(s, 1, 18446744073709551615)
+SUBSTRING(s FROM 2)
+SUBSTRING(s FROM -2 FOR 1)
+SUBSTR(s, 2, 3)
+SUBSTR(s FROM 2)
+MID(s, 2, 1)
+SUBSTRING(dt, 6, 2)
+SUBSTRING(s, NULL)
+SUBSTRING_INDEX(tx, ' ', 1)
+SUBSTRING_INDEX(tx, ' ', -1)
+SUBSTRING_INDEX(tx, ' ', 0)
+SUBSTRING_INDEX(tx, ' ', 99)
+SUBSTRING_INDEX(tx, ' ', -99)
+SUBSTRING_INDEX(tx, '', 1)
+SUBSTRING_INDEX(s, 'B', 1)
+SUBSTRING_INDEX(s, 'b', i)
+SUBSTRING_INDEX('aaaaa', 'aa', -2)
+SUBSTRING_INDEX('aaaa', 'aa', 2)
+SUBSTRING_INDEX('aaaa', 'aa', -1)
+SUBSTRING_INDEX('a.b.c', '.', -9223372036854775808)
+SUBSTRING_INDEX(dt, '-', 2)
+# ends
+TRIM(s)
+TRIM(sp)
+TRIM(c)
+LTRIM(c)
+RTRIM(sp)
+LTRIM(sp)
+TRIM(tx)
+TRIM('a' FROM s)
+TRIM(LEADING 'A' FROM s)
+TRIM(TRAILING 'e' FROM s)
+TRIM(BOTH 'A' FROM s)
+TRIM('' FROM s)
+TRIM(NULL FROM s)
+TRIM(LEADING 'ab' FROM 'ababac')
+TRIM(TRAILING 'ab' FROM 'cabab')
+TRIM('aa' FROM 'aaa')
+TRIM('é' FROM 'éaé')
+TRIM(5 FROM 55155)
+TRIM(0 FROM d)
+LPAD(s, 6, 'é-')
+LPAD(s, 2, '-')
+LPAD(s, 0, '-')
+LPAD(s, -1, '-')
+LPAD(s, 6, '')
+LPAD(s, 1, '')
+LPAD(i, 5, 0)
+LPAD(s, i, sb)
+LPAD(s, NULL, 'x')
+LPAD(s, 9223372036854775807, 'x')
+RPAD(s, 6, 'é-')
+RPAD(s, 2, '-')
+RPAD(s, i, 'xyz')
+RPAD(sb, 5, 'x')
+RPAD(d, 12, '.')
+# made of others
+REPLACE(s, 'b', '--')
+REPLACE(s, 'B', '--')
+REPLACE(s, '', 'x')
+REPLACE(s, 'a', '')
+REPLACE(tx, ' ', '  ')
+REPLACE('aaa', 'aa', 'b')
+REPLACE(s, NULL, 'x')
+REPLACE(d, '.', ',')
+REPLACE(s, sb, s2)
+INSERT(s, 2, 1, 'é')
+INSERT(s, 0, 1, 'x')
+INSERT(s, -1, 1, 'x')
+INSERT(s, 3, -1, 'x')
+INSERT(s, 3, 0, 'x')
+INSERT(s, 99, 1, 'x')
+INSERT(s, i, i, sb)
+REVERSE(s)
+REVERSE(tx)
+REVERSE(i)
+REPEAT(s, 2)
+REPEAT(s, i)
+REPEAT(s, 0)
+REPEAT(s, 9223372036854775807)
+REPEAT('', 9223372036854775807)
+SPACE(i)
+CONCAT('[', SPACE(2), ']')
+ELT(i, s, sb)
+ELT(2, 'a', s)
+ELT(1, i, s)
+ELT(0, s)
+ELT(d, s, s2)
+ELT(NULL, s)
+HEX(s)
+HEX(i)
+HEX(d)
+HEX(dt)
+HEX(NULL)
+HEX(18446744073709551615)
+HEX(s) = 'e9'
+# numbers of text
+LENGTH(s)
+OCTET_LENGTH(tx)
+CHAR_LENGTH(s)
+CHARACTER_LENGTH(tx)
+BIT_LENGTH(s)
+LENGTH(d)
+LENGTH(dt)
+CHAR_LENGTH(NULL)
+LENGTH(e)
+LENGTH(sp)
+ASCII(s)
+ASCII(tx)
+ORD(s)
+ORD(tx)
+ORD('é')
+LENGTH(s) > 3 AND CHAR_LENGTH(s) * 2
+LOCATE('B', s)
+LOCATE('B', sb)
+LOCATE('b', s, 3)
+LOCATE('', s)
+LOCATE('', s, 4)
+LOCATE('', s, 99)
+LOCATE('', s, 0)
+LOCATE('e', tx)
+LOCATE('E', s, i)
+LOCATE(s, s2)
+LOCATE(sb, s)
+LOCATE('ss', s)
+LOCATE('s', 'Straße')
+LOCATE('ß', 'Strasse')
+LOCATE('a ', sp)
+LOCATE('a', s, 1.5)
+LOCATE('a', s, -1)
+LOCATE(5, i)
+INSTR(s, 'BC')
+INSTR(tx, 'text')
+INSTR(s, sb COLLATE utf8mb4_bin)
+POSITION('c' IN s)
+STRCMP(s, s2)
+STRCMP(s, 'b')
+STRCMP(sb, s)
+STRCMP(sp, 'Abc')
+STRCMP(i, 10)
+STRCMP(s, NULL)
+STRCMP(s, 'b') = -1
+FIELD(s, 'x', 'ABC', 'naïve')
+FIELD(sb, 'abc', 'Abc')
+FIELD(s, sb, s2)
+FIELD(i, 2, 5)
+FIELD(e, 'b', 'A')
+FIELD(s, NULL, s)
 "#;

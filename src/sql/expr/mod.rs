@@ -307,7 +307,7 @@ impl Expr {
                 | ExprKind::And(_)
                 | ExprKind::Or(_)
                 | ExprKind::Once(..)
-        )
+        ) || matches!(&self.kind, ExprKind::Call(kernel, _) if kernel.tells())
     }
 
     /// Whether this is the constant NULL.

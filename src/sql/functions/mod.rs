@@ -11,6 +11,7 @@ mod text;
 use std::ops::RangeInclusive;
 
 pub(super) use json::json_of;
+pub(super) use text::{like, trim};
 
 use super::expr::{Compute, Expr, ExprKind, Kernel};
 use super::typing::BIGINT;

@@ -67,6 +67,20 @@ impl Collation {
         }
     }
 
+    /// The byte at which a text is found first in another, as LOCATE finds it: where the weights
+    /// from a character on begin with its weights.
+    pub fn find(self, wanted: &str, text: &str) -> Option<usize> {
+        if self != Collation::Insensitive || wanted.is_empty() {
+            return text.find(wanted);
+        }
+        let wanted: SmallVec<[u16; 32]> = Weights::of(wanted).collect();
+        let begins = |at: &usize| {
+            let mut weights = Weights::of(&text[*at..]);
+            wanted.iter().all(|weight| weights.next() == Some(*weight))
+        };
+        text.char_indices().map(|(at, _)| at).find(begins)
+    }
+
     /// Whether two characters are the same one to LIKE.
     pub fn same_character(self, a: char, b: char) -> bool {
         a == b || self == Collation::Insensitive && weights::same_character(a, b)

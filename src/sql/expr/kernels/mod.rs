@@ -5,14 +5,18 @@ mod choice;
 mod dates;
 mod hashes;
 mod json;
+mod like;
 mod numbers;
+mod text;
 
 pub(in crate::sql) use choice::*;
 pub(in crate::sql) use dates::*;
 pub(in crate::sql) use hashes::*;
 pub(in crate::sql) use json::*;
+pub(in crate::sql) use like::*;
 pub(in crate::sql) use numbers::*;
 use smallvec::SmallVec;
+pub(in crate::sql) use text::*;
 
 use super::arithmetic::at_most;
 use super::{Bindings, EvalError, Expr};
@@ -43,6 +47,11 @@ impl std::fmt::Debug for Kernel {
 }
 
 impl Kernel {
+    /// Whether it tells something that JSON functions take for `true` and `false`.
+    pub(super) fn tells(&self) -> bool {
+        matches!(self.name, "LIKE" | "STRCMP")
+    }
+
     pub(in crate::sql::expr) fn call<'a, B: Bindings>(
         &self,
         arguments: &'a [Expr],
