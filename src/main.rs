@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -27,7 +27,7 @@ use viewtide::sql;
 use viewtide::sql::plan::Plan;
 use viewtide::supervisor::supervise;
 use viewtide::telemetry::{self, Metrics, Readiness};
-use viewtide::verify::{self, VerifyError, ViewReport};
+use viewtide::verify::{self, Format, Pick, Share, VerifyError, ViewReport};
 
 /// Keeps joined, keyed documents in Redis true to MySQL.
 #[derive(Parser)]
@@ -66,18 +66,7 @@ enum Command {
         write_tables: bool,
     },
     /// Compare every document with MySQL's own answer
-    Verify {
-        /// This view alone
-        #[arg(long, value_name = "NAME")]
-        view: Option<String>,
-        /// List every difference, not the first 20 of a view
-        #[arg(long)]
-        all: bool,
-        /// Seconds that the pipeline may take to catch up
-        #[arg(long, value_name = "SECONDS", default_value_t = verify::PATIENCE.as_secs(),
-              value_parser = clap::value_parser!(u64).range(1..=86_400))]
-        wait: u64,
-    },
+    Verify(Verify),
     /// Have Debezium read tables anew while everything runs. Documents keep their last state until
     /// all is read
     Resnapshot {
@@ -142,6 +131,71 @@ enum Dlq {
     Replay(Settle),
     /// Give dead letters up: their rows are no longer listed as stale
     Drop(Settle),
+}
+
+#[derive(clap::Args)]
+struct Verify {
+    /// This view alone
+    #[arg(long, value_name = "NAME")]
+    view: Option<String>,
+    /// These documents of the view alone, by the columns of their keys as addresses have them: 1,2,3
+    #[arg(
+        long,
+        value_name = "KEY,…",
+        requires = "view",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    keys: Option<Vec<String>>,
+    /// A random sample of each view: so many documents, or so many of a hundred
+    #[arg(long, value_name = "NUMBER|PERCENT%", conflicts_with = "keys")]
+    sample: Option<Share>,
+    /// Which sample, as an earlier report names it
+    #[arg(long, value_name = "NUMBER", requires = "sample")]
+    seed: Option<u64>,
+    /// List every difference, not the first 20 of a view
+    #[arg(long)]
+    all: bool,
+    /// Have the pipeline write again what is wrong, and say what that does not mend
+    #[arg(long)]
+    repair: bool,
+    /// How the report is written; json is one object a line
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
+    /// Seconds that the pipeline may take to catch up
+    #[arg(long, value_name = "SECONDS", default_value_t = verify::PATIENCE.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    wait: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ReportFormat {
+    Text,
+    Json,
+}
+
+impl Verify {
+    fn options(self) -> verify::Options {
+        let pick = match (self.keys, self.sample) {
+            (Some(columns), _) => Pick::Keys(columns),
+            (None, Some(share)) => Pick::Sample {
+                share,
+                seed: self.seed.unwrap_or_else(|| rand::random::<u32>().into()),
+            },
+            (None, None) => Pick::All,
+        };
+        verify::Options {
+            view: self.view,
+            pick,
+            all: self.all,
+            repair: self.repair,
+            patience: Duration::from_secs(self.wait),
+            format: match self.format {
+                ReportFormat::Text => Format::Text,
+                ReportFormat::Json => Format::Json,
+            },
+        }
+    }
 }
 
 #[derive(clap::Args)]
@@ -213,10 +267,7 @@ async fn obey(command: Command, config: &Config) -> ExitCode {
         Command::Run => run(config, plan, true, true).await,
         Command::Process => run(config, plan, true, false).await,
         Command::Serve | Command::Check { .. } => run(config, plan, false, true).await,
-        Command::Verify { view, all, wait } => {
-            let patience = Duration::from_secs(wait);
-            verify(config, &plan, &verify::Options { view, all, patience }).await
-        }
+        Command::Verify(verified) => verify(config, &plan, &verified.options()).await,
         Command::Resnapshot { tables, beside, wait } => {
             let (patience, out) = (Duration::from_secs(wait), &mut io::stdout());
             let how = if beside { How::Beside } else { How::Anew { after: 0 } };
@@ -247,7 +298,7 @@ async fn verify(config: &Config, plan: &Arc<Plan>, options: &verify::Options) ->
     match verify::verify(config, plan, options, &mut io::stdout()).await {
         Ok(reports) if reports.iter().all(ViewReport::is_right) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(EXIT_FAILURE),
-        Err(error @ VerifyError::UnknownView { .. }) => refuse(&error),
+        Err(error @ (VerifyError::UnknownView { .. } | VerifyError::Keys { .. })) => refuse(&error),
         Err(error) => fail(&error.to_string()),
     }
 }
@@ -327,7 +378,9 @@ async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> Ex
             tokio::spawn(async move { supervise(&connect, metrics, readiness).await });
         }
         let (wanted, wanting) = watch::channel(BTreeMap::new());
-        tokio::spawn(operate::read_wanted(Arc::new(config.clone()), Arc::clone(&plan), wanting));
+        let settings = Arc::new(config.clone());
+        tokio::spawn(operate::read_wanted(Arc::clone(&settings), Arc::clone(&plan), wanting));
+        tokio::spawn(verify::watch(settings, Arc::clone(&plan), Arc::clone(&metrics)));
         let shutdown = Box::pin(ended(ending.clone()));
         let processing = pipeline::run(config, plan, metrics, readiness, wanted, shutdown);
         tokio::pin!(processing);

@@ -94,17 +94,21 @@ impl Provider for &Environment {
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         let mut sections: BTreeMap<String, Dict> = BTreeMap::new();
         for ((section, key), (text, _)) in &self.values {
-            // Text stays text (a password may be `007`); only numbers are read as such.
+            // Text stays text (a password may be `007`); only numbers and a switch are read as such.
             let is_number = match section.as_str() {
                 "limits" => true,
                 "mysql" => key == "port",
                 "state" => key != "dir",
+                "verify" => key != "background",
                 _ => false,
             };
+            let is_switch = section == "verify" && key == "background";
             let number = text.parse::<u64>().ok().filter(|_| is_number);
-            let value = match number {
-                Some(number) => Value::from(number),
-                None => Value::from(text.as_str()),
+            let switch = text.parse::<bool>().ok().filter(|_| is_switch);
+            let value = match (number, switch) {
+                (Some(number), _) => Value::from(number),
+                (_, Some(switch)) => Value::from(switch),
+                (None, None) => Value::from(text.as_str()),
             };
             sections.entry(section.clone()).or_default().insert(key.clone(), value);
         }

@@ -56,6 +56,9 @@ pub struct Config {
     /// The HTTP API.
     #[serde(default)]
     pub api: Api,
+    /// Comparing documents with MySQL beside the pipeline.
+    #[serde(default)]
+    pub verify: Verify,
     /// Bounds.
     #[serde(default)]
     pub limits: Limits,
@@ -162,6 +165,20 @@ pub struct Api {
     pub listen: SocketAddr,
 }
 
+/// `[verify]`: documents are compared with MySQL, over and over, while the pipeline runs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Verify {
+    /// Whether they are.
+    pub background: bool,
+    /// How much of MySQL's time that may take: seconds of a hundred on one connection.
+    pub load_percent_max: u64,
+    /// Documents compared in a second, at most.
+    pub rows_per_second_max: u64,
+    /// Events held in memory for it, at most; views over more are left out.
+    pub events_max: u64,
+}
+
 impl Config {
     /// Reads a configuration file (`viewtide.toml` in the working directory if none is named) and
     /// what the environment overrides.
@@ -218,7 +235,7 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), Problem> {
-        let Config { pipeline, kafka, registry, redis, mysql, state, limits, .. } = self;
+        let Config { pipeline, kafka, registry, redis, mysql, state, verify, limits, .. } = self;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let is_name = |text: &str| (1..=64).contains(&text.len()) && text.chars().all(plain);
         let is_topic = |text: &str| (1..=200).contains(&text.len()) && text.chars().all(plain);
@@ -254,6 +271,10 @@ impl Config {
         let (records, seconds) = (state.checkpoint_records, state.checkpoint_interval_seconds);
         within("state.checkpoint_records", records, 1..=1_000_000_000, "records")?;
         within("state.checkpoint_interval_seconds", seconds, 1..=86_400, "seconds")?;
+        let (percent, rows) = (verify.load_percent_max, verify.rows_per_second_max);
+        within("verify.load_percent_max", percent, 1..=100, "percent")?;
+        within("verify.rows_per_second_max", rows, 1..=1_000_000, "documents a second")?;
+        within("verify.events_max", verify.events_max, 0..=1_000_000_000, "events")?;
         limits.validate()
     }
 }
@@ -315,6 +336,17 @@ impl Default for State {
             dir: ".local/state".into(),
             checkpoint_records: 100_000,
             checkpoint_interval_seconds: 60,
+        }
+    }
+}
+
+impl Default for Verify {
+    fn default() -> Verify {
+        Verify {
+            background: false,
+            load_percent_max: 5,
+            rows_per_second_max: 1000,
+            events_max: 1_000_000,
         }
     }
 }

@@ -65,6 +65,7 @@ fn the_shipped_file_is_read() {
     assert_eq!(config.pipeline.name, "shop");
     assert_eq!(config.kafka.table_topic(&config.mysql.database, "orders"), "mysql.shop.orders");
     assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.verify, Verify::default());
 }
 
 #[test]
@@ -82,6 +83,8 @@ fn the_environment_overrides_the_file() {
             ("VIEWTIDE_LIMITS_FAN_OUT_MAX", "12"),
             ("VIEWTIDE_STATE_DIR", "7"),
             ("VIEWTIDE_STATE_CHECKPOINT_RECORDS", "7"),
+            ("VIEWTIDE_VERIFY_BACKGROUND", "true"),
+            ("VIEWTIDE_VERIFY_LOAD_PERCENT_MAX", "7"),
             ("VIEWTIDE_LOG", "debug"),
             ("VIEWTIDE_TEST_STACK_DIR", "x"),
             ("OTHER", "x"),
@@ -96,6 +99,7 @@ fn the_environment_overrides_the_file() {
     assert_eq!(config.limits.fan_out_max, 12);
     assert!(config.state_path().ends_with("7") && config.state.checkpoint_records == 7);
     assert_eq!(config.state.checkpoint_interval_seconds, 60);
+    assert_eq!((config.verify.background, config.verify.load_percent_max), (true, 7));
 }
 
 #[test]

@@ -204,6 +204,14 @@ impl Engine {
         self.documents[usize::from(view.0)].forget_published();
     }
 
+    /// Forgets what one document of a view was assembled as, so that it is told again.
+    pub fn forget_published_as(&mut self, view: ViewId, key: &Key) {
+        let slot = self.root(view).slot_of(key);
+        if slot != NONE {
+            self.documents[usize::from(view.0)].forget_published_as(slot);
+        }
+    }
+
     /// Forgets the fan-outs of a view, found or begun: all its documents are assembled anew.
     pub fn forget_fanouts(&mut self, view: ViewId) {
         self.fanouts.forget(view);
@@ -328,6 +336,34 @@ mod tests {
     use super::*;
     use crate::sql::{Definitions, SourceFile, plan_views};
     use crate::value::RowWriter;
+
+    #[test]
+    fn one_document_is_told_again_though_it_is_what_it_was() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let plan = plan_views(&Definitions {
+            tables: vec![file("t.sql", "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));")],
+            streams: Vec::new(),
+            views: vec![file("v.sql", "CREATE VIEW v AS SELECT id FROM t;")],
+        });
+        let plan = Arc::new(plan.unwrap());
+        let mut engine = Engine::new(Arc::clone(&plan));
+        for number in 0..3 {
+            let mut row = RowWriter::new(&plan.tables[0].layout);
+            row.set_number(0, number);
+            engine.apply(Change { table: TableId(0), op: Op::Upsert(row.finish()) });
+        }
+        let view = ViewId(0);
+        let keys = engine.keys_after(view, None, 9);
+        let told = |engine: &mut Engine| -> Vec<bool> {
+            keys.iter().map(|key| engine.assemble(view, key).is_some()).collect()
+        };
+        assert_eq!(told(&mut engine), [true; 3]);
+        assert_eq!(told(&mut engine), [false; 3]);
+        engine.forget_published_as(view, &keys[1]);
+        assert_eq!(told(&mut engine), [false, true, false]);
+        engine.forget_published_as(view, &Key::new());
+        assert_eq!(told(&mut engine), [false; 3]);
+    }
 
     #[test]
     fn a_view_that_is_held_back_is_told_nothing_that_came_up_before() {

@@ -97,6 +97,11 @@ impl Documents {
         differs
     }
 
+    /// Forgets what one document was assembled as.
+    pub(super) fn forget_published_as(&mut self, slot: u32) {
+        *self.marks.get_or_grow(slot) &= TOUCHED;
+    }
+
     /// Forgets what documents were assembled as.
     pub(super) fn forget_published(&mut self) {
         self.marks = Paged::default();

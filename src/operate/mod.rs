@@ -1,5 +1,5 @@
 //! What operators do beside a running pipeline: look at dead letters, settle them, have tables
-//! read again.
+//! read again, have documents written again.
 //!
 //! Nothing here touches documents. What changes them is written as a command (see
 //! [`crate::source::command`]), and Redis tells when the pipeline has obeyed.
@@ -8,6 +8,7 @@ mod commands;
 mod dlq;
 mod letters;
 mod print;
+mod republish;
 mod resnapshot;
 mod wanted;
 
@@ -25,6 +26,7 @@ use crate::sql::plan::Plan;
 
 pub use dlq::{Choice, Filter, Since, drop, list, replay, show};
 pub use letters::Coordinates;
+pub(crate) use republish::republish;
 pub use resnapshot::{How, resnapshot};
 pub use wanted::read_wanted;
 

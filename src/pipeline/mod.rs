@@ -47,7 +47,7 @@ use crate::gtid::Watermarks;
 use crate::keyspace::Keyspace;
 use crate::sink::{Meta, Redis, Step, Store};
 use crate::source::record::PartitionId;
-use crate::source::transactions::{Released, SequenceError, Sequencer};
+use crate::source::transactions::{Obeyed, Released, SequenceError, Sequencer};
 use crate::source::{Kafka, Log, Records, SourceError, Wanting};
 use crate::sql::plan::{Plan, ViewId};
 use crate::state::{CheckpointStorage, Folder, StateError};
@@ -274,6 +274,13 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             self.tell_all(&mut step);
         }
         let fresh = self.publisher.publish_touched(&self.views, &mut step);
+        for obeyed in &released.commands {
+            if let Obeyed::Republished { view, keys } = obeyed
+                && self.views.is_published(*view)
+            {
+                self.publisher.publish_again(*view, keys);
+            }
+        }
         for view in self.views.published() {
             // A large table that was emptied.
             if self.publisher.backlog.fills(view) {

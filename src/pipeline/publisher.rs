@@ -85,6 +85,13 @@ impl Publisher {
         self.backlog.fill(view);
     }
 
+    /// Documents of a view are due whether they are what they were or not: what was written is not
+    /// what is there.
+    pub(super) fn publish_again(&mut self, view: ViewId, keys: &[Key]) {
+        keys.iter().for_each(|key| self.engine.forget_published_as(view, key));
+        self.backlog.keys(view, keys.iter().cloned());
+    }
+
     /// Nothing of a view is published until it is filled again.
     pub(super) fn hold_back(&mut self, view: ViewId) {
         self.engine.set_live(view, false);

@@ -88,6 +88,10 @@ pub(super) fn observe(metrics: &Metrics, sequencer: &Sequencer, released: &Relea
                 info!(topic, offset = letter.offset, "the dead letter was settled before");
                 ("letter", "settled")
             }
+            Obeyed::Republished { keys, .. } => {
+                info!(documents = keys.len(), "documents are written again");
+                ("republish", "applied")
+            }
         };
         metrics.commands(command, outcome).inc();
     }

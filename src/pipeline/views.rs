@@ -125,6 +125,11 @@ impl Views {
         views.map(|(at, _)| ViewId(at as u16)).collect()
     }
 
+    /// Whether a view is published, filled to the end or not.
+    pub(super) fn is_published(&self, view: ViewId) -> bool {
+        self.views[usize::from(view.0)].stage != Stage::Waiting
+    }
+
     /// Moves a view to a stage.
     pub(super) fn set(&mut self, view: ViewId, stage: Stage) {
         let view = &mut self.views[usize::from(view.0)];

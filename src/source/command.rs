@@ -12,11 +12,17 @@
 //! |---|---|
 //! | `replay` | `topic`, `partition`, `offset`, `fingerprint` of a dead letter; `key` and `value` as they were, in base64 or absent |
 //! | `drop` | `topic`, `partition`, `offset`, `fingerprint` |
+//! | `republish` | `view`; `keys`, each a list of its columns as the API's addresses have them |
 //!
 //! A replay carries the bytes itself: what it does must not depend on another topic's retention.
 //! They are decoded as of their own place, by the declarations of today.
 //!
-//! Commands of other pipelines, and of topics that no view reads, are passed over. What is no
+//! A republish names documents and says nothing of what is in them: that is what the state has when
+//! the command is obeyed. A replay passes it over, for what it asked for was written, or is in the
+//! backlog.
+//!
+//! Commands of other pipelines, of topics that no view reads, and of views that are not there, are
+//! passed over. What is no
 //! command of version 1 is unreadable, like any record. A later version stops the pipeline: passed
 //! over, its effect would be missing for good once a program that knows it takes over.
 
@@ -28,6 +34,8 @@ use super::avro::{Decoded, Failure, Reason, Side};
 use super::decode::Decoder;
 use super::record::{Command, Content, LetterId, PartitionId, PartitionSpec};
 use crate::change::{Change, Op, Partition};
+use crate::sql::plan::{Plan, ViewId};
+use crate::value::{Key, Type};
 
 /// The version that this program writes, and the last that it reads.
 pub const VERSION: u32 = 1;
@@ -48,6 +56,13 @@ pub enum Order {
     Drop {
         /// Which.
         letter: LetterPlace,
+    },
+    /// Write documents again as the state has them.
+    Republish {
+        /// Of this view.
+        view: String,
+        /// Their keys, as of [`Key::texts`].
+        keys: Vec<Vec<String>>,
     },
 }
 
@@ -104,6 +119,10 @@ struct Written {
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    view: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<Vec<Vec<String>>>,
 }
 
 /// What every version has.
@@ -124,6 +143,10 @@ impl Order {
                 (written.key, written.value) = (encode(key), encode(value));
             }
             Order::Drop { letter } => written.of_letter("drop", letter),
+            Order::Republish { view, keys } => {
+                "republish".clone_into(&mut written.command);
+                (written.view, written.keys) = (Some(view.clone()), Some(keys.clone()));
+            }
         }
         serde_json::to_vec(&written).unwrap_or_default()
     }
@@ -174,6 +197,12 @@ impl Written {
                 letter: self.into_letter()?,
             }),
             "drop" => Ok(Order::Drop { letter: self.into_letter()? }),
+            "republish" => {
+                let command = self.command;
+                let lacks = |member| CommandError::Lacks { command: command.clone(), member };
+                let view = self.view.ok_or_else(|| lacks("view"))?;
+                Ok(Order::Republish { view, keys: self.keys.ok_or_else(|| lacks("keys"))? })
+            }
             _ => Err(CommandError::Unknown(self.command)),
         }
     }
@@ -197,6 +226,8 @@ impl Written {
 #[derive(Debug)]
 pub(super) struct CommandDecoder {
     pipeline: String,
+    /// All views with the types of their keys.
+    views: Vec<(String, ViewId, Vec<Type>)>,
     /// Partitions of tables, with a decoder for replays of each.
     partitions: Vec<Target>,
     /// The place in `partitions` whose decoder has asked for a schema.
@@ -216,6 +247,7 @@ struct Target {
 impl CommandDecoder {
     /// A decoder of the commands for a pipeline that reads these partitions of tables.
     pub(super) fn new(
+        plan: &Plan,
         pipeline: &str,
         partitions: impl IntoIterator<Item = (PartitionId, PartitionSpec, Decoder)>,
     ) -> CommandDecoder {
@@ -223,8 +255,10 @@ impl CommandDecoder {
             spec.role.table()?;
             Some(Target { id, partition: spec.partition, decoder, unusable: None })
         };
+        let views = plan.views_with_ids().map(|(id, v)| (v.name.clone(), id, v.key_types()));
         CommandDecoder {
             pipeline: pipeline.to_owned(),
+            views: views.collect(),
             partitions: partitions.into_iter().filter_map(target).collect(),
             asking: 0,
         }
@@ -251,6 +285,15 @@ impl CommandDecoder {
                 let target = &mut self.partitions[at];
                 let change = target.replay(&letter, key.as_deref(), value.as_deref())?;
                 Command::Replay { letter: target.id_of(&letter), change }
+            }
+            Order::Republish { view, keys } => {
+                let Some((_, view, types)) = self.views.iter().find(|(name, ..)| *name == view)
+                else {
+                    return ignored;
+                };
+                // Of another definition of the view: its documents are filled anew anyway.
+                let keys = keys.iter().filter_map(|parts| Key::parse(types, parts).ok()).collect();
+                Command::Republish { view: *view, keys }
             }
         };
         Ok(Decoded { content: Content::Command(Box::new(command)), committed_us: 0 })
@@ -328,6 +371,10 @@ mod tests {
         for order in [
             Order::Replay { letter: letter(), key: Some(vec![0, 255]), value: None },
             Order::Drop { letter: letter() },
+            Order::Republish {
+                view: "v".into(),
+                keys: vec![vec!["1".into(), "a,b".into()], vec!["2".into(), "~".into()]],
+            },
         ] {
             let read = Order::parse(&order.to_json("shop")).unwrap();
             assert_eq!(read, ("shop".to_owned(), order));
@@ -342,6 +389,7 @@ mod tests {
             (r#"{"version":1,"pipeline":"p","command":"dance"}"#, "no command `dance`"),
             (r#"{"version":1,"pipeline":"p","command":"drop"}"#, "`drop` lacks `fingerprint`"),
             (r#"{"version":1,"pipeline":"p","command":"drop","who":1}"#, "unknown field `who`"),
+            (r#"{"version":1,"pipeline":"p","command":"republish","view":"v"}"#, "lacks `keys`"),
             (r#"{"version":0,"pipeline":"p","command":"drop"}"#, "`version` is not"),
             (r#"{"version":1,"pipeline":"p","command":"replay","value":"?"}"#, "`value` is not"),
         ] {

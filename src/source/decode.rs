@@ -64,7 +64,7 @@ impl Decoder {
                     Some((PartitionId(at as u16), spec.clone(), decoder))
                 };
                 let targets = specs.iter().enumerate().filter_map(target);
-                Decoder::Commands(Box::new(CommandDecoder::new(pipeline, targets)))
+                Decoder::Commands(Box::new(CommandDecoder::new(plan, pipeline, targets)))
             }
         };
         specs.iter().map(decoder).collect()

@@ -6,7 +6,7 @@ use super::anew::AnewId;
 use super::rewrites::SchemaChange;
 use crate::change::{Change, Partition, Position};
 use crate::gtid::{Gtid, Watermarks};
-use crate::sql::plan::TableId;
+use crate::sql::plan::{TableId, ViewId};
 use crate::value::Key;
 
 /// Place of a partition among those that the pipeline reads.
@@ -193,13 +193,24 @@ pub enum Command {
         /// The dead letter.
         letter: LetterId,
     },
+    /// Documents are to be written as the state has them, whatever was written before.
+    Republish {
+        /// Their view.
+        view: ViewId,
+        /// Their keys.
+        keys: Vec<Key>,
+    },
 }
 
 impl Command {
-    /// The record that must have been applied before.
-    pub fn follows(&self) -> (PartitionId, i64) {
-        let (Command::Replay { letter, .. } | Command::Drop { letter }) = self;
-        (letter.partition, letter.offset)
+    /// The record that must have been applied before, if it is about one.
+    pub fn follows(&self) -> Option<(PartitionId, i64)> {
+        match self {
+            Command::Replay { letter, .. } | Command::Drop { letter } => {
+                Some((letter.partition, letter.offset))
+            }
+            Command::Republish { .. } => None,
+        }
     }
 }
 

@@ -62,6 +62,12 @@ struct ViewLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    view: String,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartLabel {
     part: &'static str,
 }
@@ -97,6 +103,9 @@ pub struct Metrics {
     error_documents: PerView<Counter>,
     filling: PerView<Gauge>,
     freshness: Family<ViewLabel, Histogram, fn() -> Histogram>,
+    verify_documents: PerView<Counter>,
+    verify_differences: Family<KindLabel, Gauge>,
+    verify_age: PerView<Gauge<f64, AtomicU64>>,
     retries: PerPart<Counter>,
     wait_seconds: PerPart<Counter<f64, AtomicU64>>,
     http_requests: Family<StatusLabel, Counter>,
@@ -175,6 +184,17 @@ impl Metrics {
                 "1 while other documents are to replace those that are read",
             ),
             freshness: freshness.clone(),
+            verify_documents: add(r, "verify_documents", "Documents compared with MySQL"),
+            verify_differences: add(
+                r,
+                "verify_differences",
+                "Documents that are not what MySQL answers, as the last lap over all found them",
+            ),
+            verify_age: add(
+                r,
+                "verify_age_seconds",
+                "Seconds since all documents were compared with MySQL or, before that, since the start",
+            ),
             retries: add(r, "retries", "Calls tried again"),
             wait_seconds: add(r, "wait_seconds", "Seconds spent waiting for a part"),
             http_requests: add(r, "http_requests", "HTTP requests answered"),
@@ -288,6 +308,21 @@ impl Metrics {
     /// handle.
     pub fn freshness(&self, view: &str) -> Histogram {
         self.freshness.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
+    /// Documents of a view compared with MySQL; keep the handle.
+    pub fn verify_documents(&self, view: &str) -> Counter {
+        self.verify_documents.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
+    /// Differences of this kind between a view and MySQL; keep the handle.
+    pub fn verify_differences(&self, view: &str, kind: &'static str) -> Gauge {
+        self.verify_differences.get_or_create_owned(&KindLabel { view: view.to_owned(), kind })
+    }
+
+    /// Seconds since the last comparison of all of a view's documents began; keep the handle.
+    pub fn verify_age(&self, view: &str) -> Gauge<f64, AtomicU64> {
+        self.verify_age.get_or_create_owned(&ViewLabel { view: view.to_owned() })
     }
 
     /// Calls to a part that were tried again.

@@ -56,8 +56,13 @@ impl Database {
 
     /// Everything read from here on is of one instant, until the next call.
     pub(super) async fn begin_snapshot(&mut self) -> Result<(), VerifyError> {
-        self.run("COMMIT").await?;
+        self.end_snapshot().await?;
         self.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await
+    }
+
+    /// Ends the snapshot, if one was begun.
+    pub(super) async fn end_snapshot(&mut self) -> Result<(), VerifyError> {
+        self.run("COMMIT").await
     }
 
     /// What the server has executed, which is at least what a snapshot read before shows.

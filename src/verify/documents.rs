@@ -90,6 +90,18 @@ impl Documents {
         Ok(members.iter().map(|member| Key::from_bytes(member)).collect())
     }
 
+    /// The key of this rank among all, from 0; `None` behind the last.
+    pub(super) async fn key_at(
+        &mut self,
+        view: &str,
+        rank: usize,
+    ) -> Result<Option<Key>, VerifyError> {
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(self.keys_of(view).keys).arg(rank).arg(rank);
+        let members: Vec<Vec<u8>> = command.query_async(&mut self.connection).await?;
+        Ok(members.first().map(|member| Key::from_bytes(member)))
+    }
+
     /// How many documents a view has, and how many keys in its order; equal unless Redis is broken.
     pub(super) async fn counts(&mut self, view: &str) -> Result<(u64, u64), VerifyError> {
         let keys = self.keys_of(view);

@@ -4,36 +4,46 @@
 //! on the way says nothing yet, since the pipeline follows MySQL at a distance: it is a candidate,
 //! and `settle` looks at it again until it is explained or proven. So a busy pipeline raises no
 //! false alarm. Event tables enter the SELECT as a JSON_TABLE of the events of the keys at hand,
-//! read from Kafka. Nothing is written anywhere; MySQL grants of SELECT are enough.
+//! read from Kafka. Nothing is written here, unless differences are to be mended, and then by the
+//! pipeline (`repair`); MySQL grants of SELECT are enough. The same goes on without end beside a
+//! pipeline (`background`).
 //!
 //! Not compared: look-up indexes, and the order of elements that MySQL leaves open.
 
+mod background;
 mod compare;
 mod database;
 mod documents;
+mod error;
 mod events;
+mod pace;
+mod pick;
 mod position;
+mod repair;
+mod report;
 mod settle;
 mod topics;
 mod truth;
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::RedisError;
-
+pub use background::watch;
 pub use compare::{Answer, Comparer, Difference};
+pub use error::VerifyError;
+pub use pick::{Pick, Share};
+pub use report::{Counts, Format, Found, ViewReport};
 
 use crate::config::Config;
-use crate::dial::DialError;
 use crate::gtid::Server;
 use crate::keyspace::{Generation, Generations};
 use crate::sql::plan::{Plan, View};
 use crate::value::Key;
 use database::Database;
 use documents::Documents;
+use pace::Pace;
 use position::Executed;
 use topics::Topics;
 use truth::Truth;
@@ -58,129 +68,33 @@ const POLL: Duration = Duration::from_millis(5);
 pub struct Options {
     /// This view alone.
     pub view: Option<String>,
+    /// Which of its documents.
+    pub pick: Pick,
     /// List every difference, not the first 20 of a view.
     pub all: bool,
+    /// Have the pipeline write again what is wrong.
+    pub repair: bool,
     /// How long the pipeline may take to pass a position of MySQL's and Kafka's.
     pub patience: Duration,
+    /// How the report is written.
+    pub format: Format,
 }
 
-/// What came of one view.
-#[derive(Clone, Debug, Default)]
-pub struct ViewReport {
-    /// Its name.
-    pub view: String,
-    /// Documents seen in Redis.
-    pub documents: u64,
-    /// Rows of MySQL without a document.
-    pub missing: u64,
-    /// Documents without a row in MySQL.
-    pub extra: u64,
-    /// Documents that are not what MySQL answers.
-    pub different: u64,
-    /// Documents that changed whenever they were looked at.
-    pub undecided: u64,
-    /// The differences listed: key and what differs.
-    pub differences: Vec<(String, Difference)>,
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            view: None,
+            pick: Pick::All,
+            all: false,
+            repair: false,
+            patience: PATIENCE,
+            format: Format::Text,
+        }
+    }
 }
 
-/// Why there is no verdict.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// A view that does not exist.
-    #[error("no view {name}; there are: {known}")]
-    UnknownView {
-        /// As given.
-        name: String,
-        /// The views' names.
-        known: String,
-    },
-    /// MySQL refused or broke off.
-    #[error("mysql: {reason}")]
-    Mysql {
-        /// What it said.
-        reason: String,
-    },
-    /// A value that is not of the type that the view's column has.
-    #[error(
-        "mysql: column {column} is `{text}`, which is not of its type; compare the tables' DDL by `viewtide check`"
-    )]
-    Value {
-        /// The column.
-        column: String,
-        /// MySQL's text.
-        text: String,
-    },
-    /// No GTIDs, by which positions are told.
-    #[error(
-        "mysql: gtid_executed is `{text}`: positions cannot be told; set gtid_mode=ON and enforce_gtid_consistency=ON"
-    )]
-    Gtids {
-        /// What the server has.
-        text: String,
-    },
-    /// No connection to Redis.
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    /// Redis refused or broke off.
-    #[error("redis: {reason}")]
-    Redis {
-        /// What it said.
-        reason: String,
-    },
-    /// Kafka refused or broke off.
-    #[error("kafka: {reason}")]
-    Kafka {
-        /// What it said.
-        reason: String,
-    },
-    /// Nothing to compare with.
-    #[error(
-        "redis at {address} holds nothing of pipeline {pipeline}: start `viewtide run`, or correct redis.url or pipeline.name"
-    )]
-    NoPipeline {
-        /// Where.
-        address: String,
-        /// The pipeline's name.
-        pipeline: String,
-    },
-    /// Documents of another definition of the view.
-    #[error(
-        "redis holds documents of another definition of view {view}: restart the pipeline with these files"
-    )]
-    OtherDefinition {
-        /// The view.
-        view: String,
-    },
-    /// A view whose documents were replaced meanwhile.
-    #[error("the documents of view {view} were filled anew meanwhile: verify it again")]
-    Renewed {
-        /// The view.
-        view: String,
-    },
-    /// A view that is not published yet.
-    #[error("view {view} is not complete after {seconds} s; /readyz of the pipeline says why")]
-    NotComplete {
-        /// The view.
-        view: String,
-        /// How long was waited.
-        seconds: u64,
-    },
-    /// The pipeline does not follow.
-    #[error(
-        "after {seconds} s the pipeline has not passed what MySQL and the event topics held: {missing}; is `viewtide run` running and the connector's heartbeat on?"
-    )]
-    NotPassed {
-        /// How long was waited.
-        seconds: u64,
-        /// What it lacks.
-        missing: String,
-    },
-    /// The report cannot be written.
-    #[error("cannot write the report: {0}")]
-    Output(#[from] io::Error),
-}
-
-/// Verifies the plan's views and writes one line for each, its differences and a total to `out`.
+/// Verifies the plan's views and writes to `out` what came of each, its differences and a total, as
+/// of [`Format`].
 ///
 /// # Errors
 /// Whatever stands in the way of a verdict; see [`VerifyError`].
@@ -191,64 +105,16 @@ pub async fn verify(
     out: &mut (impl Write + Send),
 ) -> Result<Vec<ViewReport>, VerifyError> {
     let views = chosen_views(plan, options)?;
-    let mut verifier = Verifier::connect(config, plan, options, &views).await?;
+    let mut verifier = Verifier::connect(config, plan, options, &views, Pace::default()).await?;
+    options.format.start(&config.pipeline.name, options, out)?;
     let mut reports = Vec::new();
     for view in views {
         let report = verifier.view(view).await?;
-        report.write(out)?;
+        options.format.view(&report, out)?;
         reports.push(report);
     }
-    write_total(&reports, out)?;
+    options.format.total(&reports, out)?;
     Ok(reports)
-}
-
-impl ViewReport {
-    /// Whether every document is what MySQL answers.
-    pub fn is_right(&self) -> bool {
-        self.missing + self.extra + self.different + self.undecided == 0
-    }
-
-    fn count(&mut self, key: &Key, view: &View, difference: Difference, all: bool) {
-        match difference {
-            Difference::Missing => self.missing += 1,
-            Difference::Extra => self.extra += 1,
-            Difference::Different { .. } => self.different += 1,
-        }
-        if all || self.differences.len() < LISTED_MAX {
-            self.differences.push((shown(key, view), difference));
-        }
-    }
-
-    fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let ViewReport { view, documents, missing, extra, different, undecided, .. } = self;
-        write!(out, "{view}: {documents} documents, {missing} missing, {extra} extra, ")?;
-        write!(out, "{different} different")?;
-        if *undecided > 0 {
-            write!(out, ", {undecided} undecided: changing whenever they were looked at")?;
-        }
-        writeln!(out)?;
-        for (key, difference) in &self.differences {
-            writeln!(out, "  {view}/{key} {difference}")?;
-        }
-        let unlisted = missing + extra + different - self.differences.len() as u64;
-        if unlisted > 0 {
-            writeln!(out, "  … and {unlisted} more; --all lists them")?;
-        }
-        Ok(())
-    }
-}
-
-fn write_total(reports: &[ViewReport], out: &mut impl Write) -> io::Result<()> {
-    let sum = |count: fn(&ViewReport) -> u64| reports.iter().map(count).sum::<u64>();
-    writeln!(
-        out,
-        "total: {} documents, {} missing, {} extra, {} different",
-        sum(|r| r.documents),
-        sum(|r| r.missing),
-        sum(|r| r.extra),
-        sum(|r| r.different)
-    )?;
-    out.flush()
 }
 
 fn chosen_views<'p>(plan: &'p Plan, options: &Options) -> Result<Vec<&'p View>, VerifyError> {
@@ -264,10 +130,11 @@ fn chosen_views<'p>(plan: &'p Plan, options: &Options) -> Result<Vec<&'p View>, 
 
 /// Everything that a verdict is made of.
 struct Verifier<'a> {
+    config: &'a Config,
+    plan: &'a Plan,
     options: &'a Options,
     truth: Truth<'a>,
     documents: Documents,
-    document_bytes_max: u64,
     /// What MySQL had executed in the beginning.
     executed_at_start: Executed,
     started: Instant,
@@ -277,10 +144,11 @@ struct Verifier<'a> {
 
 impl<'a> Verifier<'a> {
     async fn connect(
-        config: &Config,
+        config: &'a Config,
         plan: &'a Arc<Plan>,
         options: &'a Options,
         views: &[&View],
+        pace: Pace,
     ) -> Result<Verifier<'a>, VerifyError> {
         let mut documents = Documents::connect(config, plan).await?;
         let deadline = Instant::now() + HEAL_WAIT;
@@ -313,50 +181,96 @@ impl<'a> Verifier<'a> {
             let origins = foreign.iter().map(Server::to_string).collect::<Vec<_>>().join(", ");
             tracing::warn!(origins, "transactions are applied that this mysql has not executed");
         }
-        let truth = Truth::new(plan, database, topics);
-        let started = Instant::now();
-        let document_bytes_max = config.limits.document_bytes_max;
         Ok(Verifier {
+            config,
+            plan,
             options,
-            truth,
+            truth: Truth::new(plan, database, topics, pace),
             documents,
-            document_bytes_max,
             executed_at_start,
-            started,
+            started: Instant::now(),
             foreign,
         })
     }
 
     fn comparer<'v>(&self, view: &'v View) -> Comparer<'v> {
-        Comparer { view, document_bytes_max: self.document_bytes_max }
+        Comparer { view, document_bytes_max: self.config.limits.document_bytes_max }
     }
 
     async fn view(&mut self, view: &View) -> Result<ViewReport, VerifyError> {
+        let keys = match &self.options.pick {
+            Pick::Keys(columns) => pick::parse_keys(view, columns)?,
+            Pick::All | Pick::Sample { .. } => Vec::new(),
+        };
         self.wait_until_complete(view).await?;
-        let mut report = ViewReport { view: view.name.clone(), ..ViewReport::default() };
-        let comparer = self.comparer(view);
-        let mut candidates = Vec::new();
-        let mut after = None;
-        while let Some(chunk) = self.next_keys(view, after.as_ref()).await? {
-            let stored = self.documents.get(&view.name, &chunk).await?;
-            let answers = self.truth.answers(view, &chunk).await?;
-            for (key, stored) in chunk.iter().zip(&stored) {
-                match comparer.compare(answers.get(key), stored.as_deref()) {
-                    Some(_) => candidates.push(key.clone()),
-                    None => report.documents += u64::from(stored.is_some()),
-                }
+        let mut report = ViewReport::of(view);
+        match self.options.pick {
+            Pick::All => {
+                self.walk(view, &mut report).await?;
+                self.check_counts(view, &mut report).await?;
             }
-            if candidates.len() >= CANDIDATES_MAX {
-                self.settle(view, std::mem::take(&mut candidates), &mut report).await?;
-            }
-            after = chunk.last().cloned();
+            Pick::Sample { share, seed } => self.sample(view, share, seed, &mut report).await?,
+            Pick::Keys(_) => self.given(view, &keys, &mut report).await?,
         }
-        self.settle(view, candidates, &mut report).await?;
-        self.check_counts(view, &mut report).await?;
         if !self.documents.is_current(&view.name).await? {
             return Err(VerifyError::Renewed { view: view.name.clone() });
         }
         Ok(report)
+    }
+
+    /// All documents and rows, in the order of their keys.
+    async fn walk(&mut self, view: &View, report: &mut ViewReport) -> Result<(), VerifyError> {
+        let mut candidates = Vec::new();
+        let mut after = None;
+        while let Some(chunk) = self.next_keys(view, after.as_ref(), CHUNK_KEYS).await? {
+            candidates.extend(self.compare(view, &chunk, &mut report.counts).await?);
+            if candidates.len() >= CANDIDATES_MAX {
+                self.conclude(view, std::mem::take(&mut candidates), report).await?;
+            }
+            after = chunk.last().cloned();
+        }
+        self.conclude(view, candidates, report).await
+    }
+
+    /// Some, in runs of neighbours.
+    async fn sample(
+        &mut self,
+        view: &View,
+        share: Share,
+        seed: u64,
+        report: &mut ViewReport,
+    ) -> Result<(), VerifyError> {
+        let (_, keys) = self.documents.counts(&view.name).await?;
+        let runs = share.runs(keys, seed);
+        let mut candidates = Vec::new();
+        for rank in runs.ranks {
+            let after = match rank.checked_sub(1) {
+                Some(before) => self.documents.key_at(&view.name, before).await?,
+                None => None,
+            };
+            if let Some(run) = self.next_keys(view, after.as_ref(), runs.length).await? {
+                candidates.extend(self.compare(view, &run, &mut report.counts).await?);
+            }
+            if candidates.len() >= CANDIDATES_MAX {
+                self.conclude(view, std::mem::take(&mut candidates), report).await?;
+            }
+        }
+        self.conclude(view, candidates, report).await
+    }
+
+    /// These, whether there are documents or rows of them or not.
+    async fn given(
+        &mut self,
+        view: &View,
+        keys: &[Key],
+        report: &mut ViewReport,
+    ) -> Result<(), VerifyError> {
+        for chunk in keys.chunks(CHUNK_KEYS) {
+            self.truth.begin(view).await?;
+            let candidates = self.compare(view, chunk, &mut report.counts).await?;
+            self.conclude(view, candidates, report).await?;
+        }
+        Ok(())
     }
 
     /// The next keys that MySQL's root table or Redis has: all of both up to the last one. They
@@ -365,40 +279,104 @@ impl<'a> Verifier<'a> {
         &mut self,
         view: &View,
         after: Option<&Key>,
+        count: usize,
     ) -> Result<Option<Vec<Key>>, VerifyError> {
+        self.truth.rest().await;
         self.truth.begin(view).await?;
-        let ours = self.documents.keys_after(&view.name, after, CHUNK_KEYS).await?;
-        let theirs = self.truth.keys_after(view, after, CHUNK_KEYS).await?;
+        let ours = self.documents.keys_after(&view.name, after, count).await?;
+        let theirs = self.truth.keys_after(view, after, count).await?;
         // A list that is full may go on: what lies behind its end is for the next chunk.
-        let full = |keys: &Vec<Key>| keys.last().filter(|_| keys.len() == CHUNK_KEYS).cloned();
+        let full = |keys: &Vec<Key>| keys.last().filter(|_| keys.len() == count).cloned();
         let until = full(&ours).into_iter().chain(full(&theirs)).min();
         let is_in = |key: &Key| until.as_ref().is_none_or(|until| key <= until);
         let keys: BTreeSet<Key> = ours.into_iter().chain(theirs).filter(is_in).collect();
         Ok((!keys.is_empty()).then(|| keys.into_iter().collect()))
     }
 
+    /// The keys at which documents differ from what MySQL answers in the snapshot that was begun,
+    /// and ends with this. Documents that agree are counted.
+    async fn compare(
+        &mut self,
+        view: &View,
+        keys: &[Key],
+        counts: &mut Counts,
+    ) -> Result<Vec<Key>, VerifyError> {
+        let comparer = self.comparer(view);
+        let stored = self.documents.get(&view.name, keys).await?;
+        let answers = self.truth.answers(view, keys).await?;
+        self.truth.end().await?;
+        let mut candidates = Vec::new();
+        for (key, stored) in keys.iter().zip(&stored) {
+            match comparer.compare(answers.get(key), stored.as_deref()) {
+                Some(_) => candidates.push(key.clone()),
+                None => counts.documents += u64::from(stored.is_some()),
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// Settles candidates, mends what differs if that is asked for, and reports it.
+    async fn conclude(
+        &mut self,
+        view: &View,
+        candidates: Vec<Key>,
+        report: &mut ViewReport,
+    ) -> Result<(), VerifyError> {
+        let settled = self.settle(view, candidates).await?;
+        report.counts.documents += settled.documents;
+        report.counts.undecided += settled.undecided.len() as u64;
+        let repaired = self.repair(view, &settled.differ, report).await?;
+        for (key, difference) in settled.differ {
+            let found = Found {
+                repaired: repaired.contains(&key),
+                key: Some(report::texts(&key, view)),
+                difference,
+            };
+            report.add(found, self.options.all);
+        }
+        Ok(())
+    }
+
     async fn wait_until_complete(&mut self, view: &View) -> Result<(), VerifyError> {
         let deadline = Instant::now() + self.options.patience;
         loop {
-            let meta = self.documents.meta().await?;
-            let held = meta.views.get(&view.name).cloned().unwrap_or_default();
-            let is_ours = |of: &Generation| of.fingerprint == view.fingerprint;
-            let other = || VerifyError::OtherDefinition { view: view.name.clone() };
-            match held {
-                Generations { current: Some(current), next: None } if is_ours(&current) => {
-                    self.documents.choose(&view.name, current.number);
-                    return Ok(());
-                }
-                Generations { current: Some(_), next: None } => return Err(other()),
-                _ if Instant::now() < deadline => tokio::time::sleep(POLL * 20).await,
-                Generations { current: Some(current), .. } if !is_ours(&current) => {
-                    return Err(other());
-                }
-                _ => {
-                    let seconds = self.options.patience.as_secs();
-                    return Err(VerifyError::NotComplete { view: view.name.clone(), seconds });
-                }
+            let held = self.held(view).await?;
+            let current = held.current.as_ref();
+            if self.choose(view, &held)? {
+                return Ok(());
             }
+            if Instant::now() >= deadline {
+                return Err(match current {
+                    Some(current) if current.fingerprint != view.fingerprint => {
+                        VerifyError::OtherDefinition { view: view.name.clone() }
+                    }
+                    _ => {
+                        let seconds = self.options.patience.as_secs();
+                        VerifyError::NotComplete { view: view.name.clone(), seconds }
+                    }
+                });
+            }
+            tokio::time::sleep(POLL * 20).await;
+        }
+    }
+
+    async fn held(&mut self, view: &View) -> Result<Generations, VerifyError> {
+        let meta = self.documents.meta().await?;
+        Ok(meta.views.get(&view.name).cloned().unwrap_or_default())
+    }
+
+    /// Whether the view is complete: then the generation that readers read is compared.
+    fn choose(&mut self, view: &View, held: &Generations) -> Result<bool, VerifyError> {
+        let is_ours = |of: &Generation| of.fingerprint == view.fingerprint;
+        match held {
+            Generations { current: Some(current), next: None } if is_ours(current) => {
+                self.documents.choose(&view.name, current.number);
+                Ok(true)
+            }
+            Generations { current: Some(_), next: None } => {
+                Err(VerifyError::OtherDefinition { view: view.name.clone() })
+            }
+            _ => Ok(false),
         }
     }
 
@@ -416,28 +394,8 @@ impl<'a> Verifier<'a> {
                 mysql: "one view".to_owned(),
                 document: format!("store holds {documents} documents for {keys} keys"),
             };
-            report.different += 1;
-            report.differences.push(("*".to_owned(), difference));
+            report.add(Found { key: None, difference, repaired: false }, true);
         }
         Ok(())
-    }
-}
-
-impl VerifyError {
-    fn mysql(error: mysql_async::Error) -> VerifyError {
-        VerifyError::Mysql { reason: error.to_string() }
-    }
-}
-
-impl From<RedisError> for VerifyError {
-    fn from(error: RedisError) -> VerifyError {
-        VerifyError::Redis { reason: error.to_string() }
-    }
-}
-
-fn shown(key: &Key, view: &View) -> String {
-    match key.texts(&view.key_types()) {
-        Some(texts) => texts.join(","),
-        None => format!("(key bytes {:02x?})", key.as_bytes()),
     }
 }

@@ -10,9 +10,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use super::compare::Answer;
+use super::compare::{Answer, Difference};
 use super::position::Target;
-use super::{POLL, Verifier, VerifyError, ViewReport};
+use super::{POLL, Verifier, VerifyError};
 use crate::sink::Meta;
 use crate::sql::plan::View;
 use crate::value::Key;
@@ -24,6 +24,17 @@ const UNKNOWN_ORIGIN_WAIT: Duration = Duration::from_secs(5);
 
 /// MySQL's answer and the document beside it, both as of a round in which they did not change.
 type Pair = (Option<Answer>, Option<Vec<u8>>);
+
+/// What came of candidates.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Those that are proven to differ.
+    pub(super) differ: Vec<(Key, Difference)>,
+    /// Those that changed whenever they were looked at.
+    pub(super) undecided: Vec<Key>,
+    /// How many of the others, and of those that differ, are documents.
+    pub(super) documents: u64,
+}
 
 /// One candidate within a round.
 struct Watched {
@@ -48,17 +59,18 @@ impl Verifier<'_> {
         &mut self,
         view: &View,
         candidates: Vec<Key>,
-        report: &mut ViewReport,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<Settled, VerifyError> {
+        let mut settled = Settled::default();
         let comparer = self.comparer(view);
         let deadline = Instant::now() + SETTLE_MAX;
         let mut pending: BTreeMap<Key, Option<Pair>> =
             candidates.into_iter().map(|key| (key, None)).collect();
         while !pending.is_empty() {
             if Instant::now() > deadline {
-                report.undecided += pending.len() as u64;
-                return Ok(());
+                settled.undecided.extend(pending.into_keys());
+                break;
             }
+            self.truth.rest().await;
             let keys: Vec<Key> = pending.keys().cloned().collect();
             let stored = self.documents.get(&view.name, &keys).await?;
             self.truth.begin(view).await?;
@@ -70,19 +82,19 @@ impl Verifier<'_> {
                 let earlier = pending.remove(&key).flatten();
                 let there = u64::from(pair.1.is_some());
                 if agreed {
-                    report.documents += there;
+                    settled.documents += there;
                     continue;
                 }
                 match comparer.compare(pair.0.as_ref(), pair.1.as_deref()) {
                     Some(difference) if !changed && earlier.as_ref() == Some(&pair) => {
-                        report.documents += there;
-                        report.count(&key, view, difference, self.options.all);
+                        settled.documents += there;
+                        settled.differ.push((key, difference));
                     }
                     _ => drop(pending.insert(key, (!changed).then_some(pair))),
                 }
             }
         }
-        Ok(())
+        Ok(settled)
     }
 
     /// Watches documents until the pipeline has passed the target.

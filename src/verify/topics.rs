@@ -80,6 +80,21 @@ impl Topics {
         Ok(Topics { events, topics })
     }
 
+    /// How many records the topics hold now, at most. Blocks.
+    pub(super) fn events_there(&self) -> Result<u64, VerifyError> {
+        let mut events = 0;
+        for topic in &self.topics {
+            let metadata = topic.asker.fetch_metadata(Some(&topic.name), ANSWER_WAIT)?;
+            let found = metadata.topics().iter().find(|found| found.name() == topic.name);
+            for partition in found.map_or(&[][..], |found| found.partitions()) {
+                let (first, end) =
+                    topic.asker.fetch_watermarks(&topic.name, partition.id(), ANSWER_WAIT)?;
+                events += u64::try_from(end - first).unwrap_or_default();
+            }
+        }
+        Ok(events)
+    }
+
     /// Reads everything that the topics hold now; first offset not read, by partition. Blocks.
     pub(super) fn read_to_end(&mut self) -> Result<BTreeMap<Partition, i64>, VerifyError> {
         let mut positions = BTreeMap::new();

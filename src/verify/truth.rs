@@ -1,10 +1,12 @@
 //! What documents should be: MySQL's rows and the events of Kafka, put together by MySQL.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
 
 use super::VerifyError;
 use super::compare::Answer;
 use super::database::{Database, KeyColumns, among, literal};
+use super::pace::Pace;
 use super::position::Target;
 use super::topics::Topics;
 use crate::change::Partition;
@@ -25,11 +27,18 @@ pub(super) struct Truth<'a> {
     topics: Option<Topics>,
     /// First offset not read of each event partition.
     events_read: BTreeMap<Partition, i64>,
+    pace: Pace,
 }
 
 impl<'a> Truth<'a> {
-    pub(super) fn new(plan: &'a Plan, database: Database, topics: Topics) -> Truth<'a> {
-        Truth { plan, database, topics: Some(topics), events_read: BTreeMap::new() }
+    pub(super) fn new(plan: &'a Plan, database: Database, topics: Topics, pace: Pace) -> Truth<'a> {
+        Truth { plan, database, topics: Some(topics), events_read: BTreeMap::new(), pace }
+    }
+
+    /// Waits as long as the pace asks for. No snapshot should be open, for MySQL keeps all row
+    /// versions since.
+    pub(super) async fn rest(&mut self) {
+        self.pace.rest().await;
     }
 
     /// Reads the event topics to their ends, if the view reads any, and begins a snapshot of MySQL.
@@ -54,9 +63,15 @@ impl<'a> Truth<'a> {
         Ok(())
     }
 
-    /// A position that contains everything read since [`Truth::begin`].
+    /// Ends the snapshot.
+    pub(super) async fn end(&mut self) -> Result<(), VerifyError> {
+        self.database.end_snapshot().await
+    }
+
+    /// A position that contains everything read since [`Truth::begin`], whose snapshot ends.
     pub(super) async fn position(&mut self) -> Result<Target, VerifyError> {
         let executed = self.database.executed().await?;
+        self.end().await?;
         Ok(Target { executed, events: self.events_read.clone() })
     }
 
@@ -73,7 +88,10 @@ impl<'a> Truth<'a> {
             let topics = self.topics.as_ref();
             return Ok(topics.map_or_else(Vec::new, |t| t.events.keys_after(root, after, count)));
         }
-        self.database.keys_after(&table.name, &self.table_key(root), after, count).await
+        let began = Instant::now();
+        let keys = self.database.keys_after(&table.name, &self.table_key(root), after, count).await;
+        self.pace.worked(began.elapsed(), 0);
+        keys
     }
 
     /// The view's rows of these keys.
@@ -82,7 +100,7 @@ impl<'a> Truth<'a> {
         view: &View,
         keys: &[Key],
     ) -> Result<HashMap<Key, Answer>, VerifyError> {
-        let columns = view_key(view);
+        let (began, columns) = (Instant::now(), view_key(view));
         let mut answers = HashMap::with_capacity(keys.len());
         let mut parts = vec![keys];
         while let Some(part) = parts.pop() {
@@ -94,6 +112,7 @@ impl<'a> Truth<'a> {
             }
             answers.extend(self.database.answers(view, &columns, part, &with).await?);
         }
+        self.pace.worked(began.elapsed(), keys.len());
         Ok(answers)
     }
 

@@ -157,6 +157,9 @@ impl Sequencer {
         let (letter, change) = match command {
             Command::Drop { letter } => (letter, None),
             Command::Replay { letter, change } => (letter, Some(change)),
+            Command::Republish { view, keys } => {
+                return into.commands.push(Obeyed::Republished { view, keys });
+            }
         };
         let LetterId { partition: id, offset, fingerprint } = letter;
         let letters = &mut self.queues[id.index()].letters;

@@ -55,7 +55,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::change::{Change, Partition, Position, Positions};
-use crate::sql::plan::{Plan, TableId};
+use crate::sql::plan::{Plan, TableId, ViewId};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,7 @@ use super::record::{Content, LetterId, Notice, PartitionId, PartitionSpec, Recor
 use super::rewrites::Forms;
 use super::snapshot::{Snapshot, Wanting};
 use crate::gtid::{Gtid, Watermarks};
+use crate::value::Key;
 use front::{Front, Progress};
 use orders::Latest;
 use queue::{Queue, Standing};
@@ -188,6 +189,13 @@ pub enum Obeyed {
     Dropped(LetterId),
     /// There was nothing to do: the row is certain since.
     Settled(LetterId),
+    /// Documents are to be written again.
+    Republished {
+        /// Their view.
+        view: ViewId,
+        /// Their keys.
+        keys: Vec<Key>,
+    },
 }
 
 impl Released {
@@ -487,8 +495,8 @@ impl Sequencer {
                 queue.is_full(&self.bounds) || !queue.records.iter().all(is_same)
             }
             Content::Command(command) => {
-                let (of, offset) = command.follows();
-                self.queues[of.index()].position.next_offset > offset
+                let next = |of: PartitionId| self.queues[of.index()].position.next_offset;
+                command.follows().is_none_or(|(of, offset)| next(of) > offset)
             }
             Content::Notice(Notice::ReadBeside { table, .. }) => {
                 !self.captured(*table).is_some_and(|id| {
