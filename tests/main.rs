@@ -14,6 +14,7 @@ mod generations;
 mod http_api;
 mod http_limits;
 mod http_positions;
+mod json_sources;
 mod orders;
 mod own_writes;
 mod planning;

@@ -70,9 +70,14 @@ INSERT INTO things (id, precise, ratio, clock, doc) VALUES ({id} + 2, 1e300, 1e-
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_is_exact_by_snapshot_and_by_binlog() {
-    let mut types = Deployment::new("types", &fixture("types"), None).await;
+    let types = Deployment::new("types", &fixture("types"), None).await;
+    every_type_is_exact(types, &[]).await;
+}
+
+/// Captures every type, with further settings of the connector.
+pub(crate) async fn every_type_is_exact(mut types: Deployment, connector: &[&str]) {
     types.execute(&THINGS.replace("{id}", "10")).await;
-    types.capture();
+    types.capture_with(connector);
     types.start();
     types.eventually("/readyz", |status, _| status == 200).await;
     types.eventually("/things/12", |status, _| status == 200).await;

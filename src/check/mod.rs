@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::source::is_carried;
 use crate::sql::plan::Plan;
 use crate::sql::{self, Catalog, Definitions};
 
@@ -77,6 +78,9 @@ impl fmt::Display for Finding {
 /// A report that cannot be written.
 pub async fn check(config: &Config, out: &mut (impl Write + Send)) -> io::Result<bool> {
     let (catalog, plan, mut findings) = views(config);
+    if let Some(Err(unfit)) = plan.as_ref().map(|plan| is_carried(plan, config.source.format)) {
+        findings.push(Finding::fail("source", unfit.to_string()));
+    }
     let empty = (Catalog::default(), Plan::default());
     let (catalog, plan) = (catalog.as_ref().unwrap_or(&empty.0), plan.as_ref().unwrap_or(&empty.1));
     let (redis, kafka, registry, mysql, connect) = tokio::join!(

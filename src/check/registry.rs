@@ -5,10 +5,14 @@ use tokio::time::timeout;
 
 use super::{Finding, PROBE_WAIT, counted, innermost};
 use crate::config::{Config, without_password};
+use crate::source::Format;
 
 const PART: &str = "registry";
 
 pub(super) async fn probe(config: &Config) -> Vec<Finding> {
+    if config.source.format != Format::Avro {
+        return Vec::new();
+    }
     let url = &config.registry.url;
     let settings = match SrSettings::new_builder(url.clone()).set_timeout(PROBE_WAIT).build() {
         Ok(settings) => settings,

@@ -16,10 +16,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Format, Toml};
+use figment::providers::{Format as _, Toml};
 use serde::Deserialize;
 
 use crate::dial::Dialer;
+use crate::source::Format;
 use crate::source::avro::HEARTBEAT_TABLE;
 use crate::sql::Definitions;
 use environment::Environment;
@@ -41,6 +42,9 @@ pub struct Config {
     pub pipeline: Pipeline,
     /// Where changes come from.
     pub kafka: Kafka,
+    /// How they are written.
+    #[serde(default)]
+    pub source: Source,
     /// Where their schemas are.
     pub registry: Registry,
     /// Where documents go.
@@ -97,6 +101,15 @@ pub struct Kafka {
     /// Where commands come from.
     #[serde(default = "default_command_topic")]
     pub command_topic: String,
+}
+
+/// `[source]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Source {
+    /// How Debezium's records are written: `avro`, `json` (each with its schema) or
+    /// `json_without_schemas`.
+    pub format: Format,
 }
 
 /// `[registry]`

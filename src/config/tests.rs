@@ -128,7 +128,7 @@ fn wrong_files_are_explained() {
         ),
         (
             format!("{GOOD}[kafak]\n"),
-            "viewtide.toml:12: unknown key `kafak`; allowed: api, connect, kafka, limits, mysql, pipeline, redis, registry, state",
+            "viewtide.toml:12: unknown key `kafak`; allowed: api, connect, kafka, limits, mysql, pipeline, redis, registry, source, state, verify",
         ),
         (
             at(brokers, "brokers = 29092"),

@@ -35,8 +35,8 @@ use crate::config::{Config, without_password};
 use crate::keyspace::Generations;
 use crate::sink::Meta;
 use crate::source::anew::{AnewId, number_after, one_row, signal_id};
-use crate::source::avro::{Failure, INCREMENTAL, News, NotificationDecoder};
-use crate::source::readable_end;
+use crate::source::avro::{Failure, INCREMENTAL, News};
+use crate::source::{NewsDecoder, readable_end};
 use crate::sql::plan::{Plan, Table, TableSource, View};
 
 /// Debezium's `execute-snapshot`, but read by the thread that follows the binlog.
@@ -344,7 +344,7 @@ struct NewsReader<'c> {
     consumer: BaseConsumer,
     /// Asks for the ends of other topics.
     asking: BaseConsumer,
-    decoder: NotificationDecoder,
+    decoder: NewsDecoder,
     registry: SrSettings,
 }
 
@@ -369,7 +369,7 @@ impl NewsReader<'_> {
             config,
             consumer,
             asking,
-            decoder: NotificationDecoder::new(Default::default()),
+            decoder: NewsDecoder::new(config.source.format),
             registry: SrSettings::new(config.registry.url.clone()),
         })
     }
@@ -419,6 +419,7 @@ impl NewsReader<'_> {
                 }
                 Err(Failure::Unreadable(it)) => return Err(unreadable(it.reason.to_string())),
                 Err(Failure::Newer(version)) => return Err(unreadable(format!("{version}"))),
+                Err(Failure::Unfit(unfit)) => return Err(unreadable(unfit.to_string())),
             }
         }
     }

@@ -185,6 +185,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         brokers: config.kafka.brokers.clone(),
         topic_prefix: config.kafka.topic_prefix.clone(),
         database: config.mysql.database.clone(),
+        format: config.source.format,
         registry_url: config.registry.url.clone(),
         registry_timeout: REGISTRY_WAIT,
         schema_folder: config.state_path().join(&config.pipeline.name).join(SCHEMAS),

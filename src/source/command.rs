@@ -350,6 +350,7 @@ impl Target {
                 let (_, _, reason) = known.ok_or(Failure::Schema(side, id))?;
                 return Ok(Err(reason));
             }
+            Err(Failure::Unfit(unfit)) => return Ok(Err(unfit.to_string().into())),
             Err(newer @ Failure::Newer(_)) => return Err(newer),
         };
         debug_assert!(!matches!(change.op, Op::Truncate));

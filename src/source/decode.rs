@@ -1,15 +1,17 @@
-//! What a partition's records say, by what the partition holds.
+//! What a partition's records say, by what the partition holds and how it is written.
 
 use std::collections::HashMap;
 
+use super::Format;
 use super::avro::{
-    Decoded, Failure, HeartbeatDecoder, NotificationDecoder, SchemaChangeDecoder, Side,
-    TableDecoder, TransactionDecoder, Unfit,
+    Decoded, Failure, HeartbeatDecoder, News, NotificationDecoder, SchemaChangeDecoder, Side,
+    TableDecoder, TransactionDecoder, Unfit, heartbeat_table,
 };
 use super::command::CommandDecoder;
+use super::debezium_json::{self, Translator};
 use super::json::EventDecoder;
 use super::record::{PartitionId, PartitionSpec, Role};
-use crate::sql::plan::{Plan, TableId, TableSource};
+use crate::sql::plan::{Plan, Table, TableId, TableSource};
 use crate::value::Key;
 
 /// Decodes the records of one partition.
@@ -22,16 +24,22 @@ pub(super) enum Decoder {
     Heartbeats(Box<HeartbeatDecoder>),
     Commands(Box<CommandDecoder>),
     SchemaChanges(SchemaChangeDecoder),
+    /// Of Debezium's records in JSON, by what decodes them in Avro.
+    Json(Box<(Decoder, Translator)>),
 }
 
 impl Decoder {
     /// Decoders for these partitions, in their order.
+    ///
+    /// # Errors
+    /// A table that records of this format do not carry.
     pub(super) fn all(
         plan: &Plan,
+        format: Format,
         pipeline: &str,
         database: &str,
         specs: &[PartitionSpec],
-    ) -> Vec<Decoder> {
+    ) -> Result<Vec<Decoder>, Unfit> {
         let tables: Vec<(String, TableId, PartitionId)> = specs
             .iter()
             .enumerate()
@@ -44,42 +52,60 @@ impl Decoder {
             })
             .collect();
         let decoder = |spec: &PartitionSpec| match spec.role {
-            Role::Table(id) | Role::Stream(id) => Decoder::of_rows(plan, database, id),
+            Role::Table(id) | Role::Stream(id) => Decoder::of_rows(plan, format, database, id),
             Role::Transactions => {
                 let partitions: HashMap<_, _> =
                     tables.iter().map(|(name, _, partition)| (name.clone(), *partition)).collect();
-                Decoder::Transactions(TransactionDecoder::new(partitions))
+                let decoder = Decoder::Transactions(TransactionDecoder::new(partitions));
+                Ok(decoder.written(translator(format, debezium_json::transaction)))
             }
-            Role::Heartbeats => Decoder::Heartbeats(Box::new(HeartbeatDecoder::new(database))),
+            Role::Heartbeats => {
+                let decoder = Decoder::Heartbeats(Box::new(HeartbeatDecoder::new(database)));
+                Ok(decoder.written(row_translator(format, &heartbeat_table())?))
+            }
             Role::Notifications => {
                 let ids: HashMap<_, _> =
                     tables.iter().map(|(name, id, _)| (name.clone(), *id)).collect();
-                Decoder::Notifications(NotificationDecoder::new(ids))
+                let decoder = Decoder::Notifications(NotificationDecoder::new(ids));
+                Ok(decoder.written(translator(format, debezium_json::notification)))
             }
-            Role::SchemaChanges => Decoder::SchemaChanges(SchemaChangeDecoder::new(database)),
+            Role::SchemaChanges => {
+                let decoder = Decoder::SchemaChanges(SchemaChangeDecoder::new(database));
+                Ok(decoder.written(translator(format, debezium_json::schema_change)))
+            }
             Role::Commands => {
                 let target = |(at, spec): (usize, &PartitionSpec)| {
-                    let table = spec.role.table()?;
-                    let decoder = Decoder::of_rows(plan, database, table);
-                    Some((PartitionId(at as u16), spec.clone(), decoder))
+                    let decoder = Decoder::of_rows(plan, format, database, spec.role.table()?);
+                    Some(decoder.map(|decoder| (PartitionId(at as u16), spec.clone(), decoder)))
                 };
                 let targets = specs.iter().enumerate().filter_map(target);
-                Decoder::Commands(Box::new(CommandDecoder::new(plan, pipeline, targets)))
+                let targets = targets.collect::<Result<Vec<_>, Unfit>>()?;
+                Ok(Decoder::Commands(Box::new(CommandDecoder::new(plan, pipeline, targets))))
             }
         };
         specs.iter().map(decoder).collect()
     }
 
     /// A decoder of what changes a table's rows.
-    fn of_rows(plan: &Plan, database: &str, id: TableId) -> Decoder {
+    fn of_rows(plan: &Plan, format: Format, database: &str, id: TableId) -> Result<Decoder, Unfit> {
         let table = plan.table(id);
         match &table.source {
             TableSource::Captured => {
-                Decoder::Table(Box::new(TableDecoder::new(id, table, database)))
+                let decoder = Decoder::Table(Box::new(TableDecoder::new(id, table, database)));
+                Ok(decoder.written(row_translator(format, table)?))
             }
             TableSource::Stream(stream) => {
-                Decoder::Stream(Box::new(EventDecoder::new(id, table, stream.timestamps)))
+                let decoder = EventDecoder::new(id, table, stream.timestamps);
+                Ok(Decoder::Stream(Box::new(decoder)))
             }
+        }
+    }
+
+    /// The same of records that are to be translated first.
+    fn written(self, translator: Option<Translator>) -> Decoder {
+        match translator {
+            Some(translator) => Decoder::Json(Box::new((self, translator))),
+            None => self,
         }
     }
 
@@ -99,6 +125,12 @@ impl Decoder {
             Decoder::Heartbeats(decoder) => decoder.decode(key, value),
             Decoder::Commands(decoder) => decoder.decode(value),
             Decoder::SchemaChanges(decoder) => decoder.decode(value),
+            Decoder::Json(json) => {
+                let (decoder, translator) = json.as_mut();
+                in_avro(translator, decoder, key, value, |decoder, key, value| {
+                    decoder.decode(partition, offset, key, value)
+                })
+            }
         }
     }
 
@@ -113,6 +145,12 @@ impl Decoder {
         match self {
             Decoder::Table(decoder) => decoder.row_key(key),
             Decoder::Stream(decoder) => Ok(decoder.row_key(value, partition, offset)),
+            Decoder::Json(json) => {
+                let (decoder, translator) = json.as_mut();
+                in_avro(translator, decoder, key, None, |decoder, key, _| {
+                    decoder.row_key(partition, offset, key, None)
+                })
+            }
             _ => Ok(None),
         }
     }
@@ -140,8 +178,126 @@ impl Decoder {
                 decoder.add_schema(side, id, text);
                 Ok(())
             }
-            // Events are JSON and never ask.
-            Decoder::Stream(_) => Ok(()),
+            // JSON never asks.
+            Decoder::Stream(_) | Decoder::Json(_) => Ok(()),
+        }
+    }
+}
+
+/// Decodes notifications by themselves.
+#[derive(Debug)]
+pub(crate) struct NewsDecoder {
+    decoder: NotificationDecoder,
+    translator: Option<Translator>,
+}
+
+impl NewsDecoder {
+    /// A decoder of notifications in this format.
+    pub(crate) fn new(format: Format) -> NewsDecoder {
+        let decoder = NotificationDecoder::new(HashMap::new());
+        NewsDecoder { decoder, translator: translator(format, debezium_json::notification) }
+    }
+
+    /// What a record says; `None` for a tombstone.
+    ///
+    /// # Errors
+    /// A schema that was not added yet, or a record that cannot be read.
+    pub(crate) fn news(&mut self, value: Option<&[u8]>) -> Result<Option<News>, Failure> {
+        let NewsDecoder { decoder, translator } = self;
+        let Some(translator) = translator else { return decoder.news(value) };
+        let Some(value) = value else { return Ok(None) };
+        let value = translator.translate(Side::Value, value)?;
+        match decoder.news(Some(&value)) {
+            Err(Failure::Schema(side, id)) => {
+                let text = translator.schema(side, id).unwrap_or_default();
+                decoder.add_schema(id, text).map_err(|unfit| Failure::Unfit(Box::new(unfit)))?;
+                decoder.news(Some(&value))
+            }
+            other => other,
+        }
+    }
+
+    /// Takes the schema that was asked for.
+    ///
+    /// # Errors
+    /// A schema that is not of notifications.
+    pub(crate) fn add_schema(&mut self, id: u32, text: &str) -> Result<(), Unfit> {
+        self.decoder.add_schema(id, text)
+    }
+}
+
+/// Decodes records of a captured table in JSON: for the fuzzer, there is no other way in without a
+/// broker.
+#[cfg(fuzzing)]
+#[derive(Debug)]
+pub struct JsonRecords(Decoder);
+
+#[cfg(fuzzing)]
+impl JsonRecords {
+    /// Of the first table of a plan, in this format.
+    pub fn new(plan: &Plan, format: Format, database: &str) -> JsonRecords {
+        let decoder = Decoder::of_rows(plan, format, database, TableId(0));
+        JsonRecords(decoder.expect("the format carries the table"))
+    }
+
+    /// Decodes a record, its key by itself, and the record once more, which must say the same.
+    pub fn read(&mut self, key: &[u8], value: &[u8]) {
+        let once = self.0.decode(0, 0, Some(key), Some(value));
+        let _ = self.0.row_key(0, 0, Some(key), None);
+        assert_eq!(self.0.decode(0, 0, Some(key), Some(value)), once);
+    }
+}
+
+/// Whether records of this format carry all that views read.
+///
+/// # Errors
+/// The first column that they do not.
+pub(crate) fn is_carried(plan: &Plan, format: Format) -> Result<(), Unfit> {
+    let mut captured = plan.tables.iter().filter(|table| table.source == TableSource::Captured);
+    captured.try_for_each(|table| row_translator(format, table).map(drop))
+}
+
+/// What translates records of this format whose keys nobody reads; nothing for Avro.
+fn translator(format: Format, value: fn() -> debezium_json::Field) -> Option<Translator> {
+    match format {
+        Format::Avro => None,
+        Format::Json => Some(Translator::by_schemas()),
+        Format::JsonWithoutSchemas => Some(Translator::bare(debezium_json::no_key(), value())),
+    }
+}
+
+/// What translates the records of a table.
+fn row_translator(format: Format, table: &Table) -> Result<Option<Translator>, Unfit> {
+    Ok(match format {
+        Format::Avro => None,
+        Format::Json => Some(Translator::by_schemas()),
+        Format::JsonWithoutSchemas => {
+            let (key, value) = (debezium_json::key_of(table)?, debezium_json::row_of(table)?);
+            Some(Translator::bare(key, value))
+        }
+    })
+}
+
+/// Has a record decoded as Avro.
+fn in_avro<T>(
+    translator: &mut Translator,
+    decoder: &mut Decoder,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    mut decode: impl FnMut(&mut Decoder, Option<&[u8]>, Option<&[u8]>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let has_key = matches!(decoder, Decoder::Table(_) | Decoder::Heartbeats(_));
+    let value = value.map(|value| translator.translate(Side::Value, value)).transpose()?;
+    let key = key.filter(|_| has_key);
+    let key = key.map(|key| translator.translate(Side::Key, key)).transpose()?;
+    loop {
+        match decode(decoder, key.as_deref(), value.as_deref()) {
+            Err(Failure::Schema(side, id)) => {
+                let text = translator.schema(side, id).unwrap_or_default();
+                let added = decoder.add_schema(side, id, text);
+                added.map_err(|unfit| Failure::Unfit(Box::new(unfit)))?;
+            }
+            other => return other,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From Kafka records to ordered row changes.
 //!
-//! A thread of its own reads records and decodes them: Debezium's Avro for captured tables, JSON
-//! for events. What cannot be read becomes a dead letter. [`transactions`] puts what was read in
+//! A thread of its own reads records and decodes them: Debezium's Avro or JSON for captured tables,
+//! JSON for events. What cannot be read becomes a dead letter. [`transactions`] puts what was read in
 //! order and tells when a table is complete. Nothing outside of this module knows that there is
 //! Kafka.
 
@@ -10,6 +10,7 @@ pub mod avro;
 pub mod command;
 mod copies;
 pub mod dead_letters;
+mod debezium_json;
 mod decode;
 mod error;
 pub mod json;
@@ -24,10 +25,15 @@ pub mod transactions;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use debezium_json::JsonError;
+#[cfg(fuzzing)]
+pub use decode::JsonRecords;
+pub(crate) use decode::{NewsDecoder, is_carried};
 pub use error::SourceError;
 pub(crate) use kafka::readable_end;
 pub use kafka::{Kafka, Reader};
 use record::{PartitionId, PartitionSpec, Record};
+use serde::Deserialize;
 pub use snapshot::Wanting;
 use transactions::{Applied, Flow};
 
@@ -74,6 +80,19 @@ pub struct Former {
     pub targets: Positions,
 }
 
+/// How Debezium's records are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// In Avro, the schemas in a registry.
+    #[default]
+    Avro,
+    /// In JSON, each with its schema.
+    Json,
+    /// In JSON without: what that does not carry is refused.
+    JsonWithoutSchemas,
+}
+
 /// What the reader has to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -83,6 +102,8 @@ pub struct Settings {
     pub topic_prefix: String,
     /// The captured database.
     pub database: String,
+    /// How its records are written.
+    pub format: Format,
     /// Address of a Confluent-compatible schema registry, as `http://host:8081/apis/ccompat/v7`.
     pub registry_url: String,
     /// How long one answer of the registry may take.

@@ -414,7 +414,7 @@ fn little_endian(bytes: &[u8], bits: u8) -> Option<u64> {
 }
 
 /// A type as it stands in DDL, for messages.
-pub(super) fn ddl_of(ty: Type) -> String {
+pub(in crate::source) fn ddl_of(ty: Type) -> String {
     let fraction = |name: &str, fsp: u8| match fsp {
         0 => name.to_owned(),
         fsp => format!("{name}({fsp})"),

@@ -22,23 +22,28 @@ pub struct HeartbeatDecoder {
     layout: RowLayout,
 }
 
+/// What is read of the heartbeat table.
+pub(in crate::source) fn heartbeat_table() -> Table {
+    let column = |name: &str, ty| Column { name: name.to_owned(), ty, nullable: false };
+    let columns = vec![
+        column("id", Type::Int { bytes: 4, unsigned: false }),
+        column("executed", Type::Text(Collation::Other)),
+    ];
+    let types: Vec<Type> = columns.iter().map(|column| column.ty).collect();
+    Table {
+        name: HEARTBEAT_TABLE.to_owned(),
+        source: TableSource::Captured,
+        columns,
+        key: vec![0],
+        indexes: Vec::new(),
+        layout: RowLayout::new(&types),
+    }
+}
+
 impl HeartbeatDecoder {
     /// A decoder of the heartbeats in this database.
     pub fn new(database: &str) -> HeartbeatDecoder {
-        let column = |name: &str, ty| Column { name: name.to_owned(), ty, nullable: false };
-        let columns = vec![
-            column("id", Type::Int { bytes: 4, unsigned: false }),
-            column("executed", Type::Text(Collation::Other)),
-        ];
-        let types: Vec<Type> = columns.iter().map(|column| column.ty).collect();
-        let table = Table {
-            name: HEARTBEAT_TABLE.to_owned(),
-            source: TableSource::Captured,
-            columns,
-            key: vec![0],
-            indexes: Vec::new(),
-            layout: RowLayout::new(&types),
-        };
+        let table = heartbeat_table();
         // Its rows are of no table of the plan.
         let rows = TableDecoder::new(TableId(u16::MAX), &table, database);
         HeartbeatDecoder { rows, layout: table.layout }

@@ -21,8 +21,10 @@ mod schema_changes;
 mod tests;
 
 pub use column::Misfit;
+pub(super) use column::ddl_of;
 pub use cursor::Malformed;
 pub use envelope::TableDecoder;
+pub(super) use heartbeat::heartbeat_table;
 pub use heartbeat::{HEARTBEAT_TABLE, HeartbeatDecoder};
 pub use metadata::{INCREMENTAL, News, NotificationDecoder, TransactionDecoder};
 pub use schema::SchemaError;
@@ -63,6 +65,8 @@ pub enum Failure {
     Unreadable(Box<Unreadable>),
     /// It is a command of this later version, which nobody here knows.
     Newer(u32),
+    /// The schema that it brings does not fit what the views read.
+    Unfit(Box<Unfit>),
 }
 
 /// A record that cannot be read.
@@ -134,6 +138,9 @@ pub enum Reason {
     /// JSON that is no event of its stream.
     #[error(transparent)]
     Event(#[from] super::json::EventError),
+    /// JSON that is no record of Debezium's.
+    #[error(transparent)]
+    Json(#[from] super::debezium_json::JsonError),
     /// Text that is no command.
     #[error(transparent)]
     Command(#[from] super::command::CommandError),
@@ -194,6 +201,20 @@ pub enum Unfit {
         id: u32,
         /// As written.
         written: String,
+    },
+    /// A column whose values JSON without schemas does not tell.
+    #[error(
+        "column `{column}` of table `{table}` is declared {declared}, of which JSON without schemas \
+         does not tell what it means: set key.converter.schemas.enable and \
+         value.converter.schemas.enable to true in the connector, and source.format to \"json\""
+    )]
+    NotCarried {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// As declared.
+        declared: String,
     },
 }
 

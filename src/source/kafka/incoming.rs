@@ -125,6 +125,7 @@ impl Incoming<'_> {
                     let content = Content::Hole(Box::new(Hole { place: unreadable.place, key }));
                     return Ok(Ok(Decoded { content, committed_us: 0 }));
                 }
+                Err(Failure::Unfit(unfit)) => return Err((*unfit).into()),
                 Err(Failure::Newer(version)) => {
                     let (topic, offset) = (polled.topic().to_owned(), polled.offset());
                     return Err(SourceError::NewerCommand { topic, offset, version });

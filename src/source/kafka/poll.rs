@@ -98,7 +98,8 @@ impl Thread {
         let consumer: BaseConsumer<Context> =
             client_config(&settings).create_with_context(context).map_err(fatal)?;
         consumer.assign(&assignment(&specs).map_err(fatal)?).map_err(fatal)?;
-        let decoders = Decoder::all(&plan, &settings.pipeline, &settings.database, &specs);
+        let decoders =
+            Decoder::all(&plan, settings.format, &settings.pipeline, &settings.database, &specs)?;
         let reading = |(spec, decoder): (&PartitionSpec, Decoder)| Reading {
             consumed: metrics.consumed(&spec.partition.topic),
             dead: metrics.dead_letters(&spec.partition.topic),

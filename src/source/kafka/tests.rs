@@ -65,6 +65,7 @@ impl World {
             brokers: self.cluster.bootstrap_servers(),
             topic_prefix: "p".to_owned(),
             database: "d".to_owned(),
+            format: crate::source::Format::Avro,
             registry_url: "http://127.0.0.1:1".to_owned(),
             registry_timeout: PATIENCE,
             schema_folder: "no/folder".into(),
