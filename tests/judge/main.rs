@@ -7,6 +7,7 @@
 //! cargo test --test judge -- --views 10000                 # a long one
 //! cargo test --test judge -- --seed 42 --views 1           # one case, again
 //! cargo test --test judge -- --mutants                     # mistakes made in plans and changes
+//! cargo test --test judge -- --patches                     # mistakes made in the source
 //! ```
 //!
 //! A case is its seed. One that fails is made smaller and printed as a file for `tests/scenarios`,
@@ -19,6 +20,7 @@ mod changes;
 mod expressions;
 mod maintained;
 mod mutants;
+mod patches;
 mod run;
 mod scenario;
 mod schema;
@@ -80,6 +82,12 @@ struct Arguments {
     /// Only show that mistakes are caught: each in a plan or in the stream of changes
     #[arg(long)]
     mutants: bool,
+    /// Only show that mistakes are caught that are made in the product's source
+    #[arg(long)]
+    patches: bool,
+    /// End at the first difference, as it is
+    #[arg(long)]
+    first: bool,
     /// Leave out the cases through the whole stack, every twentieth
     #[arg(long)]
     without_stack: bool,
@@ -99,16 +107,19 @@ fn main() -> ExitCode {
         show(arguments.seed, cases);
         return ExitCode::SUCCESS;
     }
+    if arguments.patches {
+        return if patches::hunt(arguments.seed) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let mut right = true;
     if !arguments.mutants {
-        let mut summary = judge(arguments.seed, cases);
+        let mut summary = judge(arguments.seed, cases, arguments.first);
         if !arguments.without_stack {
             through_the_stack(arguments.seed, cases, &mut summary);
         }
         print!("{}", summary.text(begun.elapsed(), arguments.refusals));
         right &= summary.is_right();
     }
-    if arguments.mutants || arguments.views == 300 {
+    if arguments.mutants || (arguments.views == 300 && !arguments.first) {
         right &= hunt(arguments.seed);
     }
     if right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -122,8 +133,8 @@ fn show(first: u64, cases: u64) {
     }
 }
 
-/// Runs cases from a seed on.
-fn judge(first: u64, cases: u64) -> Summary {
+/// Runs cases from a seed on, to the last or to the first that fails.
+fn judge(first: u64, cases: u64, ends_at_first: bool) -> Summary {
     let next = AtomicU64::new(first);
     let summary = Mutex::new(Summary::default());
     thread::scope(|scope| {
@@ -132,10 +143,11 @@ fn judge(first: u64, cases: u64) -> Summary {
             let work = async move |server: &mut Server| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + cases {
+                    let is_over = ends_at_first && !summary.lock().unwrap().is_right();
+                    if seed >= first + cases || is_over {
                         return;
                     }
-                    attempt(seed, server, summary).await;
+                    attempt(seed, server, summary, !ends_at_first).await;
                 }
             };
             scope.spawn(move || with_server(worker, work));
@@ -156,12 +168,13 @@ fn through_the_stack(first: u64, cases: u64, summary: &mut Summary) {
     }
 }
 
-/// Runs one case; one that fails is made smaller and printed.
-async fn attempt(seed: u64, server: &mut Server, summary: &Mutex<Summary>) {
+/// Runs one case; one that fails is made smaller, if wanted, and printed.
+async fn attempt(seed: u64, server: &mut Server, summary: &Mutex<Summary>, shrinks: bool) {
     let (case, refusals) = case::case(seed, VIEWS, STATEMENTS);
     let outcome = run::run(&case, server, None, &mut Vec::new()).await;
     let report = match &outcome {
         Ok(_) => None,
+        Err(failure) if !shrinks => Some(format!("seed {seed}: {}", failure.text)),
         Err(failure) => {
             let (small, failure, changes) =
                 shrink::shrunk(&case, failure.clone(), None, server).await;
