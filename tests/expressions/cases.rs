@@ -750,6 +750,8 @@ CEILING(i)
 CEILING(d)
 CEIL(db)
 FLOOR(i / 7)
+FLOOR(CAST(d AS DECIMAL(19,2)))
+CEIL(CAST(d0 AS DECIMAL(18,0)))
 CEIL(d / 7)
 # JSON
 JSON_OBJECT('a', d, 'bb', ts6, 'c', TRUE, 'd', 1 = 1, 'e', f, 'f', db, 'g', dt, 'h', tm3, 'i', j, 'a', 9)

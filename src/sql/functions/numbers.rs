@@ -106,11 +106,9 @@ fn whole_type(arguments: &[Expr]) -> Result<Type, String> {
     let ty = number(arguments)?;
     let Type::Decimal { .. } = ty else { return Ok(widened(ty)) };
     let (precision, scale) = digits(&arguments[0]);
-    if precision - scale > 18 {
-        return Err(
-            "takes a DECIMAL of more than 18 digits before the point: CAST it to a smaller one"
-                .to_owned(),
-        );
+    // Rounding may give a digit more.
+    if precision - scale + u8::from(scale > 0) > 18 {
+        return Err("may give more than 18 digits: CAST to a smaller DECIMAL first".to_owned());
     }
     Ok(BIGINT)
 }
