@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use smallvec::SmallVec;
 
 use super::frame::Frame;
-use super::tally::Tally;
+use super::group::{Levels, Summary};
+use super::order::Kept;
+use super::tally::{Partial, Tally};
 use crate::sql::expr::EvalError;
 use crate::sql::plan::{Aggregate, Collection};
 use crate::value::Value;
@@ -40,8 +42,7 @@ impl<'e> Frame<'e> {
                 Ok(Value::Int(found.is_break().into()))
             }
             [_] => {
-                let mut tally = self.tallies(collection, Vec::new());
-                self.pass(collection, &mut tally)?;
+                let mut tally = self.tallied(collection)?;
                 tally.pop().map_or(Ok(Value::Null), Tally::finish)
             }
             _ => self.known(collection, |values| values[aggregate].clone()),
@@ -96,6 +97,57 @@ impl<'e> Frame<'e> {
         aggregates.iter().zip(in_order).filter_map(tally).collect()
     }
 
+    /// The tallies of a collection for the rows bound now.
+    fn tallied(&self, collection: usize) -> Result<SmallVec<[Tally<'_>; 1]>, EvalError> {
+        let mut tallies = self.tallies(collection, Vec::new());
+        match self.kept(collection) {
+            Some(partials) => {
+                let mut merged = tallies.iter_mut().zip(partials);
+                merged.try_for_each(|(tally, partial)| tally.merge(&partial));
+            }
+            None => self.pass(collection, &mut tallies)?,
+        }
+        Ok(tallies)
+    }
+
+    /// What is kept of a collection whose rows are a group; `None` if nothing is, or a row raises
+    /// an error.
+    fn kept(&self, collection: usize) -> Option<Box<[Partial]>> {
+        let scope = &self.view().collections[collection].scope;
+        if self.orders().nodes[usize::from(scope.from.0)].kept != Kept::Values {
+            return None;
+        }
+        let group = self.group(scope.from)?;
+        let mut levels = match group.take(self.of_view(scope.from)) {
+            Some(Summary::Values(levels)) => levels,
+            _ => Levels::default(),
+        };
+        let tallies = || self.tallies(collection, Vec::new());
+        let partials = |tallies: SmallVec<[Tally<'_>; 1]>| {
+            tallies.into_iter().map(Tally::partial).collect::<Option<Box<[Partial]>>>()
+        };
+        let of_rows = |slots: &[u32]| {
+            let mut tallies = tallies();
+            for &slot in slots {
+                if self.admit(scope, self.table(scope.from).row(slot)?).ok()? {
+                    tallies.iter_mut().try_for_each(|tally| tally.add(self)).ok()?;
+                }
+            }
+            partials(tallies)
+        };
+        let of_summaries = |summaries: &[Option<Box<[Partial]>>]| {
+            let mut tallies = tallies();
+            for summary in summaries {
+                let mut merged = tallies.iter_mut().zip(summary.as_ref()?);
+                merged.try_for_each(|(tally, partial)| tally.merge(partial))?;
+            }
+            partials(tallies)
+        };
+        let whole = levels.refresh(group.members(), of_rows, of_summaries).cloned().flatten();
+        group.keep(self.of_view(scope.from), Summary::Values(levels));
+        whole
+    }
+
     /// Adds every row of a collection that counts to its tallies.
     fn pass<'f>(&'f self, collection: usize, tallies: &mut [Tally<'f>]) -> Result<(), EvalError> {
         let ordered = self.orders().collections[collection].in_order.contains(&true);
@@ -125,9 +177,10 @@ impl<'e> Frame<'e> {
         {
             return Ok(take(&known.values));
         }
-        let mut tallies = self.tallies(collection, Vec::new());
-        self.pass(collection, &mut tallies)?;
-        let values = tallies.into_iter().map(|tally| tally.finish().map(Value::into_owned));
+        let values = self
+            .tallied(collection)?
+            .into_iter()
+            .map(|tally| tally.finish().map(Value::into_owned));
         let values = values.collect::<Result<Vec<_>, _>>()?;
         let taken = take(&values);
         cell.replace(Some(Known { outside, values }));

@@ -11,11 +11,12 @@ use smallvec::SmallVec;
 
 use super::aggregate::Known;
 use super::directory::NONE;
+use super::group::{First, Group, Levels, Summary};
 use super::index::Probe;
-use super::order::ViewOrders;
+use super::order::{Kept, NodeOrder, ViewOrders};
 use super::table::Table;
 use crate::sql::expr::{Bindings, EvalError, Expr};
-use crate::sql::plan::{Access, Join, JoinKind, NodeId, OrderBy, Scope, View};
+use crate::sql::plan::{Access, Join, JoinKind, NodeId, OrderBy, Scope, TableId, View, ViewId};
 use crate::value::{RowLayout, Type, Value, compare_as};
 
 /// A row to be put in order among others.
@@ -37,7 +38,16 @@ pub(super) struct Frame<'e> {
     once: Vec<Cell<Option<Option<bool>>>>,
     /// By collection, up to the last that has several aggregates.
     known: Vec<RefCell<Option<Known<'e>>>>,
+    /// Lists that were looked through and are long, each by one of its rows, of which something
+    /// can be kept.
+    long_lists: RefCell<Vec<LongList>>,
+    /// The fewest rows of a list that is long.
+    long: usize,
+    id: ViewId,
 }
+
+/// A list of a table's rows: how it is found, and one of them.
+pub(super) type LongList = (TableId, Access, u32);
 
 /// What is done with each row that counts, while it is bound; breaks off where no more are wanted.
 pub(super) type Then<'f> = &'f mut dyn FnMut() -> Result<ControlFlow<()>, EvalError>;
@@ -65,11 +75,45 @@ struct Bound<'e> {
 
 impl<'e> Frame<'e> {
     /// A frame of a view with no row bound.
-    pub(super) fn new(tables: &'e [Table], view: &'e View, orders: &'e ViewOrders) -> Frame<'e> {
+    pub(super) fn new(
+        tables: &'e [Table],
+        (id, view): (ViewId, &'e View),
+        orders: &'e ViewOrders,
+        long: usize,
+    ) -> Frame<'e> {
         let bound = vec![Cell::new(None); view.nodes.len()];
         let once = vec![Cell::new(None); view.conditions];
         let known = (0..orders.remembered).map(|_| RefCell::default()).collect();
-        Frame { tables, view, orders, bound, once, known }
+        let long_lists = RefCell::default();
+        Frame { tables, view, orders, bound, once, known, long_lists, long, id }
+    }
+
+    /// The lists that were looked through and are long, of which something can be kept.
+    pub(super) fn into_long_lists(self) -> Vec<LongList> {
+        self.long_lists.into_inner()
+    }
+
+    /// A scope, by its FROM, among those of all views.
+    pub(super) fn of_view(&self, from: NodeId) -> (ViewId, NodeId) {
+        (self.id, from)
+    }
+
+    /// The group of the rows that hang on the bound parent of a node, if they are one.
+    pub(super) fn group(&self, node: NodeId) -> Option<&'e Group> {
+        let down = self.view.node(node).edge.as_ref()?.down;
+        if !self.table(node).has_groups(down) {
+            return None;
+        }
+        let Children { table, access, slot } = self.children(node);
+        table.group(access, slot)
+    }
+
+    /// Notes the list of a node's rows, so many of which were looked through.
+    fn looked_through(&self, node: NodeId, rows: usize) {
+        if rows > self.long && self.orders.nodes[usize::from(node.0)].kept != Kept::Nothing {
+            let Children { access, slot, .. } = self.children(node);
+            self.long_lists.borrow_mut().push((self.view.node(node).table, access, slot));
+        }
     }
 
     /// The orders of the view's rows.
@@ -101,12 +145,15 @@ impl<'e> Frame<'e> {
         ordered: bool,
         then: Then<'_>,
     ) -> Result<ControlFlow<()>, EvalError> {
+        let mut rows = 0;
         for row in self.rows_of(scope.from, ordered) {
+            rows += 1;
             self.bind(scope.from, Some(row));
             if self.joined(scope, &scope.joins, ordered, then)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
+        self.looked_through(scope.from, rows);
         Ok(ControlFlow::Continue(()))
     }
 
@@ -156,11 +203,30 @@ impl<'e> Frame<'e> {
         scope: &'e Scope,
         order_by: &'e [OrderBy],
     ) -> Result<bool, EvalError> {
+        let &NodeOrder { ref order, mut leads, kept } =
+            &self.orders.nodes[usize::from(scope.from.0)];
+        if let Kept::First { .. } = kept
+            && let Some(group) = self.group(scope.from)
+        {
+            if let Some(known) = self.first_of(group, scope) {
+                return known;
+            }
+            // A group's list is headed by any row, and what errors show is not to depend on that.
+            if let (true, Some(order)) = (leads, order) {
+                let layout = &self.table(scope.from).rows.layout;
+                let first = self.children(scope.from).min_by(|a, b| order.compare(layout, a, b));
+                if first.map_or(Ok(false), |row| self.admit(scope, row))? {
+                    return Ok(true);
+                }
+                leads = false;
+            }
+        }
         let mut best: Option<Ranked<'e, '_>> = None;
         let mut best_is_bound = false;
-        let leads = self.orders.nodes[usize::from(scope.from.0)].leads;
+        let mut rows = 0;
         for (i, row) in self.children(scope.from).enumerate() {
             best_is_bound = false;
+            rows = i + 1;
             if !self.admit(scope, row)? {
                 continue;
             }
@@ -176,6 +242,7 @@ impl<'e> Frame<'e> {
                 best_is_bound = true;
             }
         }
+        self.looked_through(scope.from, rows);
         match best {
             Some(_) if best_is_bound => Ok(true),
             Some(best) => self.admit(scope, best.row),
@@ -183,6 +250,58 @@ impl<'e> Frame<'e> {
                 self.unbind(scope);
                 Ok(false)
             }
+        }
+    }
+
+    /// Binds the first row of a group, as far as it is kept, and tells whether there is one; `None`
+    /// if its rows are to be looked through.
+    fn first_of(&self, group: &Group, scope: &'e Scope) -> Option<Result<bool, EvalError>> {
+        let NodeOrder { order: Some(order), kept: Kept::First { filtered }, .. } =
+            &self.orders.nodes[usize::from(scope.from.0)]
+        else {
+            return None;
+        };
+        let table = self.table(scope.from);
+        let mut levels = match group.take(self.of_view(scope.from)) {
+            Some(Summary::First(levels)) => levels,
+            _ => Levels::default(),
+        };
+        let earlier = |first: First, other: First| match (first, other) {
+            (First::Error, _) | (_, First::Error) => First::Error,
+            (First::Nothing, other) | (other, First::Nothing) => other,
+            (First::Row(a), First::Row(b)) => match (table.row(a), table.row(b)) {
+                (Some(x), Some(y)) if order.compare(&table.rows.layout, y, x).is_lt() => {
+                    First::Row(b)
+                }
+                _ => First::Row(a),
+            },
+        };
+        let counts = |slot: u32| match (filtered, table.row(slot)) {
+            (_, None) => First::Nothing,
+            (false, Some(_)) => First::Row(slot),
+            (true, Some(row)) => match self.admit(scope, row) {
+                Ok(true) => First::Row(slot),
+                Ok(false) => First::Nothing,
+                Err(_) => First::Error,
+            },
+        };
+        let of_rows = |slots: &[u32]| {
+            slots.iter().fold(First::Nothing, |first, slot| earlier(first, counts(*slot)))
+        };
+        let of_summaries = |firsts: &[First]| firsts.iter().copied().fold(First::Nothing, earlier);
+        let first = levels.refresh(group.members(), of_rows, of_summaries).copied();
+        group.keep(self.of_view(scope.from), Summary::First(levels));
+        match first.unwrap_or(First::Nothing) {
+            First::Error => None,
+            First::Nothing => {
+                self.unbind(scope);
+                Some(Ok(false))
+            }
+            First::Row(slot) => match self.admit(scope, table.row(slot)?) {
+                // The first that the filter takes may be any other.
+                Ok(false) => None,
+                found => Some(found),
+            },
         }
     }
 

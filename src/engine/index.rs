@@ -571,7 +571,7 @@ mod tests {
             indexes: vec![vec![1]],
             layout,
         };
-        (Table::new(&plan, true, &[None]), writer)
+        (Table::new(&plan, true, &[None], 64), writer)
     }
 
     fn key(id: i64) -> Key {

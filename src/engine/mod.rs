@@ -16,6 +16,7 @@ mod document;
 mod dump;
 mod fanout;
 mod frame;
+mod group;
 mod heap;
 mod index;
 mod order;
@@ -47,6 +48,9 @@ use crate::value::{Key, Row};
 
 /// The most documents that one row's change touches at once.
 pub const FAN_OUT_MAX: usize = 4096;
+/// The most rows that an aggregate or a pick looks through anew each time: of more it keeps what it
+/// found.
+pub const LOOKED_THROUGH_MAX: usize = 64;
 
 /// The state of all views of a plan.
 #[derive(Debug)]
@@ -64,20 +68,27 @@ pub struct Engine {
     writers: Vec<Writer>,
     fanouts: Fanouts,
     refills: Vec<ViewId>,
+    looked_through_max: usize,
 }
 
 impl Engine {
     /// An engine without rows, none of whose views is live.
     pub fn new(plan: Arc<Plan>) -> Engine {
-        Engine::with_fan_out_max(plan, FAN_OUT_MAX)
+        Engine::with_limits(plan, FAN_OUT_MAX, LOOKED_THROUGH_MAX)
     }
 
     /// The same with another limit than [`FAN_OUT_MAX`], in documents.
     pub fn with_fan_out_max(plan: Arc<Plan>, fan_out_max: usize) -> Engine {
+        Engine::with_limits(plan, fan_out_max, LOOKED_THROUGH_MAX)
+    }
+
+    /// The same with other limits than [`FAN_OUT_MAX`], in documents, and [`LOOKED_THROUGH_MAX`],
+    /// in rows.
+    pub fn with_limits(plan: Arc<Plan>, fan_out_max: usize, looked_through_max: usize) -> Engine {
         let is_root = |id: TableId| plan.views.iter().any(|view| view.nodes[0].table == id);
         let leading = order::leading(&plan);
         let table = |((id, table), leading): ((TableId, &plan::Table), &Vec<_>)| {
-            Table::new(table, is_root(id), leading)
+            Table::new(table, is_root(id), leading, looked_through_max)
         };
         Engine {
             tables: plan.tables_with_ids().zip(&leading).map(table).collect(),
@@ -87,6 +98,7 @@ impl Engine {
             writers: plan.views.iter().map(Writer::new).collect(),
             fanouts: Fanouts::new(fan_out_max),
             refills: Vec::new(),
+            looked_through_max,
             plan,
         }
     }
@@ -168,6 +180,16 @@ impl Engine {
 
     /// A document as it stands now; `None` if it is what it was when last assembled.
     pub fn assemble(&mut self, view: ViewId, key: &Key) -> Option<Document> {
+        self.make(view, key, false)
+    }
+
+    /// A document as it stands now, told even if it is what it was.
+    pub fn document(&mut self, view: ViewId, key: &Key) -> Document {
+        self.make(view, key, true).unwrap_or(Document::Absent)
+    }
+
+    /// Makes a document, unless it is what it was and not to be told `always`.
+    fn make(&mut self, view: ViewId, key: &Key, always: bool) -> Option<Document> {
         let plan = self.plan.view(view);
         let root = &self.tables[usize::from(plan.nodes[0].table.0)];
         let slot = root.slot_of(key);
@@ -175,28 +197,15 @@ impl Engine {
             return Some(Document::Absent);
         }
         let row = root.row(slot)?;
-        let frame = Frame::new(&self.tables, plan, &self.orders[usize::from(view.0)]);
+        let orders = &self.orders[usize::from(view.0)];
+        let frame = Frame::new(&self.tables, (view, plan), orders, self.looked_through_max);
         let documents = &mut self.documents[usize::from(view.0)];
         let writer = &mut self.writers[usize::from(view.0)];
-        writer.write(&frame, row, |hash| documents.publish(slot, hash))
-    }
-
-    /// A document as it stands now, told even if it is what it was.
-    pub fn document(&mut self, view: ViewId, key: &Key) -> Document {
-        let plan = self.plan.view(view);
-        let root = &self.tables[usize::from(plan.nodes[0].table.0)];
-        let slot = root.slot_of(key);
-        let Some(row) = (if slot == NONE { None } else { root.row(slot) }) else {
-            return Document::Absent;
-        };
-        let frame = Frame::new(&self.tables, plan, &self.orders[usize::from(view.0)]);
-        let documents = &mut self.documents[usize::from(view.0)];
-        let writer = &mut self.writers[usize::from(view.0)];
-        let told = writer.write(&frame, row, |hash| {
-            documents.publish(slot, hash);
-            true
-        });
-        told.unwrap_or(Document::Absent)
+        let told = writer.write(&frame, row, |hash| documents.publish(slot, hash) || always);
+        for (table, access, slot) in frame.into_long_lists() {
+            self.tables[usize::from(table.0)].gather(access, slot);
+        }
+        told
     }
 
     /// Forgets what a view's documents were assembled as, so that all of them are told again.

@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 
+use super::tally::Tally;
 use crate::sql::expr::ExprKind;
 use crate::sql::plan::{
     Access, Aggregate, Collection, JoinKind, Node, NodeId, OrderBy, Plan, Scope, Table, View,
@@ -29,6 +30,23 @@ pub(super) struct NodeOrder {
     pub(super) order: Option<RowOrder>,
     /// Whether the first of the node's rows is the first of its list.
     pub(super) leads: bool,
+    /// What is kept of long lists of its rows.
+    pub(super) kept: Kept,
+}
+
+/// What of the rows of a long list is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Nothing: it follows from more than the rows themselves, or is as long as they are many.
+    #[default]
+    Nothing,
+    /// The values of a collection.
+    Values,
+    /// The first row, of those that the filter takes or of all.
+    First {
+        /// Of those that the filter takes.
+        filtered: bool,
+    },
 }
 
 impl RowOrder {
@@ -79,8 +97,8 @@ pub(super) fn leading(plan: &Plan) -> Vec<Vec<Option<RowOrder>>> {
     let mut leading: Vec<Vec<Option<RowOrder>>> =
         plan.tables.iter().map(|table| vec![None; table.indexes.len()]).collect();
     for view in &plan.views {
-        for (from, order) in picks(view) {
-            let Node { table, edge: Some(edge), .. } = view.node(from) else { continue };
+        for (Scope { from, .. }, order) in picks(view) {
+            let Node { table, edge: Some(edge), .. } = view.node(*from) else { continue };
             if let Access::Index(i) = edge.down {
                 leading[usize::from(table.0)][i].get_or_insert(order);
             }
@@ -113,13 +131,19 @@ impl ViewOrders {
     /// The orders of a view.
     pub(super) fn new(plan: &Plan, view: &View, leading: &[Vec<Option<RowOrder>>]) -> ViewOrders {
         let mut nodes = vec![NodeOrder::default(); view.nodes.len()];
-        for (from, order) in picks(view) {
-            let Node { table, edge: Some(edge), .. } = view.node(from) else { continue };
+        for (scope, order) in picks(view) {
+            let Node { table, edge: Some(edge), .. } = view.node(scope.from) else { continue };
             let leads = match edge.down {
                 Access::Index(i) => leading[usize::from(table.0)][i].as_ref() == Some(&order),
                 Access::Primary => true,
             };
-            nodes[usize::from(from.0)] = NodeOrder { order: Some(order), leads };
+            let kept = match scope.follows_from_its_rows() {
+                true => Kept::First { filtered: true },
+                false if leads => Kept::First { filtered: false },
+                // Whether it is looked at every row shows in errors.
+                false => Kept::Nothing,
+            };
+            nodes[usize::from(scope.from.0)] = NodeOrder { order: Some(order), leads, kept };
         }
         let collections = view.collections.iter().enumerate().map(|(i, collection)| {
             let Collection { scope, aggregates } = collection;
@@ -146,6 +170,11 @@ impl ViewOrders {
             } else if chosen.is_some() {
                 nodes[usize::from(scope.from.0)].order = chosen.clone();
             }
+            let is_kept =
+                |aggregate| Tally::is_kept(aggregate) && aggregate.follows_from(scope.from);
+            if scope.follows_from_its_rows() && aggregates.iter().all(is_kept) {
+                nodes[usize::from(scope.from.0)].kept = Kept::Values;
+            }
             let is_chosen = |order: &Option<RowOrder>| order.is_some() && *order == chosen;
             let in_order = orders.iter().map(is_chosen).collect();
             CollectionOrder { in_order, outside: view.outside(i).into_iter().collect() }
@@ -158,25 +187,25 @@ impl ViewOrders {
 }
 
 /// The nodes that one row is picked of, with the order where it is by columns.
-fn picks(view: &View) -> Vec<(NodeId, RowOrder)> {
+fn picks(view: &View) -> Vec<(&Scope, RowOrder)> {
     let mut picks = Vec::new();
     scope_picks(&view.scope, &mut picks);
     for collection in &view.collections {
         scope_picks(&collection.scope, &mut picks);
         for aggregate in &collection.aggregates {
             if let Aggregate::First { order_by, .. } = aggregate {
-                let from = collection.scope.from;
-                picks.extend(RowOrder::of(from, order_by).map(|order| (from, order)));
+                let scope = &collection.scope;
+                picks.extend(RowOrder::of(scope.from, order_by).map(|order| (scope, order)));
             }
         }
     }
     picks
 }
 
-fn scope_picks(scope: &Scope, picks: &mut Vec<(NodeId, RowOrder)>) {
+fn scope_picks<'v>(scope: &'v Scope, picks: &mut Vec<(&'v Scope, RowOrder)>) {
     for join in &scope.joins {
         if let JoinKind::Pick { scope, order_by } = &join.kind {
-            picks.extend(RowOrder::of(scope.from, order_by).map(|order| (scope.from, order)));
+            picks.extend(RowOrder::of(scope.from, order_by).map(|order| (scope, order)));
             scope_picks(scope, picks);
         }
     }

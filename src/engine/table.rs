@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use smallvec::SmallVec;
 
 use super::directory::NONE;
+use super::group::{Group, Groups};
 use super::index::{Index, Probe, Rows, Told};
 use super::order::RowOrder;
 use super::paged::Paged;
@@ -40,8 +41,13 @@ pub(super) struct Table {
 struct Secondary {
     heads: Index,
     links: Paged<Links>,
-    /// The head of every list is its first row by this; the others come as they may.
+    /// The head of every list is its first row by this, but for those that are groups; the others
+    /// come as they may.
     leading: Option<RowOrder>,
+    /// Long lists of which summaries are kept.
+    groups: Option<Box<Groups>>,
+    /// The fewest rows of a list that is taken for long.
+    long: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,13 +71,20 @@ struct Retired {
 
 impl Table {
     /// An empty table; `ordered` if its keys are to be walked in order, `leading` the order of the
-    /// first rows by index.
-    pub(super) fn new(plan: &plan::Table, ordered: bool, leading: &[Option<RowOrder>]) -> Table {
+    /// first rows by index, `long` the fewest rows of a list that is taken for long.
+    pub(super) fn new(
+        plan: &plan::Table,
+        ordered: bool,
+        leading: &[Option<RowOrder>],
+        long: usize,
+    ) -> Table {
         let layout = plan.layout.clone();
         let secondary = |(columns, leading): (&Vec<usize>, &Option<RowOrder>)| Secondary {
             heads: Index::new(&layout, columns, Told::ByCollation, false),
             links: Paged::default(),
             leading: leading.clone(),
+            groups: None,
+            long,
         };
         Table {
             len: 0,
@@ -153,6 +166,28 @@ impl Table {
         }
     }
 
+    /// Whether some list that an index leads to is a group.
+    #[inline]
+    pub(super) fn has_groups(&self, access: Access) -> bool {
+        matches!(access, Access::Index(i) if self.secondary[i].groups.is_some())
+    }
+
+    /// The group of a list that an index leads to, by one of its rows.
+    #[inline]
+    pub(super) fn group(&self, access: Access, slot: u32) -> Option<&Group> {
+        match access {
+            Access::Index(i) if slot != NONE => self.secondary[i].groups.as_ref()?.of(slot),
+            _ => None,
+        }
+    }
+
+    /// Makes a group of the list of a row, unless it is one or short.
+    pub(super) fn gather(&mut self, access: Access, slot: u32) {
+        if let (Access::Index(i), Some(_)) = (access, self.row(slot)) {
+            self.secondary[i].gather(&self.rows, slot);
+        }
+    }
+
     /// Reads the places of a row in its lists, so that they are at hand.
     pub(super) fn read_links(&self, slot: u32) {
         for secondary in self.secondary.iter().filter(|_| slot != NONE) {
@@ -194,7 +229,7 @@ impl Table {
         let Some(old) = self.rows.bytes(slot) else { return };
         for secondary in &mut self.secondary {
             if secondary.moves(&self.rows, old, row.as_bytes()) {
-                self.promoted.extend(secondary.unlink(&self.rows, slot));
+                secondary.leave(&self.rows, slot, &mut self.promoted);
             }
         }
         let old: SmallVec<[u8; 256]> = SmallVec::from_slice(old);
@@ -203,7 +238,7 @@ impl Table {
             if secondary.moves(&self.rows, &old, row.as_bytes()) {
                 secondary.link(&self.rows, slot);
             } else {
-                secondary.lead(&self.rows, slot, &old, &mut self.promoted);
+                secondary.changed(&self.rows, slot, &old, &mut self.promoted);
             }
         }
     }
@@ -212,7 +247,7 @@ impl Table {
     pub(super) fn remove(&mut self, slot: u32) {
         let Some(row) = self.rows.bytes(slot) else { return };
         for secondary in &mut self.secondary {
-            self.promoted.extend(secondary.unlink(&self.rows, slot));
+            secondary.leave(&self.rows, slot, &mut self.promoted);
         }
         if let Some(fingerprint) = self.primary.probe(&self.rows, row).fingerprint() {
             self.primary.remove(&self.rows, fingerprint, slot);
@@ -232,6 +267,7 @@ impl Table {
             let columns = secondary.heads.columns().to_vec();
             secondary.heads = Index::new(&self.rows.layout, &columns, Told::ByCollation, false);
             secondary.links = Paged::default();
+            secondary.groups = None;
         }
         self.promoted.clear();
         self.free = Vec::new();
@@ -271,7 +307,10 @@ impl Secondary {
         let head = self.heads.find(rows, &probe);
         if head == NONE {
             self.heads.insert(rows, fingerprint, slot);
-        } else if self.precedes(rows, slot, head) {
+            return;
+        }
+        let grouped = self.groups.as_mut().is_some_and(|groups| groups.join(slot, head));
+        if !grouped && self.precedes(rows, slot, head) {
             self.heads.replace(fingerprint, head, slot);
             self.insert_after(slot, head, NONE);
         } else {
@@ -281,8 +320,21 @@ impl Secondary {
         }
     }
 
-    /// Takes a row, still in place, out of its list; the row that heads it now in its stead.
-    fn unlink(&mut self, rows: &Rows, slot: u32) -> Option<u32> {
+    /// Takes a row, still in place, out of its list and its group. Tells which rows changed their
+    /// places.
+    fn leave(&mut self, rows: &Rows, slot: u32, promoted: &mut Vec<u32>) {
+        let left = self.groups.as_mut().and_then(|groups| groups.leave(slot));
+        let Links { previous, next } = *self.links.get(slot);
+        promoted.extend(self.unlink(rows, slot, left.is_some()));
+        if left.is_some_and(|left| left * 2 < self.long) {
+            let other = if next == NONE { previous } else { next };
+            self.dissolve(rows, other, promoted);
+        }
+    }
+
+    /// Takes a row, still in place, out of its list; the row that heads it now in its stead. Of a
+    /// group any may.
+    fn unlink(&mut self, rows: &Rows, slot: u32, grouped: bool) -> Option<u32> {
         let row = rows.bytes(slot)?;
         let fingerprint = self.heads.probe(rows, row).fingerprint()?;
         let Links { previous, next } = self.detach(slot);
@@ -293,13 +345,60 @@ impl Secondary {
             self.heads.remove(rows, fingerprint, slot);
             return None;
         }
-        let first = self.first_from(rows, next);
+        let (first, looked_at) = if grouped { (next, 0) } else { self.first_from(rows, next) };
         if first != next {
             self.detach(first);
             self.insert_after(first, next, NONE);
         }
         self.heads.replace(fingerprint, slot, first);
+        if looked_at > self.long {
+            self.gather(rows, first);
+        }
         Some(first)
+    }
+
+    /// Follows a change of a row, which was `old` before, that stays in its list. Tells which rows
+    /// changed their places.
+    fn changed(&mut self, rows: &Rows, slot: u32, old: &[u8], promoted: &mut Vec<u32>) {
+        match &mut self.groups {
+            Some(groups) if groups.of(slot).is_some() => groups.mark(slot),
+            _ => self.lead(rows, slot, old, promoted),
+        }
+    }
+
+    /// Makes a group of the list of a row, unless it is one or short.
+    fn gather(&mut self, rows: &Rows, slot: u32) {
+        let is_group = self.groups.as_ref().is_some_and(|groups| groups.of(slot).is_some());
+        let Some(row) = rows.bytes(slot) else { return };
+        let mut next = self.heads.find(rows, &self.heads.probe(rows, row));
+        let mut members = Vec::new();
+        while !is_group && next != NONE {
+            members.push(next);
+            next = self.links.get(next).next;
+        }
+        if members.len() > self.long {
+            self.groups.get_or_insert_default().gather(members);
+        }
+    }
+
+    /// Gives up the group of a row that has become short. Tells which rows changed their places.
+    fn dissolve(&mut self, rows: &Rows, slot: u32, promoted: &mut Vec<u32>) {
+        let Some(groups) = &mut self.groups else { return };
+        if slot != NONE {
+            groups.dissolve(slot);
+        }
+        if groups.is_empty() {
+            self.groups = None;
+        }
+        let Some(row) = (if slot == NONE { None } else { rows.bytes(slot) }) else { return };
+        let head = self.heads.find(rows, &self.heads.probe(rows, row));
+        let (first, _) = self.first_from(rows, head);
+        if first != head {
+            // It is linked anew at the head.
+            self.unlink(rows, first, false);
+            self.link(rows, first);
+            promoted.push(first);
+        }
     }
 
     /// Puts the row that comes first at the head, after the one in `slot` was `old` before. Tells
@@ -317,7 +416,7 @@ impl Secondary {
             head => !self.precedes(rows, slot, head),
         };
         if !stays {
-            promoted.extend(self.unlink(rows, slot));
+            promoted.extend(self.unlink(rows, slot, false));
             self.link(rows, slot);
             promoted.push(slot);
         }
@@ -331,16 +430,18 @@ impl Secondary {
         }
     }
 
-    /// The row of the list from `slot` on that belongs at its head.
-    fn first_from(&self, rows: &Rows, slot: u32) -> u32 {
+    /// The row of the list from `slot` on that belongs at its head, and how many were looked at.
+    fn first_from(&self, rows: &Rows, slot: u32) -> (u32, usize) {
         let (mut first, mut next) = (slot, self.links.get(slot).next);
+        let mut looked_at = 0;
         while self.leading.is_some() && next != NONE {
+            looked_at += 1;
             if self.precedes(rows, next, first) {
                 first = next;
             }
             next = self.links.get(next).next;
         }
-        first
+        (first, looked_at)
     }
 
     /// Closes the gap that a row leaves; what was before and after it.

@@ -36,6 +36,19 @@ pub(super) enum Tally<'f> {
     Sorted { of: Piece<'f>, order_by: &'f [OrderBy], pieces: Pieces<'f>, text: Vec<u8> },
 }
 
+/// A tally of some of the rows, to be merged with those of others.
+#[derive(Clone, Debug)]
+pub(super) enum Partial {
+    /// Rows.
+    Count(i64),
+    /// A sum and how many values it has.
+    Sum(Decimal, u64),
+    /// Bits.
+    Bits(u64),
+    /// The first value by an order; NULL of none.
+    Extreme(Value<'static>),
+}
+
 /// What is made of values that differ.
 pub(super) enum Distinct<'f> {
     /// How many there are.
@@ -125,6 +138,53 @@ impl<'f> Tally<'f> {
         })
     }
 
+    /// Whether tallies of an aggregate can be merged.
+    pub(super) fn is_kept(aggregate: &Aggregate) -> bool {
+        matches!(
+            aggregate,
+            Aggregate::CountRows
+                | Aggregate::Count(_)
+                | Aggregate::Sum(_)
+                | Aggregate::Avg(_)
+                | Aggregate::Min(_)
+                | Aggregate::Max(_)
+                | Aggregate::Bits(..)
+        )
+    }
+
+    /// What it says of its rows; `None` if it cannot be merged.
+    pub(super) fn partial(self) -> Option<Partial> {
+        Some(match self {
+            Tally::Count { count, .. } => Partial::Count(count),
+            Tally::Sum { sum, values, .. } => Partial::Sum(sum, values),
+            Tally::Bits { bits, .. } => Partial::Bits(bits),
+            Tally::Extreme { best, .. } => Partial::Extreme(best.into_owned()),
+            Tally::Text { .. }
+            | Tally::Sorted { .. }
+            | Tally::Distinct { .. }
+            | Tally::Members { .. } => return None,
+        })
+    }
+
+    /// Adds the rows of another tally of the same aggregate; `None` if the sum is out of range.
+    pub(super) fn merge(&mut self, other: &Partial) -> Option<()> {
+        match (self, other) {
+            (Tally::Count { count, .. }, Partial::Count(other)) => *count += other,
+            (Tally::Sum { sum, values, .. }, Partial::Sum(other, others)) => {
+                *sum = expr::add(*sum, *other)?;
+                *values += others;
+            }
+            (Tally::Bits { op, bits, .. }, Partial::Bits(other)) => op.apply(bits, *other),
+            (Tally::Extreme { wanted, best, .. }, Partial::Extreme(other)) => {
+                if is_better(other, best, *wanted) {
+                    *best = other.clone();
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
     /// Adds the row that is bound.
     pub(super) fn add(&mut self, frame: &'f Frame<'_>) -> Result<(), EvalError> {
         match self {
@@ -144,11 +204,7 @@ impl<'f> Tally<'f> {
                     Value::UInt(value) => value,
                     _ => return Ok(()),
                 };
-                match op {
-                    BitOp::And => *bits &= value,
-                    BitOp::Or => *bits |= value,
-                    BitOp::Xor => *bits ^= value,
-                }
+                op.apply(bits, value);
             }
             Tally::Distinct { of, seen, .. } => {
                 let mut tuple = Tuple(SmallVec::new());
@@ -174,7 +230,7 @@ impl<'f> Tally<'f> {
             }
             Tally::Extreme { of, wanted, best } => {
                 let value = of.eval(frame)?;
-                if !value.is_null() && (best.is_null() || compare(&value, best) == *wanted) {
+                if is_better(&value, best, *wanted) {
                     *best = value;
                 }
             }
@@ -334,6 +390,21 @@ impl<'f> Piece<'f> {
         match self {
             Piece::Concat { .. } => Value::Text(text.into()),
             Piece::Element(_) => Value::Json(text.into()),
+        }
+    }
+}
+
+/// Whether a value takes the place of the best so far.
+fn is_better(value: &Value<'_>, best: &Value<'_>, wanted: Ordering) -> bool {
+    !value.is_null() && (best.is_null() || compare(value, best) == wanted)
+}
+
+impl BitOp {
+    fn apply(self, bits: &mut u64, value: u64) {
+        match self {
+            BitOp::And => *bits &= value,
+            BitOp::Or => *bits |= value,
+            BitOp::Xor => *bits ^= value,
         }
     }
 }

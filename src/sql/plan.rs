@@ -343,6 +343,11 @@ impl Scope {
         self.joins.iter().for_each(|join| join.kind.each_node(each));
     }
 
+    /// Whether which rows count follows from each row of its FROM alone.
+    pub(crate) fn follows_from_its_rows(&self) -> bool {
+        self.joins.is_empty() && self.filter.iter().all(|filter| filter.follows_from(self.from))
+    }
+
     /// The nodes whose rows together make a row of the scope: its FROM, and every join that may
     /// find several.
     pub fn row_nodes(&self) -> Vec<NodeId> {
@@ -382,6 +387,13 @@ impl JoinKind {
 }
 
 impl Aggregate {
+    /// Whether what a row gives follows from the row of this node alone.
+    pub(crate) fn follows_from(&self, from: NodeId) -> bool {
+        let mut follows = true;
+        self.each_expr(&mut |expr| follows &= expr.reads_but(from));
+        follows
+    }
+
     /// Calls `each` with every expression of the aggregate, inner ones too.
     fn each_expr(&self, each: &mut impl FnMut(&Expr)) {
         match self {

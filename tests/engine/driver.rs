@@ -35,9 +35,10 @@ pub(super) struct Driver {
 
 impl Driver {
     /// An engine whose views are not live yet.
-    pub(super) fn new(plan: Arc<Plan>, fan_out_max: usize) -> Driver {
+    pub(super) fn new(plan: Arc<Plan>, fan_out_max: usize, looked_through_max: usize) -> Driver {
+        let engine = Engine::with_limits(Arc::clone(&plan), fan_out_max, looked_through_max);
         Driver {
-            engine: Engine::with_fan_out_max(Arc::clone(&plan), fan_out_max),
+            engine,
             rows: Rows::new(&plan),
             published: vec![BTreeMap::new(); plan.views.len()],
             fanouts: Vec::new(),

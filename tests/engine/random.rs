@@ -68,6 +68,11 @@ fn spreads() -> impl Strategy<Value = i64> {
     prop_oneof![Just(1), Just(1_000_003), Just(1 << 60)]
 }
 
+/// Rows of which lists are long.
+fn longs() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(1), Just(3), Just(64)]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -78,10 +83,11 @@ proptest! {
         acts in acts(),
         spread in spreads(),
         fan_out_max in 1..4usize,
+        long in longs(),
         live_from in 0..20usize,
         lost_at in 0..200usize,
     ) {
-        let mut driver = Driver::new(Arc::new(plan(&shape)), fan_out_max);
+        let mut driver = Driver::new(Arc::new(plan(&shape)), fan_out_max, long);
         let mut batch = Vec::new();
         for (i, (steps, cut)) in steps(&shape, &acts, spread).into_iter().enumerate() {
             if i == live_from {
@@ -111,7 +117,7 @@ proptest! {
         acts in vec((0..10usize, 0..24u8, 0..2u8, 0..4u8, 0..3usize), 20..200),
         live_from in 0..20usize,
     ) {
-        let mut driver = Driver::new(Arc::new(plan(&chain())), 3);
+        let mut driver = Driver::new(Arc::new(plan(&chain())), 3, 64);
         for (i, (what, key, parent, w, chunks)) in acts.into_iter().enumerate() {
             if i == live_from {
                 driver.go_live();
@@ -135,8 +141,9 @@ proptest! {
     #[test]
     fn picks_follow_their_lists(
         acts in vec((0..8usize, 0..12u8, 0..4u8, 0..5u8, 0..3usize), 20..150),
+        long in longs(),
     ) {
-        let mut driver = Driver::new(Arc::new(plan(&siblings())), 3);
+        let mut driver = Driver::new(Arc::new(plan(&siblings())), 3, long);
         driver.go_live();
         for (what, key, parent, n, chunks) in acts {
             let child = row(KeyKind::Signed, key, [parent.div_ceil(2) + 1, 0, 0, n, 0, n], 1);
@@ -159,8 +166,9 @@ proptest! {
         acts in acts(),
         spread in spreads(),
         fan_out_max in prop_oneof![Just(2usize), Just(1000)],
+        long in longs(),
     ) {
-        let mut driver = Driver::new(Arc::new(plan(&shape)), fan_out_max);
+        let mut driver = Driver::new(Arc::new(plan(&shape)), fan_out_max, long);
         driver.go_live();
         for (steps, _) in steps(&shape, &acts, spread) {
             driver.apply(&steps);
@@ -176,8 +184,9 @@ proptest! {
         acts in acts(),
         order in Just([0, 1, 2, 3]).prop_shuffle(),
         size in 1..9usize,
+        long in longs(),
     ) {
-        let mut driver = Driver::new(Arc::new(plan(&shape)), 3);
+        let mut driver = Driver::new(Arc::new(plan(&shape)), 3, long);
         driver.go_live();
         let steps: Vec<Step> =
             steps(&shape, &acts, 1).into_iter().flat_map(|(steps, _)| steps).collect();

@@ -321,6 +321,23 @@ impl Expr {
         self.children().into_iter().for_each(|child| child.each(each));
     }
 
+    /// Whether the value follows from the row of this node alone.
+    pub(super) fn follows_from(&self, from: NodeId) -> bool {
+        let mut follows = true;
+        self.each(&mut |expr| follows &= expr.reads_but(from));
+        follows
+    }
+
+    /// Whether the expression itself, those inside of it aside, reads nothing but the row of this
+    /// node.
+    pub(super) fn reads_but(&self, from: NodeId) -> bool {
+        match self.kind {
+            ExprKind::Column { node, .. } | ExprKind::IfPresent(node, _) => node == from,
+            ExprKind::Collection(..) => false,
+            _ => true,
+        }
+    }
+
     /// The expressions directly inside of this one.
     pub(super) fn children(&self) -> Vec<&Expr> {
         match &self.kind {

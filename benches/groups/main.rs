@@ -1,0 +1,146 @@
+//! What a change costs where a group is small and where it is large: COUNT, SUM, MIN, MAX and the
+//! newest row, over 1,000 and over 1,000,000 rows of one parent.
+//!
+//! `cargo bench --bench groups`; `-- --rows N` measures 1,000 and N. Times are those of one change and of
+//! the document that it touches, the median of many, so that a page fault or a neighbour on the
+//! machine does not count.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use viewtide::change::{Change, Op};
+use viewtide::engine::Engine;
+use viewtide::sql::plan::{Plan, TableId, ViewId};
+use viewtide::sql::{Definitions, SourceFile, plan_views};
+use viewtide::value::{Decimal, Key, Row, RowWriter, Value};
+
+const VIEW: ViewId = ViewId(0);
+const SMALL: i64 = 1_000;
+const LARGE: i64 = 1_000_000;
+/// Changes of each kind that are measured.
+const CHANGES: i64 = 2_000;
+
+const TABLES: &str = "
+CREATE TABLE accounts (id INT PRIMARY KEY, name VARCHAR(20));
+CREATE TABLE payments (id INT PRIMARY KEY, account INT, amount DECIMAL(10,2), at TIMESTAMP(6) NULL);
+";
+const SELECT: &str = "
+CREATE VIEW v AS SELECT a.id, s.payments, s.total, s.least, s.most, n.amount AS newest, n.at
+FROM accounts AS a
+JOIN LATERAL (SELECT COUNT(*) AS payments, SUM(p.amount) AS total, MIN(p.amount) AS least, MAX(p.amount) AS most
+  FROM payments AS p WHERE p.account = a.id) AS s ON TRUE
+LEFT JOIN LATERAL (SELECT p.amount, p.at FROM payments AS p WHERE p.account = a.id ORDER BY p.at DESC, p.id DESC LIMIT 1) AS n ON TRUE;
+";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let given = arguments.iter().position(|argument| argument == "--rows");
+    let large = given.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(LARGE);
+    println!("                      {SMALL:>9} rows  {large:>9} rows");
+    let (small, large) = (Group::new(SMALL).measure(), Group::new(large).measure());
+    for ((kind, small), (_, large)) in small.iter().zip(&large) {
+        println!("{kind:<20}  {small:>11.2} µs  {large:>11.2} µs  {:.2} times", large / small);
+    }
+}
+
+/// One account with many payments.
+struct Group {
+    engine: Engine,
+    payments: TableId,
+    writer: RowWriter,
+    rows: i64,
+}
+
+impl Group {
+    fn new(rows: i64) -> Group {
+        let plan = plan();
+        let table = |name: &str| plan.tables_with_ids().find(|(_, t)| t.name == name).unwrap();
+        let ((accounts, account), (payments, payment)) = (table("accounts"), table("payments"));
+        let mut engine = Engine::new(Arc::clone(&plan));
+        let mut row = RowWriter::new(&account.layout);
+        row.set_number(0, 1);
+        engine.apply(Change { table: accounts, op: Op::Upsert(row.finish()) });
+        let writer = RowWriter::new(&payment.layout);
+        let mut group = Group { engine, payments, writer, rows };
+        for id in 1..=rows {
+            let row = group.payment(id, amount(id));
+            group.engine.apply(Change { table: payments, op: Op::Upsert(row) });
+        }
+        group.engine.set_live(VIEW, true);
+        // What is kept of a long list is made when it is needed again.
+        for _ in 0..3 {
+            black_box(group.engine.document(VIEW, &key(1)));
+        }
+        group
+    }
+
+    /// By kind of change: µs of one.
+    fn measure(mut self) -> Vec<(&'static str, f64)> {
+        let (rows, middle) = (self.rows, self.rows / 2);
+        // The least and the greatest of all amounts, which come and go.
+        let least = |i: i64| (middle + i % 7, if i % 2 == 0 { -1 } else { 500_000 });
+        let most = |i: i64| (middle + i % 7, if i % 2 == 0 { 90_000_000 } else { 500_000 });
+        vec![
+            ("insert of the newest", self.each(|g, i| g.upsert(rows + 1 + i, 700_000 + i))),
+            ("update of the newest", self.each(|g, i| g.upsert(rows + CHANGES, 600_000 + i))),
+            ("delete of the newest", self.each(|g, i| g.delete(rows + CHANGES - i))),
+            ("update in the middle", self.each(|g, i| g.upsert(i * 7919 % rows + 1, 400_000 + i))),
+            ("update of the MIN", self.each(|g, i| g.upsert(least(i).0, least(i).1))),
+            ("update of the MAX", self.each(|g, i| g.upsert(most(i).0, most(i).1))),
+        ]
+    }
+
+    /// The median of a change and its document, in µs.
+    fn each(&mut self, change: impl Fn(&mut Group, i64) -> Change) -> f64 {
+        let mut times: Vec<f64> = Vec::new();
+        for i in 0..CHANGES {
+            let change = change(self, i);
+            let start = Instant::now();
+            self.engine.apply(change);
+            let touched = self.engine.take_touched();
+            for (view, key) in &touched.documents {
+                black_box(self.engine.assemble(*view, key));
+            }
+            times.push(start.elapsed().as_secs_f64() * 1e6);
+        }
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    }
+
+    fn upsert(&mut self, id: i64, amount: i64) -> Change {
+        let row = self.payment(id, amount);
+        Change { table: self.payments, op: Op::Upsert(row) }
+    }
+
+    fn delete(&mut self, id: i64) -> Change {
+        Change { table: self.payments, op: Op::Delete(key(id)) }
+    }
+
+    fn payment(&mut self, id: i64, amount: i64) -> Row {
+        self.writer.set_number(0, id);
+        self.writer.set_number(1, 1);
+        self.writer.set_decimal(2, Decimal::new(amount, 2));
+        self.writer.set(3, &Value::Timestamp(1_700_000_000_000_000 + id * 1_000_000));
+        self.writer.finish()
+    }
+}
+
+/// An amount in cents.
+fn amount(id: i64) -> i64 {
+    100_000 + id * 7919 % 600_000
+}
+
+fn key(id: i64) -> Key {
+    let mut key = Key::new();
+    key.push(&Value::Int(id));
+    key
+}
+
+fn plan() -> Arc<Plan> {
+    let file = |text: &str| vec![SourceFile { path: "bench.sql".into(), text: text.into() }];
+    let (tables, views) = (file(TABLES), file(SELECT));
+    Arc::new(plan_views(&Definitions { tables, streams: Vec::new(), views }).unwrap())
+}

@@ -1,0 +1,330 @@
+//! Long lists of an index: what aggregates and picks make of their rows is kept block by block, so
+//! that a change costs the block that it falls into and the way from there to the whole.
+//!
+//! The rows of a group stand in an array in any order; a row that goes is replaced by the last.
+//! Over it lies a tree of summaries, each of what [`FAN`] below it say, and those at the bottom of
+//! the rows of one block. A change marks its block, and whoever asks for the whole finds out anew
+//! what is marked. So nothing has to be taken back out of a sum or a maximum, and a summary never
+//! tells anything but what its rows say. Only for lists that were found long: what is short is
+//! looked through.
+
+use std::cell::RefCell;
+
+use super::directory::NONE;
+use super::paged::Paged;
+use super::tally::Partial;
+use crate::sql::plan::{NodeId, ViewId};
+
+/// Rows of a block.
+const BLOCK: usize = 32;
+/// Summaries that are summed up as one.
+const FAN: usize = 4;
+
+/// The long lists of one index.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    /// Those that are gone are empty.
+    groups: Vec<Group>,
+    free: Vec<u32>,
+    /// By slot.
+    places: Paged<Place>,
+}
+
+/// Where a row stands in its group.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    group: u32,
+    position: u32,
+}
+
+impl Default for Place {
+    fn default() -> Place {
+        Place { group: NONE, position: 0 }
+    }
+}
+
+/// The rows of one long list.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    members: Vec<u32>,
+    summaries: RefCell<Vec<((ViewId, NodeId), Summary)>>,
+}
+
+/// What is kept of a group for one scope of a view.
+#[derive(Debug)]
+pub(super) enum Summary {
+    /// The aggregates of a collection; `None` where a row raises an error.
+    Values(Levels<Option<Box<[Partial]>>>),
+    /// The first row of a pick.
+    First(Levels<First>),
+}
+
+/// The first row of a block by an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// No row counts.
+    Nothing,
+    /// The row in a slot.
+    Row(u32),
+    /// A row raises an error.
+    Error,
+}
+
+/// A tree of summaries, the blocks' first and the whole last.
+#[derive(Debug)]
+pub(super) struct Levels<T> {
+    levels: Vec<Vec<T>>,
+    /// Blocks to be found out anew; all of them if there is no level yet.
+    marked: Vec<u32>,
+}
+
+impl Groups {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.free.len() == self.groups.len()
+    }
+
+    /// The group of the row in a slot.
+    pub(super) fn of(&self, slot: u32) -> Option<&Group> {
+        let Place { group, .. } = self.place(slot);
+        (group != NONE).then(|| &self.groups[group as usize])
+    }
+
+    /// Makes a group of the rows of a list.
+    pub(super) fn gather(&mut self, members: Vec<u32>) {
+        let group = self.free.pop().unwrap_or(self.groups.len() as u32);
+        for (position, &slot) in members.iter().enumerate() {
+            *self.places.get_or_grow(slot) = Place { group, position: position as u32 };
+        }
+        let made = Group { members, summaries: RefCell::default() };
+        match self.groups.get_mut(group as usize) {
+            Some(free) => *free = made,
+            None => self.groups.push(made),
+        }
+    }
+
+    /// Adds a row to the group that another of its list is in, if it is in one; whether it is.
+    pub(super) fn join(&mut self, slot: u32, other: u32) -> bool {
+        let Place { group, .. } = self.place(other);
+        if group == NONE {
+            return false;
+        }
+        let members = &mut self.groups[group as usize].members;
+        members.push(slot);
+        let position = members.len() as u32 - 1;
+        *self.places.get_or_grow(slot) = Place { group, position };
+        self.mark(slot);
+        true
+    }
+
+    /// Takes a row out of its group, if it is in one; how many rows that still has.
+    pub(super) fn leave(&mut self, slot: u32) -> Option<usize> {
+        let Place { group, position } = self.place(slot);
+        if group == NONE {
+            return None;
+        }
+        self.mark(slot);
+        let last = self.groups[group as usize].members.last().copied();
+        last.into_iter().for_each(|last| self.mark(last));
+        *self.places.get_mut(slot) = Place::default();
+        let members = &mut self.groups[group as usize].members;
+        members.swap_remove(position as usize);
+        let left = members.len();
+        if let Some(&moved) = members.get(position as usize) {
+            self.places.get_mut(moved).position = position;
+        }
+        if left == 0 {
+            self.groups[group as usize] = Group::default();
+            self.free.push(group);
+        }
+        Some(left)
+    }
+
+    /// Gives up the group of a row; its rows.
+    pub(super) fn dissolve(&mut self, slot: u32) -> Vec<u32> {
+        let Place { group, .. } = self.place(slot);
+        if group == NONE {
+            return Vec::new();
+        }
+        self.free.push(group);
+        let members = std::mem::take(&mut self.groups[group as usize]).members;
+        members.iter().for_each(|&slot| *self.places.get_mut(slot) = Place::default());
+        members
+    }
+
+    /// Marks the block of a row that changed.
+    pub(super) fn mark(&mut self, slot: u32) {
+        let Place { group, position } = self.place(slot);
+        if group == NONE {
+            return;
+        }
+        let block = position / BLOCK as u32;
+        for (_, summary) in self.groups[group as usize].summaries.get_mut() {
+            match summary {
+                Summary::Values(levels) => levels.mark(block),
+                Summary::First(levels) => levels.mark(block),
+            }
+        }
+    }
+
+    fn place(&self, slot: u32) -> Place {
+        if (slot as usize) < self.places.len() { *self.places.get(slot) } else { Place::default() }
+    }
+}
+
+impl Group {
+    /// The summary for a scope, taken out to be brought up to date; `None` if there is none yet.
+    pub(super) fn take(&self, scope: (ViewId, NodeId)) -> Option<Summary> {
+        let mut summaries = self.summaries.borrow_mut();
+        let place = summaries.iter().position(|(of, _)| *of == scope)?;
+        Some(summaries.swap_remove(place).1)
+    }
+
+    /// Puts a summary back that is up to date.
+    pub(super) fn keep(&self, scope: (ViewId, NodeId), summary: Summary) {
+        self.summaries.borrow_mut().push((scope, summary));
+    }
+
+    /// The slots of its rows.
+    pub(super) fn members(&self) -> &[u32] {
+        &self.members
+    }
+}
+
+impl<T> Default for Levels<T> {
+    fn default() -> Levels<T> {
+        Levels { levels: Vec::new(), marked: Vec::new() }
+    }
+}
+
+impl<T> Levels<T> {
+    /// Brings the summaries up to date and tells that of the whole; `None` of no row.
+    pub(super) fn refresh(
+        &mut self,
+        members: &[u32],
+        of_rows: impl Fn(&[u32]) -> T,
+        of_summaries: impl Fn(&[T]) -> T,
+    ) -> Option<&T> {
+        let blocks = members.len().div_ceil(BLOCK);
+        let mut marked = std::mem::take(&mut self.marked);
+        if self.levels.is_empty() {
+            self.levels.push(Vec::new());
+            marked = (0..blocks as u32).collect();
+        }
+        let block = |at: usize| &members[at * BLOCK..members.len().min((at + 1) * BLOCK)];
+        renew(&mut self.levels[0], blocks, &mut marked, |at| of_rows(block(at)));
+        let mut level = 0;
+        while self.levels[level].len() > 1 {
+            marked.iter_mut().for_each(|at| *at /= FAN as u32);
+            if level + 1 == self.levels.len() {
+                self.levels.push(Vec::new());
+                marked = (0..self.levels[level].len().div_ceil(FAN) as u32).collect();
+            }
+            let (below, above) = self.levels.split_at_mut(level + 1);
+            let below = &below[level];
+            let children = |at: usize| &below[at * FAN..below.len().min((at + 1) * FAN)];
+            renew(&mut above[0], below.len().div_ceil(FAN), &mut marked, |at| {
+                of_summaries(children(at))
+            });
+            level += 1;
+        }
+        self.levels.truncate(level + 1);
+        self.levels[level].first()
+    }
+
+    fn mark(&mut self, block: u32) {
+        let Some(blocks) = self.levels.first().map(Vec::len) else { return };
+        if self.marked.last() != Some(&block) {
+            self.marked.push(block);
+        }
+        // Of many marks no more are kept than there are blocks.
+        if self.marked.len() > 2 * blocks.max(BLOCK) {
+            self.marked.sort_unstable();
+            self.marked.dedup();
+        }
+    }
+}
+
+/// Makes a level this long, and anew what is marked. Where its end moves, so does what the last says.
+fn renew<T>(level: &mut Vec<T>, len: usize, marked: &mut Vec<u32>, make: impl Fn(usize) -> T) {
+    if level.len() != len {
+        let grown = level.len().saturating_sub(1)..len;
+        marked.extend(grown.map(|at| at as u32));
+        marked.extend(len.checked_sub(1).map(|last| last as u32));
+        level.truncate(len);
+    }
+    marked.sort_unstable();
+    marked.dedup();
+    marked.retain(|at| (*at as usize) < len);
+    for &mut at in marked {
+        let made = make(at as usize);
+        match level.get_mut(at as usize) {
+            Some(known) => *known = made,
+            None => level.push(made),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Rows come, go and change; what a group says of them is what they are.
+        #[test]
+        fn groups_say_what_their_rows_are(acts in vec((0..400u32, 0..4u8, any::<bool>()), 1..800)) {
+            let mut groups = Groups::default();
+            groups.gather(vec![0]);
+            let mut values = BTreeMap::from([(0, 7)]);
+            let scope = (ViewId(0), NodeId(1));
+            let mut next = 7u64;
+            for (slot, act, asked) in acts {
+                next = next.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let slot = slot.max(1);
+                match (act, values.contains_key(&slot)) {
+                    (0, true) => {
+                        prop_assert_eq!(groups.leave(slot), Some(values.len() - 1));
+                        values.remove(&slot);
+                    }
+                    (_, true) => {
+                        values.insert(slot, next);
+                        groups.mark(slot);
+                    }
+                    (_, false) => {
+                        values.insert(slot, next);
+                        prop_assert!(groups.join(slot, 0));
+                    }
+                }
+                if asked {
+                    let group = groups.of(0).unwrap();
+                    let mut levels = match group.take(scope) {
+                        Some(Summary::First(levels)) => levels,
+                        _ => Levels::default(),
+                    };
+                    let least = |slots: &mut dyn Iterator<Item = u32>| {
+                        slots.min_by_key(|slot| values[slot]).map_or(First::Nothing, First::Row)
+                    };
+                    let row = |first: &First| match first {
+                        First::Row(slot) => Some(*slot),
+                        _ => None,
+                    };
+                    let found = levels.refresh(
+                        group.members(),
+                        |slots| least(&mut slots.iter().copied()),
+                        |firsts| least(&mut firsts.iter().filter_map(row)),
+                    );
+                    let expected = least(&mut values.keys().copied());
+                    prop_assert_eq!(found, Some(&expected));
+                    group.keep(scope, Summary::First(levels));
+                }
+            }
+            prop_assert_eq!(groups.dissolve(0).len(), values.len());
+            prop_assert!(groups.is_empty());
+        }
+    }
+}
