@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use viewtide::sql::plan::TableId;
 
 use super::driver::{Driver, Step};
-use super::shape::{KeyKind, Shape, TABLES, chain, plan, row, shapes, siblings};
+use super::shape::{KeyKind, Shape, TABLES, chain, lists, plan, row, shapes, siblings};
 
 /// A change before the schema is known.
 #[derive(Clone, Debug)]
@@ -197,5 +197,44 @@ proptest! {
         let ordered: Vec<Step> = order.into_iter().flat_map(of_table).cloned().collect();
         ordered.chunks(size).for_each(|batch| driver.apply(batch));
         driver.settle();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Rows of lists of many blocks come, go, change and move to another list, also many at once.
+    #[test]
+    fn long_lists_come_to_what_their_rows_do(
+        acts in vec((0..10usize, any::<u8>(), 1..3u8, prop::array::uniform3(0..5u8)), 1..120),
+        long in prop_oneof![Just(1), Just(64)],
+    ) {
+        let mut driver = Driver::new(Arc::new(plan(&lists())), 1000, long);
+        // A reference of n is to the key n - 1.
+        let child = |key, parent: u8, [v, d, w]: [u8; 3]| {
+            Step::Upsert(TableId(1), row(KeyKind::Signed, key, [parent + 1, 0, 0, v, d, w], 1))
+        };
+        let parents = [1, 2].map(|key| {
+            Step::Upsert(TableId(0), row(KeyKind::Signed, key + 1, [0; 6], 1))
+        });
+        driver.apply(&parents);
+        let all: Vec<Step> = (0..=250).map(|key| child(key, 1, [key % 5, key % 4, 1])).collect();
+        driver.apply(&all);
+        driver.go_live();
+        driver.settle();
+        for (what, key, parent, values) in acts {
+            let many = (key..key.saturating_add(60)).map(|key| match what {
+                8 => child(key, parent, values),
+                _ => Step::Delete(TableId(1), row(KeyKind::Signed, key, [0; 6], 1)),
+            });
+            match what {
+                0..6 => driver.apply(&[child(key, parent, values)]),
+                6 | 7 => {
+                    driver.apply(&[Step::Delete(TableId(1), row(KeyKind::Signed, key, [0; 6], 1))]);
+                }
+                _ => driver.apply(&many.collect::<Vec<_>>()),
+            }
+            driver.settle();
+        }
     }
 }

@@ -149,6 +149,29 @@ pub(super) fn siblings() -> Shape {
     Shape { keys: vec![KeyKind::Signed; TABLES], letters: false, views }
 }
 
+/// Rows of table 0 that show what many rows of table 1 come to: aggregates with a filter and
+/// without, and first rows by an order that their list has, by another, and of those that count.
+pub(super) fn lists() -> Shape {
+    let collection = |kinds, filtered| {
+        let kind = Kind::Collection(kinds);
+        Branch { filtered, ..by_key(0, 1, kind) }
+    };
+    let branches = vec![
+        by_key(0, 1, Kind::Pick),
+        collection([0, 2, 4], false),
+        collection([3, 1, 12], true),
+        Branch {
+            filtered: true,
+            descending: false,
+            ..by_key(0, 1, Kind::Collection([FIRST, NONE, NONE]))
+        },
+    ];
+    let branches =
+        branches.into_iter().map(|branch| Branch { required: false, ..branch }).collect();
+    let views = vec![ViewShape { root: 0, filtered: false, branches }];
+    Shape { keys: vec![KeyKind::Signed; TABLES], views }
+}
+
 fn by_key(parent: usize, table: usize, kind: Kind) -> Branch {
     let (unsigned, by_columns, filtered, descending) = (false, false, false, true);
     let (required, inner) = (true, Vec::new());
