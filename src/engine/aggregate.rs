@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use smallvec::SmallVec;
 
 use super::frame::Frame;
-use super::group::{Levels, Summary};
+use super::group::{Levels, Partials, Summary};
 use super::order::Kept;
-use super::tally::{Partial, Tally};
+use super::tally::Tally;
 use crate::sql::expr::EvalError;
 use crate::sql::plan::{Aggregate, Collection};
 use crate::value::Value;
@@ -112,7 +112,7 @@ impl<'e> Frame<'e> {
 
     /// What is kept of a collection whose rows are a group; `None` if nothing is, or a row raises
     /// an error.
-    fn kept(&self, collection: usize) -> Option<Box<[Partial]>> {
+    fn kept(&self, collection: usize) -> Option<Partials> {
         let scope = &self.view().collections[collection].scope;
         if self.orders().nodes[usize::from(scope.from.0)].kept != Kept::Values {
             return None;
@@ -124,10 +124,11 @@ impl<'e> Frame<'e> {
         };
         let tallies = || self.tallies(collection, Vec::new());
         let partials = |tallies: SmallVec<[Tally<'_>; 1]>| {
-            tallies.into_iter().map(Tally::partial).collect::<Option<Box<[Partial]>>>()
+            tallies.into_iter().map(Tally::partial).collect::<Option<Partials>>()
         };
         let of_rows = |slots: &[u32]| {
             let mut tallies = tallies();
+            self.table(scope.from).read_all(slots);
             for &slot in slots {
                 if self.admit(scope, self.table(scope.from).row(slot)?).ok()? {
                     tallies.iter_mut().try_for_each(|tally| tally.add(self)).ok()?;
@@ -135,7 +136,7 @@ impl<'e> Frame<'e> {
             }
             partials(tallies)
         };
-        let of_summaries = |summaries: &[Option<Box<[Partial]>>]| {
+        let of_summaries = |summaries: &[Option<Partials>]| {
             let mut tallies = tallies();
             for summary in summaries {
                 let mut merged = tallies.iter_mut().zip(summary.as_ref()?);

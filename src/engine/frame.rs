@@ -286,6 +286,7 @@ impl<'e> Frame<'e> {
             },
         };
         let of_rows = |slots: &[u32]| {
+            table.read_all(slots);
             slots.iter().fold(First::Nothing, |first, slot| earlier(first, counts(*slot)))
         };
         let of_summaries = |firsts: &[First]| firsts.iter().copied().fold(First::Nothing, earlier);

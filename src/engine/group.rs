@@ -10,6 +10,8 @@
 
 use std::cell::RefCell;
 
+use smallvec::SmallVec;
+
 use super::directory::NONE;
 use super::paged::Paged;
 use super::tally::Partial;
@@ -54,10 +56,14 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub(super) enum Summary {
     /// The aggregates of a collection; `None` where a row raises an error.
-    Values(Levels<Option<Box<[Partial]>>>),
+    Values(Levels<Option<Partials>>),
     /// The first row of a pick.
     First(Levels<First>),
 }
+
+/// By aggregate: what some rows come to. Side by side with those of their neighbours, for they are
+/// read together and nothing else has read them for a while.
+pub(super) type Partials = SmallVec<[Partial; 4]>;
 
 /// The first row of a block by an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -107,6 +107,11 @@ pub(super) fn documents(
 }
 
 impl Table {
+    /// Reads the rows in some slots, so that the waits for them overlap.
+    pub(super) fn read_all(&self, slots: &[u32]) {
+        slots.iter().for_each(|&slot| self.read(slot));
+    }
+
     /// Reads the row in a slot: every cache line that it can lie on.
     #[inline]
     fn read(&self, slot: u32) {
