@@ -145,7 +145,8 @@ impl<'e> Frame<'e> {
             partials(tallies)
         };
         let whole = levels.refresh(group.members(), of_rows, of_summaries).cloned().flatten();
-        group.keep(self.of_view(scope.from), Summary::Values(levels));
+        let columns = &self.orders().nodes[usize::from(scope.from.0)].columns;
+        group.keep(self.of_view(scope.from), columns, Summary::Values(levels));
         whole
     }
 

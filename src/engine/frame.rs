@@ -203,7 +203,7 @@ impl<'e> Frame<'e> {
         scope: &'e Scope,
         order_by: &'e [OrderBy],
     ) -> Result<bool, EvalError> {
-        let &NodeOrder { ref order, mut leads, kept } =
+        let &NodeOrder { ref order, mut leads, kept, .. } =
             &self.orders.nodes[usize::from(scope.from.0)];
         if let Kept::First { .. } = kept
             && let Some(group) = self.group(scope.from)
@@ -256,7 +256,7 @@ impl<'e> Frame<'e> {
     /// Binds the first row of a group, as far as it is kept, and tells whether there is one; `None`
     /// if its rows are to be looked through.
     fn first_of(&self, group: &Group, scope: &'e Scope) -> Option<Result<bool, EvalError>> {
-        let NodeOrder { order: Some(order), kept: Kept::First { filtered }, .. } =
+        let NodeOrder { order: Some(order), kept: Kept::First { filtered }, columns, .. } =
             &self.orders.nodes[usize::from(scope.from.0)]
         else {
             return None;
@@ -291,7 +291,7 @@ impl<'e> Frame<'e> {
         };
         let of_summaries = |firsts: &[First]| firsts.iter().copied().fold(First::Nothing, earlier);
         let first = levels.refresh(group.members(), of_rows, of_summaries).copied();
-        group.keep(self.of_view(scope.from), Summary::First(levels));
+        group.keep(self.of_view(scope.from), columns, Summary::First(levels));
         match first.unwrap_or(First::Nothing) {
             First::Error => None,
             First::Nothing => {

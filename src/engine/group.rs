@@ -49,10 +49,20 @@ impl Default for Place {
 #[derive(Debug, Default)]
 pub(super) struct Group {
     members: Vec<u32>,
-    summaries: RefCell<Vec<((ViewId, NodeId), Summary)>>,
+    summaries: RefCell<Vec<Kept>>,
 }
 
-/// What is kept of a group for one scope of a view.
+/// What is kept of a group for one scope of a view, by its FROM.
+#[derive(Debug)]
+struct Kept {
+    scope: (ViewId, NodeId),
+    /// The columns that it follows from.
+    columns: Box<[usize]>,
+    /// `None` while it is brought up to date.
+    summary: Option<Summary>,
+}
+
+/// A tree of summaries of the rows of a group.
 #[derive(Debug)]
 pub(super) enum Summary {
     /// The aggregates of a collection; `None` where a row raises an error.
@@ -119,7 +129,7 @@ impl Groups {
         members.push(slot);
         let position = members.len() as u32 - 1;
         *self.places.get_or_grow(slot) = Place { group, position };
-        self.mark(slot);
+        self.mark_where(slot, |_| true);
         true
     }
 
@@ -129,9 +139,9 @@ impl Groups {
         if group == NONE {
             return None;
         }
-        self.mark(slot);
+        self.mark_where(slot, |_| true);
         let last = self.groups[group as usize].members.last().copied();
-        last.into_iter().for_each(|last| self.mark(last));
+        last.into_iter().for_each(|last| self.mark_where(last, |_| true));
         *self.places.get_mut(slot) = Place::default();
         let members = &mut self.groups[group as usize].members;
         members.swap_remove(position as usize);
@@ -158,17 +168,24 @@ impl Groups {
         members
     }
 
-    /// Marks the block of a row that changed.
-    pub(super) fn mark(&mut self, slot: u32) {
+    /// Marks the block of a row some of whose columns changed.
+    pub(super) fn mark(&mut self, slot: u32, changed: impl Fn(usize) -> bool) {
+        self.mark_where(slot, |columns| columns.iter().any(|column| changed(*column)));
+    }
+
+    /// Marks the block of a row for what `concerned` chooses by its columns.
+    fn mark_where(&mut self, slot: u32, concerned: impl Fn(&[usize]) -> bool) {
         let Place { group, position } = self.place(slot);
         if group == NONE {
             return;
         }
         let block = position / BLOCK as u32;
-        for (_, summary) in self.groups[group as usize].summaries.get_mut() {
-            match summary {
-                Summary::Values(levels) => levels.mark(block),
-                Summary::First(levels) => levels.mark(block),
+        for kept in self.groups[group as usize].summaries.get_mut() {
+            match &mut kept.summary {
+                Some(_) if !concerned(&kept.columns) => {}
+                Some(Summary::Values(levels)) => levels.mark(block),
+                Some(Summary::First(levels)) => levels.mark(block),
+                None => {}
             }
         }
     }
@@ -182,13 +199,18 @@ impl Group {
     /// The summary for a scope, taken out to be brought up to date; `None` if there is none yet.
     pub(super) fn take(&self, scope: (ViewId, NodeId)) -> Option<Summary> {
         let mut summaries = self.summaries.borrow_mut();
-        let place = summaries.iter().position(|(of, _)| *of == scope)?;
-        Some(summaries.swap_remove(place).1)
+        summaries.iter_mut().find(|kept| kept.scope == scope)?.summary.take()
     }
 
-    /// Puts a summary back that is up to date.
-    pub(super) fn keep(&self, scope: (ViewId, NodeId), summary: Summary) {
-        self.summaries.borrow_mut().push((scope, summary));
+    /// Keeps a summary that is up to date and follows from these columns.
+    pub(super) fn keep(&self, scope: (ViewId, NodeId), columns: &[usize], summary: Summary) {
+        let mut summaries = self.summaries.borrow_mut();
+        match summaries.iter_mut().find(|kept| kept.scope == scope) {
+            Some(kept) => kept.summary = Some(summary),
+            None => {
+                summaries.push(Kept { scope, columns: columns.into(), summary: Some(summary) });
+            }
+        }
     }
 
     /// The slots of its rows.
@@ -299,7 +321,7 @@ mod tests {
                     }
                     (_, true) => {
                         values.insert(slot, next);
-                        groups.mark(slot);
+                        groups.mark(slot, |column| column == 3);
                     }
                     (_, false) => {
                         values.insert(slot, next);
@@ -326,7 +348,7 @@ mod tests {
                     );
                     let expected = least(&mut values.keys().copied());
                     prop_assert_eq!(found, Some(&expected));
-                    group.keep(scope, Summary::First(levels));
+                    group.keep(scope, &[2, 3], Summary::First(levels));
                 }
             }
             prop_assert_eq!(groups.dissolve(0).len(), values.len());

@@ -32,6 +32,8 @@ pub(super) struct NodeOrder {
     pub(super) leads: bool,
     /// What is kept of long lists of its rows.
     pub(super) kept: Kept,
+    /// The columns of its rows that that follows from.
+    pub(super) columns: Box<[usize]>,
 }
 
 /// What of the rows of a long list is kept.
@@ -143,7 +145,10 @@ impl ViewOrders {
                 // Whether it is looked at every row shows in errors.
                 false => Kept::Nothing,
             };
-            nodes[usize::from(scope.from.0)] = NodeOrder { order: Some(order), leads, kept };
+            let filter = scope.own_columns();
+            let columns = order.columns().chain(filter).collect();
+            nodes[usize::from(scope.from.0)] =
+                NodeOrder { order: Some(order), leads, kept, columns };
         }
         let collections = view.collections.iter().enumerate().map(|(i, collection)| {
             let Collection { scope, aggregates } = collection;
@@ -173,7 +178,10 @@ impl ViewOrders {
             let is_kept =
                 |aggregate| Tally::is_kept(aggregate) && aggregate.follows_from(scope.from);
             if scope.follows_from_its_rows() && aggregates.iter().all(is_kept) {
-                nodes[usize::from(scope.from.0)].kept = Kept::Values;
+                let read = aggregates.iter().flat_map(|a| a.own_columns(scope.from));
+                let node = &mut nodes[usize::from(scope.from.0)];
+                node.kept = Kept::Values;
+                node.columns = read.chain(scope.own_columns()).collect();
             }
             let is_chosen = |order: &Option<RowOrder>| order.is_some() && *order == chosen;
             let in_order = orders.iter().map(is_chosen).collect();

@@ -361,7 +361,10 @@ impl Secondary {
     /// changed their places.
     fn changed(&mut self, rows: &Rows, slot: u32, old: &[u8], promoted: &mut Vec<u32>) {
         match &mut self.groups {
-            Some(groups) if groups.of(slot).is_some() => groups.mark(slot),
+            Some(groups) if groups.of(slot).is_some() => {
+                let Some(row) = rows.bytes(slot) else { return };
+                groups.mark(slot, |column| !rows.layout.same(old, row, column));
+            }
             _ => self.lead(rows, slot, old, promoted),
         }
     }

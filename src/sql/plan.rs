@@ -348,6 +348,13 @@ impl Scope {
         self.joins.is_empty() && self.filter.iter().all(|filter| filter.follows_from(self.from))
     }
 
+    /// The columns of its FROM that its expressions read.
+    pub(crate) fn own_columns(&self) -> Vec<usize> {
+        let mut columns = Vec::new();
+        self.each_expr(&mut |expr| columns.extend(expr.column_of(self.from)));
+        columns
+    }
+
     /// The nodes whose rows together make a row of the scope: its FROM, and every join that may
     /// find several.
     pub fn row_nodes(&self) -> Vec<NodeId> {
@@ -387,6 +394,13 @@ impl JoinKind {
 }
 
 impl Aggregate {
+    /// The columns of this node that its expressions read.
+    pub(crate) fn own_columns(&self, from: NodeId) -> Vec<usize> {
+        let mut columns = Vec::new();
+        self.each_expr(&mut |expr| columns.extend(expr.column_of(from)));
+        columns
+    }
+
     /// Whether what a row gives follows from the row of this node alone.
     pub(crate) fn follows_from(&self, from: NodeId) -> bool {
         let mut follows = true;

@@ -328,6 +328,14 @@ impl Expr {
         follows
     }
 
+    /// The column of this node that the expression itself is.
+    pub(super) fn column_of(&self, from: NodeId) -> Option<usize> {
+        match self.kind {
+            ExprKind::Column { node, column } if node == from => Some(column),
+            _ => None,
+        }
+    }
+
     /// Whether the expression itself, those inside of it aside, reads nothing but the row of this
     /// node.
     pub(super) fn reads_but(&self, from: NodeId) -> bool {
