@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use viewtide::change::{Change, Op};
-use viewtide::engine::{Document, Engine, Fanout};
+use viewtide::engine::{Document, Engine, FAN_OUT_MAX, Fanout, LOOKED_THROUGH_MAX};
 use viewtide::sql::plan::{Plan, TableId, ViewId};
 use viewtide::sql::{Definitions, SourceFile, plan_views};
 use viewtide::value::{Key, RowWriter, parse_text};
@@ -60,6 +60,7 @@ fn check(name: &str) {
     scenario.run("other tables first", &Way { reversed: true, batch: 3, ..plain });
     scenario.run("everything twice", &Way { twice: true, ..plain });
     scenario.run("all by fan-out", &Way { fan_out_max: 0, ..plain });
+    scenario.run("all lists long", &Way { looked_through_max: 1, ..plain });
 }
 
 /// A way to run a scenario.
@@ -74,11 +75,19 @@ struct Way {
     /// Every part's changes once more.
     twice: bool,
     fan_out_max: usize,
+    looked_through_max: usize,
 }
 
 impl Default for Way {
     fn default() -> Way {
-        Way { batch: 1, live_halfway: false, reversed: false, twice: false, fan_out_max: 4096 }
+        Way {
+            batch: 1,
+            live_halfway: false,
+            reversed: false,
+            twice: false,
+            fan_out_max: FAN_OUT_MAX,
+            looked_through_max: LOOKED_THROUGH_MAX,
+        }
     }
 }
 
@@ -159,7 +168,7 @@ impl<'a> Run<'a> {
     fn new(plan: &'a Arc<Plan>, way: &Way) -> Run<'a> {
         Run {
             plan,
-            engine: Engine::with_fan_out_max(Arc::clone(plan), way.fan_out_max),
+            engine: Engine::with_limits(Arc::clone(plan), way.fan_out_max, way.looked_through_max),
             live: false,
             published: vec![BTreeMap::new(); plan.views.len()],
             fanouts: Vec::new(),

@@ -207,9 +207,10 @@ proptest! {
     #[test]
     fn long_lists_come_to_what_their_rows_do(
         acts in vec((0..10usize, any::<u8>(), 1..3u8, prop::array::uniform3(0..5u8)), 1..120),
-        long in prop_oneof![Just(1), Just(64)],
+        letters in any::<bool>(),
+        long in prop_oneof![Just(1), Just(3), Just(64)],
     ) {
-        let mut driver = Driver::new(Arc::new(plan(&lists())), 1000, long);
+        let mut driver = Driver::new(Arc::new(plan(&lists(letters))), 1000, long);
         // A reference of n is to the key n - 1.
         let child = |key, parent: u8, [v, d, w]: [u8; 3]| {
             Step::Upsert(TableId(1), row(KeyKind::Signed, key, [parent + 1, 0, 0, v, d, w], 1))

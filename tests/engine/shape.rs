@@ -151,7 +151,7 @@ pub(super) fn siblings() -> Shape {
 
 /// Rows of table 0 that show what many rows of table 1 come to: aggregates with a filter and
 /// without, and first rows by an order that their list has, by another, and of those that count.
-pub(super) fn lists() -> Shape {
+pub(super) fn lists(letters: bool) -> Shape {
     let collection = |kinds, filtered| {
         let kind = Kind::Collection(kinds);
         Branch { filtered, ..by_key(0, 1, kind) }
@@ -169,7 +169,7 @@ pub(super) fn lists() -> Shape {
     let branches =
         branches.into_iter().map(|branch| Branch { required: false, ..branch }).collect();
     let views = vec![ViewShape { root: 0, filtered: false, branches }];
-    Shape { keys: vec![KeyKind::Signed; TABLES], views }
+    Shape { keys: vec![KeyKind::Signed; TABLES], letters, views }
 }
 
 fn by_key(parent: usize, table: usize, kind: Kind) -> Branch {

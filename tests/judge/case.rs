@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use viewtide::engine::LOOKED_THROUGH_MAX;
 use viewtide::sql::plan::Plan;
 use viewtide::sql::{Definitions, SourceFile, plan_views};
 
@@ -35,6 +36,8 @@ pub(crate) struct Way {
     pub(crate) live_from: usize,
     /// Documents that one row touches at once.
     pub(crate) fan_out_max: usize,
+    /// Rows that an aggregate or a pick looks through each time.
+    pub(crate) looked_through_max: usize,
     /// Chunks of the backlog worked off behind a batch that is not compared.
     pub(crate) chunks: usize,
     /// Every so many batches documents are compared.
@@ -102,6 +105,7 @@ pub(crate) fn case(seed: u64, views: usize, changes: usize) -> (Case, Refusals) 
         fan_out_max: random.random_range(1..=4),
         chunks: random.random_range(0..4),
         compared: if random.random_bool(0.7) { 1 } else { random.random_range(2..=4) },
+        looked_through_max: [1, 3, LOOKED_THROUGH_MAX][random.random_range(0..3)],
     };
     (Case { seed, tables, views, statements, way }, refusals)
 }

@@ -9,6 +9,7 @@ use viewtide::engine::{Engine, Fanout};
 use viewtide::sql::plan::{Plan, ViewId};
 use viewtide::value::Key;
 
+use super::case::Way;
 use super::mutants::Mutant;
 use super::support::filled::stored;
 
@@ -26,9 +27,9 @@ pub(crate) struct Maintained {
 }
 
 impl Maintained {
-    pub(crate) fn new(plan: Arc<Plan>, fan_out_max: usize, mutant: Option<Mutant>) -> Maintained {
+    pub(crate) fn new(plan: Arc<Plan>, way: &Way, mutant: Option<Mutant>) -> Maintained {
         Maintained {
-            engine: Engine::with_fan_out_max(Arc::clone(&plan), fan_out_max),
+            engine: Engine::with_limits(Arc::clone(&plan), way.fan_out_max, way.looked_through_max),
             published: vec![BTreeMap::new(); plan.views.len()],
             fanouts: Vec::new(),
             refills: Vec::new(),

@@ -90,7 +90,7 @@ pub(crate) async fn run(
     for table in &case.tables {
         server.run(&table.to_string()).await;
     }
-    let maintained = Maintained::new(Arc::new(mutated), case.way.fan_out_max, mutant);
+    let maintained = Maintained::new(Arc::new(mutated), &case.way, mutant);
     let mut run = Run {
         held: vec![BTreeMap::new(); plan.tables.len()],
         agreed: vec![Agreed::default(); plan.views.len()],

@@ -1,5 +1,7 @@
 //! From a case that fails to a small one that fails.
 
+use viewtide::engine::LOOKED_THROUGH_MAX;
+
 use super::case::{Case, Way};
 use super::mutants::Mutant;
 use super::run::{Failure, run};
@@ -151,11 +153,12 @@ impl Shrinker<'_> {
 
     /// The plainest way in which it still fails.
     async fn way(&mut self) {
-        let plain: [fn(&mut Way); 4] = [
+        let plain: [fn(&mut Way); 5] = [
             |way| way.batches = vec![1],
             |way| way.compared = 1,
             |way| way.live_from = 0,
             |way| way.fan_out_max = 1000,
+            |way| way.looked_through_max = LOOKED_THROUGH_MAX,
         ];
         for plain in plain {
             let mut smaller = self.case.clone();
