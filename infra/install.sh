@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, and says so. Run again it does nothing.
 #
-#   infra/install.sh [services] [build] [ci] [tools]     (nothing named: services and build)
+#   infra/install.sh [services] [build] [ci] [fuzz] [tools]     (nothing named: services and build)
 #
 # Programs come from the distribution's packages. MySQL and Redis are unpacked into a private folder
 # instead: no service is installed or started on this machine, and its own packages stay as they
@@ -220,10 +220,18 @@ install_ci() {
   need_commands shellcheck=shellcheck docker-compose=docker-compose
 }
 
+# Fuzzing needs the nightly compiler; the build itself does not.
+install_fuzz() {
+  install_build
+  install_tools
+  rustup run nightly rustc --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
+  have cargo-fuzz || cargo install --locked cargo-fuzz@0.13.2
+}
+
 [[ $# -gt 0 ]] || set -- services build
 for part in "$@"; do
   case $part in
-    services | build | ci | tools) "install_$part" ;;
-    *) die "usage: infra/install.sh [services] [build] [ci] [tools]" ;;
+    services | build | ci | fuzz | tools) "install_$part" ;;
+    *) die "usage: infra/install.sh [services] [build] [ci] [fuzz] [tools]" ;;
   esac
 done

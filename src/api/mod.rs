@@ -58,6 +58,8 @@ use lookups::Gatherer;
 use position::{AFTER, Waiting};
 use reader::Reader;
 use request::Headers;
+#[cfg(fuzzing)]
+pub use request::Requests;
 use server::Connections;
 use views::Views;
 

@@ -248,6 +248,43 @@ fn parse_look_up(view: &Served, asked: &[(String, String)]) -> Result<Vec<u8>, R
     Ok(index_prefix(index.number, &key))
 }
 
+/// Reads requests of a plan's views as the API does: for the fuzzer, there is no other way in
+/// without a server.
+#[cfg(fuzzing)]
+#[derive(Debug)]
+pub struct Requests(super::views::Views);
+
+#[cfg(fuzzing)]
+impl Requests {
+    /// Requests to these views.
+    pub fn new(plan: &crate::sql::plan::Plan) -> Requests {
+        let keyspace = crate::keyspace::Keyspace::new("fuzz");
+        Requests(super::views::Views::new(plan, &keyspace).expect("no view is called as a path"))
+    }
+
+    /// Reads the request of a document and that of a list; panics where what was read cannot be
+    /// asked for again.
+    pub fn read(&self, view: &str, key: &str, query: &str, after: &str) {
+        let view = self.0.get(view).expect("the view is there");
+        let after = (!after.is_empty()).then(|| HeaderValue::from_str(after).ok()).flatten();
+        let headers = Headers { if_none_match: None, after };
+        if let Ok(request) = DocumentRequest::parse(view, key, query, &headers) {
+            let texts = request.key.texts(&view.key_types).expect("it is a key of the view");
+            assert_eq!(Key::parse(&view.key_types, &texts), Ok(request.key));
+        }
+        if let Ok(list) = ListRequest::parse(view, query, &headers) {
+            let (lower, upper) = list.bounds();
+            assert!(!lower.is_empty() && !upper.is_empty());
+            let Some(last) = &list.after else { return };
+            let page = list.next_page(view, last);
+            let (_, query) = page.split_once('?').expect("it has a query");
+            let next = ListRequest::parse(view, query, &Headers::default());
+            let next = next.expect("the next page's address is one");
+            assert_eq!((&next.after, &next.prefix), (&list.after, &list.prefix));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
