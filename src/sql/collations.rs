@@ -96,6 +96,12 @@ pub(super) fn collated(value: Expr, name: &str) -> Result<Expr, String> {
         return Err(format!("collates {}: leave COLLATE out", super::typing::type_name(value.ty)));
     };
     let collation = Collation::named(name.trim_matches('`'));
+    if is_ascii(&value) {
+        return Err(
+            "collates text of the character set ascii: write CONVERT(… USING utf8mb4) before COLLATE"
+                .to_owned(),
+        );
+    }
     match (from, collation) {
         (_, Collation::Other) => {
             return Err("has a collation that is not exact here: write COLLATE utf8mb4_0900_ai_ci, utf8mb4_0900_bin or utf8mb4_bin".to_owned());
@@ -109,6 +115,24 @@ pub(super) fn collated(value: Expr, name: &str) -> Result<Expr, String> {
         _ => {}
     }
     Ok(held(value, collation, Derivation::Explicit))
+}
+
+/// Whether MySQL has a text in the character set ascii: the component's functions give it, and what
+/// makes text of nothing else keeps it.
+fn is_ascii(value: &Expr) -> bool {
+    match &value.kind {
+        ExprKind::Call(kernel, _) if MAKERS.contains(&kernel.name) => {
+            ["MD5", "SHA1"].contains(&kernel.name)
+        }
+        ExprKind::Collated(..) | ExprKind::Text(..) => false,
+        _ => {
+            let is_text =
+                |part: &&&Expr| matches!(part.ty, Type::Text(_)) && !part.is_null_literal();
+            let children = value.children();
+            let mut texts = children.iter().filter(is_text).peekable();
+            texts.peek().is_some() && texts.all(|part| is_ascii(part))
+        }
+    }
 }
 
 /// A text with a collation of its own.

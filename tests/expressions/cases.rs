@@ -837,6 +837,9 @@ CRC32(i)
 CRC32(vb)
 CRC32(ts6) + 1
 MD5(s)
+CONVERT(MD5(s) USING utf8mb4) COLLATE utf8mb4_0900_bin
+CONCAT(MD5(s), 'x') COLLATE utf8mb4_0900_bin
+COALESCE(LEFT(SHA1(s), 8), 'none') COLLATE utf8mb4_0900_bin
 MD5(vb)
 MD5(CONCAT(i, d))
 SHA(s)

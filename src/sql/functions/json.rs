@@ -66,7 +66,13 @@ fn json_extract(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
 }
 
 fn json_keys(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
-    let keys = kernel("JSON_KEYS", kernels::json_keys, vec![inside(arguments)?], Type::Json);
+    let inside = inside(arguments)?;
+    if let ExprKind::JsonExtract(_, paths) = &inside.kind
+        && paths.iter().any(JsonPath::is_wild)
+    {
+        return Err("asks several values for their names, which is MySQL's error 3149: write a path without *".to_owned());
+    }
+    let keys = kernel("JSON_KEYS", kernels::json_keys, vec![inside], Type::Json);
     Ok(Expr { nullable: true, ..keys })
 }
 
