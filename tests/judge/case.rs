@@ -11,7 +11,7 @@ use viewtide::sql::{Definitions, SourceFile, plan_views};
 
 use super::changes::{Statement, statements};
 use super::schema::{self, Table};
-use super::select::select;
+use super::select::{Written, select};
 use super::tree::Tree;
 
 /// SELECTs written for each view at most, until one is planned.
@@ -22,9 +22,16 @@ const TRIES_MAX: usize = 20;
 pub(crate) struct Case {
     pub(crate) seed: u64,
     pub(crate) tables: Vec<Table>,
-    pub(crate) views: Vec<Tree>,
+    pub(crate) views: Vec<View>,
     pub(crate) statements: Vec<Statement>,
     pub(crate) way: Way,
+}
+
+/// One view, which those behind it may read.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) name: String,
+    pub(crate) select: Tree,
 }
 
 /// How changes reach the engine.
@@ -73,27 +80,30 @@ pub(crate) fn case(seed: u64, views: usize, changes: usize) -> (Case, Refusals) 
     let mut random = StdRng::seed_from_u64(seed);
     let tables = schema::tables(&mut random);
     let mut refusals = Refusals::default();
-    let view = |_| {
-        (0..TRIES_MAX).find_map(|_| {
-            let view = select(&mut random, &tables);
-            match planned(&tables, std::slice::from_ref(&view)) {
+    let (mut planned_views, mut readable): (Vec<View>, _) = (Vec::new(), tables.clone());
+    for at in 0..views {
+        let name = format!("v{at}");
+        for _ in 0..TRIES_MAX {
+            let Written { select, table } = select(&mut random, &readable, &name);
+            planned_views.push(View { name: name.clone(), select: select.clone() });
+            match planned(&tables, &planned_views) {
                 Ok(_) => {
                     refusals.planned += 1;
-                    Some(view)
+                    readable.extend(table);
+                    break;
                 }
                 Err(Unplanned::Refused(message)) => {
-                    let example = || (0, format!("{message}: {view}"));
+                    let example = || (0, format!("{message}: {select}"));
                     refusals.by_message.entry(outline(&message)).or_insert_with(example).0 += 1;
-                    None
                 }
                 Err(Unplanned::Panicked) => {
-                    refusals.panics.push(format!("seed {seed}: {view}"));
-                    None
+                    refusals.panics.push(format!("seed {seed}: {select}"));
                 }
             }
-        })
-    };
-    let views = (0..views).filter_map(view).collect();
+            planned_views.pop();
+        }
+    }
+    let views = planned_views;
     let rare = if random.random_bool(0.3) { 0.03 } else { 0.0 };
     let statements = statements(&mut random, &tables, changes, rare);
     let one_by_one = random.random_bool(0.3);
@@ -116,13 +126,12 @@ pub(crate) enum Unplanned {
     Panicked,
 }
 
-/// The plan of some views, `v0` and so on.
-pub(crate) fn planned(tables: &[Table], views: &[Tree]) -> Result<Plan, Unplanned> {
+/// The plan of some views.
+pub(crate) fn planned(tables: &[Table], views: &[View]) -> Result<Plan, Unplanned> {
     let file = |path: String, text: String| SourceFile { path, text };
-    let views = views
-        .iter()
-        .enumerate()
-        .map(|(at, view)| file(format!("v{at}.sql"), format!("CREATE VIEW v{at} AS {view};")));
+    let views = views.iter().map(|View { name, select }| {
+        file(format!("{name}.sql"), format!("CREATE VIEW {name} AS {select};"))
+    });
     let ddl: Vec<String> = tables.iter().map(Table::to_string).collect();
     let definitions = Definitions {
         tables: vec![file("tables.sql".to_owned(), ddl.join(";\n"))],

@@ -15,9 +15,11 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod aggregates;
 mod case;
 mod changes;
 mod expressions;
+mod forms;
 mod maintained;
 mod mutants;
 mod patches;
@@ -41,7 +43,9 @@ use std::time::Instant;
 
 use clap::Parser;
 
+use case::Case;
 use mutants::Mutant;
+use run::{Failure, Tally};
 use summary::Summary;
 use support::mysql::Server;
 use support::stack::Place;
@@ -79,6 +83,9 @@ struct Arguments {
     /// The first case's seed; the next has the next
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Statements of a case: with fewer the same time is enough for more views
+    #[arg(long, default_value_t = STATEMENTS)]
+    statements: usize,
     /// Only show that mistakes are caught: each in a plan or in the stream of changes
     #[arg(long)]
     mutants: bool,
@@ -112,7 +119,7 @@ fn main() -> ExitCode {
     }
     let mut right = true;
     if !arguments.mutants {
-        let mut summary = judge(arguments.seed, cases, arguments.first);
+        let mut summary = judge(&arguments, cases);
         if !arguments.without_stack {
             through_the_stack(arguments.seed, cases, &mut summary);
         }
@@ -129,12 +136,15 @@ fn show(first: u64, cases: u64) {
     for seed in first..first + cases {
         let (case, _) = case::case(seed, VIEWS, STATEMENTS);
         case.tables.iter().for_each(|table| println!("{table};"));
-        case.views.iter().for_each(|view| println!("{view};"));
+        case.views
+            .iter()
+            .for_each(|view| println!("CREATE VIEW {} AS {};", view.name, view.select));
     }
 }
 
 /// Runs cases from a seed on, to the last or to the first that fails.
-fn judge(first: u64, cases: u64, ends_at_first: bool) -> Summary {
+fn judge(arguments: &Arguments, cases: u64) -> Summary {
+    let &Arguments { seed: first, statements, first: ends_at_first, .. } = arguments;
     let next = AtomicU64::new(first);
     let summary = Mutex::new(Summary::default());
     thread::scope(|scope| {
@@ -143,11 +153,13 @@ fn judge(first: u64, cases: u64, ends_at_first: bool) -> Summary {
             let work = async move |server: &mut Server| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let is_over = ends_at_first && !summary.lock().unwrap().is_right();
+                    let is_over = ends_at_first && summary.lock().unwrap().has_failures();
                     if seed >= first + cases || is_over {
                         return;
                     }
-                    attempt(seed, server, summary, !ends_at_first).await;
+                    let (case, refusals) = case::case(seed, VIEWS, statements);
+                    let found = attempt(&case, server, !ends_at_first).await;
+                    summary.lock().unwrap().add(case.views.len(), refusals, found);
                 }
             };
             scope.spawn(move || with_server(worker, work));
@@ -169,15 +181,15 @@ fn through_the_stack(first: u64, cases: u64, summary: &mut Summary) {
 }
 
 /// Runs one case; one that fails is made smaller, if wanted, and printed.
-async fn attempt(seed: u64, server: &mut Server, summary: &Mutex<Summary>, shrinks: bool) {
-    let (case, refusals) = case::case(seed, VIEWS, STATEMENTS);
-    let outcome = run::run(&case, server, None, &mut Vec::new()).await;
+async fn attempt(case: &Case, server: &mut Server, shrinks: bool) -> Result<Tally, Failure> {
+    let seed = case.seed;
+    let outcome = run::run(case, server, None, &mut Vec::new()).await;
     let report = match &outcome {
         Ok(_) => None,
         Err(failure) if !shrinks => Some(format!("seed {seed}: {}", failure.text)),
         Err(failure) => {
             let (small, failure, changes) =
-                shrink::shrunk(&case, failure.clone(), None, server).await;
+                shrink::shrunk(case, failure.clone(), None, server).await;
             let text = scenario::scenario(&small, &failure, &changes);
             Some(format!("seed {seed}: {}\n{:?}\n{text}", failure.text, small.way))
         }
@@ -185,7 +197,7 @@ async fn attempt(seed: u64, server: &mut Server, summary: &Mutex<Summary>, shrin
     if let Some(report) = &report {
         println!("{report}");
     }
-    summary.lock().unwrap().add(case.views.len(), refusals, outcome);
+    outcome
 }
 
 /// Makes one mistake after the other until each is caught; whether all were.

@@ -5,10 +5,11 @@
 //! JSON_ARRAYAGG, and how JSON is spelled. Beyond that:
 //!
 //! - errors of MySQL's that are about UNSIGNED DECIMALs ([`UNKNOWN`]): the planner does not know
-//!   that a DECIMAL is one.
+//!   that a DECIMAL is one;
+//! - the sign of what DIV makes of DECIMALs, which is not written, for the same reason.
 //!
 //! What the generator does not write, because MySQL's answer depends on its plan or is wrong, is
-//! said where it does not (`Writer::calm`, `Writer::tied`).
+//! said where it does not (`Writer::calm`, `Writer::relation`, `Joins`).
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

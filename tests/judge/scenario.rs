@@ -6,15 +6,17 @@ use viewtide::sql::plan::{Plan, Table, View};
 use viewtide::value::{Key, Type, write_json, write_json_string};
 use viewtide::verify::Answer;
 
-use super::case::{Case, planned};
+use super::case::{Case, View as Written, planned};
 use super::run::Failure;
 use super::support::mysql::{Wires, value};
 
 /// The scenario of a case that fails so; `changes` are its lines.
 pub(crate) fn scenario(case: &Case, failure: &Failure, changes: &[String]) -> String {
     let tables: Vec<String> = case.tables.iter().map(|table| format!("{table};")).collect();
-    let views = case.views.iter().enumerate();
-    let views = views.map(|(at, view)| format!("== views\nCREATE VIEW v{at} AS\n{view};\n"));
+    let views = case
+        .views
+        .iter()
+        .map(|Written { name, select }| format!("== views\nCREATE VIEW {name} AS\n{select};\n"));
     let mut text = format!(
         "Found by seed {}.\n\n== tables\n{}\n\n{}\n== changes\n{}\n",
         case.seed,

@@ -19,8 +19,8 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     /// The primary key: the first so many columns.
     pub(crate) key: usize,
-    /// A column with a UNIQUE of its own.
-    pub(crate) unique: Option<String>,
+    /// The columns of a UNIQUE, if there is one.
+    pub(crate) unique: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,8 +47,25 @@ pub(crate) struct ColumnType {
 const INTS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7"];
 const SIGNED: &[&str] = &["0", "1", "2", "3", "4", "-1", "-7", "100"];
 const WORDS: &[&str] = &["'a'", "'A'", "'b'", "'ab'", "''", "'é'"];
-const ODD_WORDS: &[&str] =
-    &["' a'", "'a '", "'x\"y\\\\z'", "'😀'", "'12'", "'a,b'", "'ß'", "'\\n'"];
+const ODD_WORDS: &[&str] = &[
+    "' a'",
+    "'a '",
+    "'x\"y\\\\z'",
+    "'😀'",
+    "'12'",
+    "'a,b'",
+    "'ß'",
+    "'\\n'",
+    "'ss'",
+    "'ﬁ'",
+    "'ǅ'",
+    "'ıİ'",
+    "'7.5e1x'",
+    "'[1, {\"a\": 2}]'",
+    "'e\u{301}'",
+    "'%_'",
+    "'中文'",
+];
 const DATES: &[&str] = &["'2024-01-01'", "'2024-02-29'", "'2023-12-31'", "'1999-06-15'"];
 const INSTANTS: &[&str] = &[
     "'2024-01-01 00:00:00'",
@@ -77,6 +94,8 @@ const KEYS: &[ColumnType] = &[
     column_type("MEDIUMINT", Class::Number, 1, INTS, &["-8388608"]),
     column_type("TINYINT", Class::Number, 1, INTS, &["-128", "127"]),
     column_type("VARCHAR(10) COLLATE utf8mb4_0900_bin", Class::Text, 2, WORDS, ODD_WORDS),
+    column_type("VARCHAR(10)", Class::Text, 18, WORDS, ODD_WORDS),
+    column_type("VARCHAR(8) COLLATE utf8mb4_bin", Class::Text, 19, WORDS, ODD_WORDS),
     column_type("DATE", Class::Date, 3, DATES, &["'9999-12-31'", "'1000-01-01'"]),
     column_type(
         "DECIMAL(10,2)",
@@ -127,10 +146,20 @@ const PAYLOADS: &[ColumnType] = &[
     column_type("FLOAT", Class::Float, 0, &["0", "1.1", "-2.5", "100"], &["3.4e38", "1e-7"]),
     column_type("VARCHAR(20) COLLATE utf8mb4_0900_bin", Class::Text, 2, WORDS, ODD_WORDS),
     column_type("CHAR(3) COLLATE utf8mb4_0900_bin", Class::Text, 2, WORDS, &["'a\\\\'", "'zzz'"]),
-    column_type("VARCHAR(20)", Class::Loose, 0, WORDS, ODD_WORDS),
-    column_type("TEXT", Class::Loose, 0, WORDS, ODD_WORDS),
-    column_type("ENUM('x','a','B')", Class::Loose, 0, &["'x'", "'a'", "'B'"], &[]),
-    column_type("SET('p','q','r')", Class::Loose, 0, &["'p'", "'p,q'", "''", "'r'"], &[]),
+    column_type("VARCHAR(20)", Class::Text, 18, WORDS, ODD_WORDS),
+    column_type("CHAR(4)", Class::Text, 18, WORDS, ODD_WORDS),
+    column_type("TEXT", Class::Text, 0, WORDS, ODD_WORDS),
+    column_type("VARCHAR(12) COLLATE utf8mb4_bin", Class::Text, 19, WORDS, ODD_WORDS),
+    column_type(
+        "VARCHAR(12) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin",
+        Class::Text,
+        20,
+        WORDS,
+        ODD_WORDS,
+    ),
+    column_type("VARCHAR(20) COLLATE utf8mb4_general_ci", Class::Loose, 0, WORDS, ODD_WORDS),
+    column_type("ENUM('x','a','B')", Class::Listed, 0, &["'x'", "'a'", "'B'"], &[]),
+    column_type("SET('p','q','r')", Class::Listed, 0, &["'p'", "'p,q'", "''", "'r'"], &[]),
     column_type("DATE", Class::Date, 3, DATES, &["'9999-12-31'", "'1000-01-01'"]),
     column_type(
         "DATETIME",
@@ -171,6 +200,16 @@ const PAYLOADS: &[ColumnType] = &[
 ];
 
 impl ColumnType {
+    /// Of a view's column that is no table's.
+    pub(crate) fn computed(class: Class) -> ColumnType {
+        column_type("", class, 0, &[], &[])
+    }
+
+    /// Whether it is of a view's column that is no table's.
+    pub(crate) fn is_computed(self) -> bool {
+        self.sql.is_empty()
+    }
+
     /// A value of it, as a constant of SQL.
     pub(crate) fn value(self, random: &mut StdRng, rare: f64) -> &'static str {
         let values =
@@ -213,7 +252,7 @@ fn keyed(random: &mut StdRng, at: usize) -> Table {
         Column { name: format!("k{part}"), ty, nullable: false }
     };
     let columns = (0..parts).map(column).collect();
-    Table { name: format!("t{at}"), columns, key: parts, unique: None }
+    Table { name: format!("t{at}"), columns, key: parts, unique: Vec::new() }
 }
 
 /// Adds columns that hold a key of `target`.
@@ -234,10 +273,12 @@ fn add(random: &mut StdRng, table: &mut Table, ty: ColumnType) {
 }
 
 fn unique(random: &mut StdRng, table: &mut Table) {
-    let able = |column: &&Column| matches!(column.ty.ties, 1..=3);
+    let able = |column: &&Column| matches!(column.ty.ties, 1..=3 | 18 | 19);
     let columns: Vec<&Column> = table.columns[table.key..].iter().filter(able).collect();
-    if random.random_bool(0.2) {
-        table.unique = columns.choose(random).map(|column| column.name.clone());
+    if random.random_bool(0.3) {
+        let count = random.random_range(1..=2);
+        let columns = columns.choose_multiple(random, count);
+        table.unique = columns.map(|column| column.name.clone()).collect();
     }
 }
 
@@ -248,8 +289,8 @@ impl Display for Table {
             let null = if column.nullable { "NULL" } else { "NOT NULL" };
             write!(f, "{} {} {null}, ", column.name, column.ty.sql)?;
         }
-        if let Some(unique) = &self.unique {
-            write!(f, "UNIQUE KEY u ({unique}), ")?;
+        if !self.unique.is_empty() {
+            write!(f, "UNIQUE KEY u ({}), ", self.unique.join(", "))?;
         }
         let key: Vec<&str> =
             self.columns[..self.key].iter().map(|column| column.name.as_str()).collect();

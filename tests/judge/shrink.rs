@@ -66,7 +66,7 @@ impl Shrinker<'_> {
         self.take(smaller).await;
     }
 
-    /// The view that differs alone; where none is known, as few as fail.
+    /// The view that differs alone; where others are a part of it, or none is known, as few as fail.
     async fn views(&mut self) {
         if let Some(at) = self.failure.view {
             let views = vec![self.case.views[at].clone()];
@@ -109,13 +109,13 @@ impl Shrinker<'_> {
     }
 
     async fn smaller_select(&mut self, at: usize, kept: usize) -> bool {
-        let candidates: Vec<Tree> = self.case.views[at].smaller();
+        let candidates: Vec<Tree> = self.case.views[at].select.smaller();
         for candidate in candidates {
             if self.tries <= kept {
                 return false;
             }
             let mut smaller = self.case.clone();
-            smaller.views[at] = candidate;
+            smaller.views[at].select = candidate;
             if self.take(smaller).await {
                 return true;
             }
@@ -125,7 +125,8 @@ impl Shrinker<'_> {
 
     /// Drops columns, and tables that no SELECT names any more.
     async fn tables(&mut self) {
-        let text: Vec<String> = self.case.views.iter().map(Tree::to_string).collect();
+        let text: Vec<String> =
+            self.case.views.iter().map(|view| view.select.to_string()).collect();
         let text = text.join(" ");
         for table in (0..self.case.tables.len()).rev() {
             if !text.contains(&format!(" {} AS ", self.case.tables[table].name)) {
@@ -143,8 +144,8 @@ impl Shrinker<'_> {
             {
                 let mut smaller = self.case.clone();
                 let dropped = smaller.tables[table].columns.remove(column);
-                if smaller.tables[table].unique.as_ref() == Some(&dropped.name) {
-                    smaller.tables[table].unique = None;
+                if smaller.tables[table].unique.contains(&dropped.name) {
+                    smaller.tables[table].unique.clear();
                 }
                 self.take(smaller).await;
             }

@@ -7,7 +7,7 @@ use std::thread;
 
 use mysql_async::prelude::Queryable;
 
-use super::case::Case;
+use super::case::{Case, View};
 use super::support::deployment::Deployment;
 use super::support::stack::repository;
 
@@ -48,9 +48,9 @@ fn definitions(case: &Case) -> PathBuf {
     fs::create_dir_all(folder.join("views")).unwrap();
     let tables: Vec<String> = case.tables.iter().map(|table| format!("{table};\n")).collect();
     fs::write(folder.join("schema.sql"), tables.concat()).unwrap();
-    for (at, view) in case.views.iter().enumerate() {
-        let view = format!("CREATE VIEW v{at} AS\n{view};\n");
-        fs::write(folder.join(format!("views/v{at}.sql")), view).unwrap();
+    for View { name, select } in &case.views {
+        let view = format!("CREATE VIEW {name} AS\n{select};\n");
+        fs::write(folder.join(format!("views/{name}.sql")), view).unwrap();
     }
     folder
 }

@@ -1,12 +1,76 @@
-//! Subqueries with a single value: aggregates, and the first row by an order.
+//! SELECTs inside of others, tied to them: picks, the first row by an order, aggregates, EXISTS.
 
 use rand::Rng;
+use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::expressions::parts;
+use super::expressions::{COMPARED, parts};
+use super::schema::ColumnType;
 use super::select::{Named, Scope, Writer};
 use super::tree::{Class, Tree};
 
+/// What a SELECT inside of another may join.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Joins {
+    /// Single rows. MySQL 9.7 gives wrong rows of a correlated SELECT with a LATERAL join and
+    /// ORDER BY … DESC LIMIT 1.
+    LookUps,
+    /// Any number of rows, and picks.
+    All,
+}
+
 impl Writer<'_> {
+    /// `JOIN LATERAL (SELECT …) AS …`: the first row, or aggregates.
+    pub(crate) fn pick(&mut self, scope: &mut Scope) -> Option<Tree> {
+        let gathers = self.chance(0.4);
+        let joins = if gathers { Joins::All } else { Joins::LookUps };
+        // Inside of another SELECT MySQL 9.7 finds no plan for some that are tied outside of that.
+        let inner = self.tied(&scope.own().to_vec(), 1, joins)?;
+        let alias = format!("p{}", self.aliases);
+        self.aliases += 1;
+        let (mut items, mut named) = (Vec::new(), Vec::new());
+        for at in 0..self.random.random_range(1..=3) {
+            let (value, class, ty) = if gathers {
+                let class = *COMPARED.choose(self.random).unwrap_or(&Class::Number);
+                let Some(value) = self.aggregate(class, &inner, 1) else { continue };
+                (value, class, None)
+            } else {
+                self.picked(&inner)
+            };
+            items.push(Tree::Row(vec![value, Tree::text(format!(" AS w{at}"))]));
+            named.push(Named { sql: format!("{alias}.w{at}"), class, ty });
+        }
+        if items.is_empty() {
+            return None;
+        }
+        scope.names.extend(named);
+        let kind = if self.chance(0.3) { "JOIN" } else { "LEFT JOIN" };
+        let order = match gathers {
+            true => Tree::text(""),
+            false => Tree::Row(vec![self.order(&inner), Tree::text(" LIMIT 1")]),
+        };
+        Some(Tree::Row(vec![
+            Tree::text(format!(" {kind} LATERAL (SELECT ")),
+            Tree::List { before: "", between: ", ", least: 1, items },
+            inner.from.clone(),
+            inner.filter(),
+            order,
+            Tree::text(format!(") AS {alias} ON TRUE")),
+        ]))
+    }
+
+    /// What a pick shows: a column, or any value.
+    fn picked(&mut self, inner: &Scope) -> (Tree, Class, Option<ColumnType>) {
+        let own = inner.own().to_vec();
+        match own.choose(self.random).filter(|_| self.random.random_bool(0.6)) {
+            Some(named) => (Tree::text(named.sql.clone()), named.class, named.ty),
+            None => {
+                // What is no plain column is tied to by nothing.
+                let class = self.class(&inner.names);
+                (self.expression(class, &inner.names, 1), class, None)
+            }
+        }
+    }
+
     /// `(SELECT …)` with a value of the class.
     pub(crate) fn subquery(
         &mut self,
@@ -14,85 +78,117 @@ impl Writer<'_> {
         names: &[Named],
         depth: usize,
     ) -> Option<Vec<Tree>> {
-        let first = self.chance(0.25);
-        let scope = self.tied(names, 2, !first)?;
-        let aggregate = if first { None } else { self.aggregate(class, &scope, depth - 1) };
-        Some(match aggregate {
-            Some(value) => parts!["(SELECT ", value, scope.from.clone(), scope.filter(), ")"],
-            None => {
-                let value = self.expression(class, &scope.names, depth - 1);
-                let order = self.order(&scope);
-                parts!["(SELECT ", value, scope.from.clone(), scope.filter(), order, " LIMIT 1)"]
-            }
-        })
+        if !self.chance(0.25) {
+            let scope = self.tied(names, 2, Joins::All)?;
+            let value = self.aggregate(class, &scope, depth - 1)?;
+            return Some(parts!["(SELECT ", value, scope.from.clone(), scope.filter(), ")"]);
+        }
+        let scope = self.tied(names, 2, Joins::LookUps)?;
+        let value = self.expression(class, &scope.names, depth - 1);
+        let order = self.order(&scope);
+        Some(parts!["(SELECT ", value, scope.from.clone(), scope.filter(), order, " LIMIT 1)"])
     }
 
     /// `[NOT] EXISTS (SELECT …)`.
     pub(crate) fn exists(&mut self, names: &[Named]) -> Option<Vec<Tree>> {
-        let scope = self.tied(names, 1, true)?;
+        let scope = self.tied(names, 1, Joins::All)?;
         let head = if self.chance(0.3) { "(NOT EXISTS (SELECT 1" } else { "(EXISTS (SELECT 1" };
         Some(parts![head, scope.from.clone(), scope.filter(), "))"])
     }
 
-    /// A calculation with aggregates that has a value of the class.
-    pub(crate) fn aggregate(&mut self, class: Class, scope: &Scope, depth: usize) -> Option<Tree> {
-        let roll = self.random.random_range(0..14);
-        let any = self.class(scope.own());
-        let mut of = |class| self.argument(class, scope, depth);
-        let parts = match class {
-            Class::Number => match roll {
-                0 | 1 => parts!["COUNT(*)"],
-                2..5 => parts!["COUNT(", of(any), ")"],
-                5 | 6 => parts!["SUM(", of(Class::Number), ")"],
-                7 => parts!["SUM(", of(Class::Condition), ")"],
-                8 => parts!["AVG(", of(Class::Number), ")"],
-                9 | 10 => parts!["MIN(", of(Class::Number), ")"],
-                11 => parts!["MAX(", of(Class::Number), ")"],
-                12 => parts!["COALESCE(SUM(", of(Class::Number), "), 0)"],
-                _ => parts!["SUM(", of(Class::Number), ") - COUNT(", of(any), ")"],
-            },
-            Class::Text if roll < 7 => {
-                let value = of(if roll < 4 { Class::Text } else { Class::Number });
-                let text = self.joined(value, scope);
-                // Numbers joined are text of no collation of its own.
-                if roll < 4 { text } else { parts!["CONCAT('', ", Tree::Row(text), ")"] }
-            }
-            Class::Json => {
-                let any = if any == Class::Bytes { Class::Json } else { any };
-                parts!["JSON_ARRAYAGG(", of(any), ")"]
-            }
-            Class::Text | Class::Date | Class::Instant | Class::Time | Class::Floating => {
-                let name = if roll % 2 == 0 { "MIN(" } else { "MAX(" };
-                parts![name, of(class), ")"]
-            }
-            _ => return None,
-        };
-        Some(Tree::Row(parts))
-    }
-
-    /// GROUP_CONCAT of a value, in an order that ends in the key.
-    fn joined(&mut self, value: Tree, scope: &Scope) -> Vec<Tree> {
+    /// ` ORDER BY …`, ending in the scope's key.
+    pub(crate) fn order(&mut self, scope: &Scope) -> Tree {
         let own = scope.own().to_vec();
-        let term = if self.chance(0.5) { self.order_term(&own) } else { None };
-        let direction = if self.chance(0.4) { " DESC, " } else { ", " };
-        let terms = term.map(|term| Tree::Row(parts![term, direction]));
-        let terms = Tree::list("", "", terms.into_iter().collect());
-        let key = scope.key.join(if self.chance(0.5) { " DESC, " } else { ", " });
-        let separator = if self.chance(0.3) { " SEPARATOR '; '" } else { "" };
-        parts!["GROUP_CONCAT(", value, " ORDER BY ", terms, key, separator, ")"]
+        let mut first = Vec::new();
+        for _ in 0..self.random.random_range(0..=2) {
+            let direction = if self.chance(0.4) { " DESC, " } else { ", " };
+            let term = self.order_term(&own);
+            first.extend(term.map(|term| Tree::Row(parts![term, direction])));
+        }
+        let mut key = Vec::new();
+        for term in scope.key_terms() {
+            key.push(Tree::text(term + if self.chance(0.4) { " DESC" } else { "" }));
+        }
+        Tree::Row(parts![
+            " ORDER BY ",
+            Tree::list("", "", first),
+            Tree::List { before: "", between: ", ", least: key.len(), items: key },
+        ])
     }
 
-    /// What an aggregate is of. One whose names are all outside would be an aggregate of the
-    /// SELECT around.
-    fn argument(&mut self, class: Class, scope: &Scope, depth: usize) -> Tree {
-        let depth = if self.chance(0.5) { 0 } else { depth };
-        if self.chance(0.25) {
-            let value = self.exact(class, &scope.names, depth);
-            let text = value.to_string();
-            if scope.own().iter().any(|name| text.contains(&name.sql)) {
-                return value;
+    /// Something to order by; a constant would be the place of a column.
+    pub(crate) fn order_term(&mut self, names: &[Named]) -> Option<Tree> {
+        let able: Vec<&Named> =
+            names.iter().filter(|name| COMPARED.contains(&name.class)).collect();
+        let named = (*able.choose(self.random)?).clone();
+        let parts = match self.chance(0.3) {
+            false => parts![named.sql],
+            true => {
+                let other = self.calm(|writer| writer.expression(named.class, names, 1));
+                parts![format!("COALESCE({}, ", named.sql), other, ")"]
             }
+        };
+        Some(Tree::Expression(named.class, parts))
+    }
+
+    /// A SELECT's FROM and WHERE inside of another, tied to it; `None` if nothing can be.
+    pub(crate) fn tied(&mut self, outer: &[Named], most: usize, joins: Joins) -> Option<Scope> {
+        let mut order: Vec<usize> = (0..self.tables.len()).collect();
+        order.shuffle(self.random);
+        let tables = self.tables;
+        let is_able = |table: &usize| {
+            let mut columns = tables[*table].columns.iter();
+            columns.any(|column| outer.iter().any(|name| name.ties(column.ty)))
+        };
+        let table = order.into_iter().find(is_able)?;
+        self.size += 2;
+        let mut scope = self.from(table, outer);
+        let mut tied = scope.own().to_vec();
+        if joins == Joins::All && !self.is_full() && self.chance(0.4) {
+            tied.extend(self.several(&mut scope));
         }
-        self.exact(class, scope.own(), depth)
+        let pairs = |own: &Named| {
+            let able = outer.iter().filter(|name| own.ty.is_some_and(|ty| name.ties(ty)));
+            able.map(|name| (own.sql.clone(), name.sql.clone())).collect::<Vec<_>>()
+        };
+        let pairs: Vec<(String, String)> = tied.iter().flat_map(pairs).collect();
+        let count = if self.chance(0.25) { 2 } else { 1 };
+        if pairs.is_empty() {
+            return None;
+        }
+        for (left, right) in pairs.choose_multiple(self.random, count) {
+            let (left, right) =
+                if self.random.random_bool(0.5) { (left, right) } else { (right, left) };
+            scope.conditions.push(Tree::text(format!("{left} = {right}")));
+        }
+        self.joins(&mut scope, most, joins == Joins::All);
+        if self.chance(0.3) {
+            let condition = self.condition(&scope.names, 1);
+            scope.conditions.push(condition);
+        }
+        Some(scope)
+    }
+
+    /// Joins a table by any equal columns: several rows may be found. The names that its rows may be
+    /// tied outside by: those of an inner join.
+    fn several(&mut self, scope: &mut Scope) -> Vec<Named> {
+        let own = scope.own().to_vec();
+        let table = self.random.random_range(0..self.tables.len());
+        let tables = self.tables;
+        let columns = tables[table].columns.iter();
+        let pairs = columns.flat_map(|column| {
+            let able = own.iter().filter(|name| name.ties(column.ty));
+            able.map(|name| (column.name.clone(), name.sql.clone()))
+        });
+        let pairs: Vec<(String, String)> = pairs.collect();
+        let Some(pair) = pairs.choose(self.random) else { return Vec::new() };
+        let is_inner = self.random.random_bool(0.5);
+        let kind = if is_inner { " JOIN " } else { " LEFT JOIN " };
+        let before = scope.names.len();
+        let join = self.joined(scope, table, std::slice::from_ref(pair), kind);
+        let joined = scope.names[before..].to_vec();
+        scope.key.extend_from_slice(&joined[..tables[table].key]);
+        scope.push_join(join);
+        if is_inner { joined } else { Vec::new() }
     }
 }

@@ -48,8 +48,13 @@ impl Summary {
     }
 
     pub(crate) fn is_right(&self) -> bool {
+        !self.has_failures() && self.refused_percent() <= REFUSED_MAX
+    }
+
+    /// Whether something differed or panicked.
+    pub(crate) fn has_failures(&self) -> bool {
         let panics = self.panics.len() + self.refusals.panics.len();
-        self.differences.is_empty() && panics == 0 && self.refused_percent() <= REFUSED_MAX
+        !self.differences.is_empty() || panics > 0
     }
 
     fn refused_percent(&self) -> usize {

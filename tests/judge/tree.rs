@@ -11,10 +11,12 @@ pub(crate) enum Class {
     Floating,
     /// FLOAT, which prints in two ways: shown as it is, and cast.
     Float,
-    /// Text that compares by bytes.
+    /// Text of the collations that are known.
     Text,
-    /// Text of every other collation, ENUM and SET: shown, cast and joined.
+    /// Text of every other collation: shown, cast and joined.
     Loose,
+    /// ENUM and SET: equal to text.
+    Listed,
     Date,
     /// DATETIME and TIMESTAMP.
     Instant,
@@ -27,6 +29,29 @@ pub(crate) enum Class {
     Condition,
 }
 
+impl Class {
+    /// The class of this name.
+    pub(crate) fn named(name: &str) -> Option<Class> {
+        Some(match name {
+            "Number" => Class::Number,
+            "Floating" => Class::Floating,
+            "Float" => Class::Float,
+            "Text" => Class::Text,
+            "Loose" => Class::Loose,
+            "Listed" => Class::Listed,
+            "Date" => Class::Date,
+            "Instant" => Class::Instant,
+            "Time" => Class::Time,
+            "Year" => Class::Year,
+            "Bit" => Class::Bit,
+            "Bytes" => Class::Bytes,
+            "Json" => Class::Json,
+            "Condition" => Class::Condition,
+            _ => return None,
+        })
+    }
+}
+
 /// A piece of SQL.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Tree {
@@ -36,6 +61,8 @@ pub(crate) enum Tree {
     Expression(Class, Vec<Tree>),
     /// Pieces one behind another.
     Row(Vec<Tree>),
+    /// A piece that, however small, says one of these names.
+    Saying(Vec<String>, Box<Tree>),
     /// What any of which can be left out, down to `least`.
     List { before: &'static str, between: &'static str, least: usize, items: Vec<Tree> },
 }
@@ -48,6 +75,16 @@ impl Tree {
     /// Items that all can be left out.
     pub(crate) fn list(before: &'static str, between: &'static str, items: Vec<Tree>) -> Tree {
         Tree::List { before, between, least: 0, items }
+    }
+
+    /// A piece that has to say one of these names; `None` if it says none.
+    pub(crate) fn saying(self, names: Vec<String>) -> Option<Tree> {
+        self.says(&names).then(|| Tree::Saying(names, Box::new(self)))
+    }
+
+    fn says(&self, names: &[String]) -> bool {
+        let text = self.to_string();
+        names.iter().any(|name| text.contains(name))
     }
 
     /// Every tree that is smaller by one step, those smaller by much first.
@@ -66,6 +103,10 @@ impl Tree {
                 all.extend(inside(parts).map(|parts| Tree::Expression(*class, parts)));
             }
             Tree::Row(parts) => all.extend(inside(parts).map(Tree::Row)),
+            Tree::Saying(names, piece) => {
+                let smaller = piece.smaller().into_iter();
+                all.extend(smaller.filter_map(|piece| piece.saying(names.clone())));
+            }
             Tree::List { before, between, least, items } => {
                 let list = |items| Tree::List { before, between, least: *least, items };
                 if items.len() > least + 1 {
@@ -89,6 +130,7 @@ impl Tree {
         match self {
             Tree::Text(_) => {}
             Tree::Expression(class, _) if *class == wanted => found.push(self.clone()),
+            Tree::Saying(_, piece) => piece.of_class(wanted, found),
             Tree::Expression(_, parts) | Tree::Row(parts) | Tree::List { items: parts, .. } => {
                 parts.iter().for_each(|part| part.of_class(wanted, found));
             }
@@ -112,7 +154,8 @@ fn simplest(class: Class) -> &'static str {
     match class {
         Class::Number | Class::Year | Class::Bit => "1",
         Class::Floating | Class::Float => "1e0",
-        Class::Text | Class::Loose | Class::Bytes => "'a'",
+        Class::Text | Class::Loose | Class::Listed => "'a'",
+        Class::Bytes => "X'61'",
         Class::Date => "DATE'2024-01-01'",
         Class::Instant => "TIMESTAMP'2024-01-01 00:00:00'",
         Class::Time => "TIME'10:00:00'",
@@ -125,6 +168,7 @@ impl Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Tree::Text(text) => f.write_str(text),
+            Tree::Saying(_, piece) => piece.fmt(f),
             Tree::Expression(_, parts) | Tree::Row(parts) => {
                 parts.iter().try_for_each(|part| part.fmt(f))
             }
