@@ -34,8 +34,8 @@ macro_rules! scenarios {
 }
 
 scenarios![
-    address, aggregates, arrival, deletes, errors, items, keys, moves, nulls, picks, rounding,
-    spellings, status, truncate
+    address, aggregates, arrival, deletes, errors, items, keys, long_lists, moves, nulls, picks,
+    rounding, spellings, status, truncate
 ];
 
 #[test]

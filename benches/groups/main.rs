@@ -1,9 +1,10 @@
-//! What a change costs where a group is small and where it is large: COUNT, SUM, MIN, MAX and the
-//! newest row, over 1,000 and over 1,000,000 rows of one parent.
+//! What a change costs where a group is small and where it is large: of 1,000 and of 1,000,000 rows
+//! of one parent, first COUNT, SUM, MIN, MAX and the newest row, then values that differ and EXISTS.
 //!
 //! `cargo bench --bench groups`; `-- --rows N` measures 1,000 and N. Times are those of one change and of
 //! the document that it touches, the median of many, so that a page fault or a neighbour on the
-//! machine does not count.
+//! machine does not count. Memory is what the process's resident set grew by when documents were made
+//! first.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -25,24 +26,32 @@ const CHANGES: i64 = 2_000;
 
 const TABLES: &str = "
 CREATE TABLE accounts (id INT PRIMARY KEY, name VARCHAR(20));
-CREATE TABLE payments (id INT PRIMARY KEY, account INT, amount DECIMAL(10,2), at TIMESTAMP(6) NULL);
+CREATE TABLE payments (id INT PRIMARY KEY, account INT, shop INT, amount DECIMAL(10,2), at TIMESTAMP(6) NULL);
 ";
-const SELECT: &str = "
+const SUMS: &str = "
 CREATE VIEW v AS SELECT a.id, s.payments, s.total, s.least, s.most, n.amount AS newest, n.at
 FROM accounts AS a
 JOIN LATERAL (SELECT COUNT(*) AS payments, SUM(p.amount) AS total, MIN(p.amount) AS least, MAX(p.amount) AS most
   FROM payments AS p WHERE p.account = a.id) AS s ON TRUE
 LEFT JOIN LATERAL (SELECT p.amount, p.at FROM payments AS p WHERE p.account = a.id ORDER BY p.at DESC, p.id DESC LIMIT 1) AS n ON TRUE;
 ";
+const SHOPS: &str = "
+CREATE VIEW v AS SELECT a.id,
+  (SELECT COUNT(DISTINCT p.shop) FROM payments AS p WHERE p.account = a.id) AS shops,
+  EXISTS (SELECT 1 FROM payments AS p WHERE p.account = a.id AND p.amount < 0) AS refunded
+FROM accounts AS a;
+";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let given = arguments.iter().position(|argument| argument == "--rows");
     let large = given.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(LARGE);
-    println!("                      {SMALL:>9} rows  {large:>9} rows");
-    let (small, large) = (Group::new(SMALL).measure(), Group::new(large).measure());
-    for ((kind, small), (_, large)) in small.iter().zip(&large) {
-        println!("{kind:<20}  {small:>11.2} µs  {large:>11.2} µs  {:.2} times", large / small);
+    for (view, select) in [("sums, newest", SUMS), ("shops, refunded", SHOPS)] {
+        println!("{view:<20}  {SMALL:>9} rows  {large:>9} rows");
+        let measure = |rows| Group::new(select, rows).measure();
+        for ((kind, small), (_, large)) in measure(SMALL).iter().zip(&measure(large)) {
+            println!("{kind:<20}  {small:>11.2} µs  {large:>11.2} µs  {:.2} times", large / small);
+        }
     }
 }
 
@@ -55,8 +64,8 @@ struct Group {
 }
 
 impl Group {
-    fn new(rows: i64) -> Group {
-        let plan = plan();
+    fn new(select: &str, rows: i64) -> Group {
+        let plan = plan(select);
         let table = |name: &str| plan.tables_with_ids().find(|(_, t)| t.name == name).unwrap();
         let ((accounts, account), (payments, payment)) = (table("accounts"), table("payments"));
         let mut engine = Engine::new(Arc::clone(&plan));
@@ -71,8 +80,13 @@ impl Group {
         }
         group.engine.set_live(VIEW, true);
         // What is kept of a long list is made when it is needed again.
+        let before = resident_bytes();
         for _ in 0..3 {
             black_box(group.engine.document(VIEW, &key(1)));
+        }
+        let kept = resident_bytes().saturating_sub(before) as f64 / rows as f64;
+        if rows > SMALL {
+            println!("{rows} rows: {kept:.0} bytes are kept of each");
         }
         group
     }
@@ -122,10 +136,16 @@ impl Group {
     fn payment(&mut self, id: i64, amount: i64) -> Row {
         self.writer.set_number(0, id);
         self.writer.set_number(1, 1);
-        self.writer.set_decimal(2, Decimal::new(amount, 2));
-        self.writer.set(3, &Value::Timestamp(1_700_000_000_000_000 + id * 1_000_000));
+        self.writer.set_number(2, amount % 97);
+        self.writer.set_decimal(3, Decimal::new(amount, 2));
+        self.writer.set(4, &Value::Timestamp(1_700_000_000_000_000 + id * 1_000_000));
         self.writer.finish()
     }
+}
+
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
 /// An amount in cents.
@@ -139,8 +159,8 @@ fn key(id: i64) -> Key {
     key
 }
 
-fn plan() -> Arc<Plan> {
+fn plan(select: &str) -> Arc<Plan> {
     let file = |text: &str| vec![SourceFile { path: "bench.sql".into(), text: text.into() }];
-    let (tables, views) = (file(TABLES), file(SELECT));
+    let (tables, views) = (file(TABLES), file(select));
     Arc::new(plan_views(&Definitions { tables, streams: Vec::new(), views }).unwrap())
 }

@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use smallvec::SmallVec;
 
 use super::frame::Frame;
-use super::group::{Levels, Partials, Summary};
+use super::group::{Group, Levels, Partials, Summary, block, blocks};
 use super::order::Kept;
 use super::tally::Tally;
 use crate::sql::expr::EvalError;
-use crate::sql::plan::{Aggregate, Collection};
+use crate::sql::plan::{Aggregate, Collection, Scope};
 use crate::value::Value;
 
 /// The values of a collection of several aggregates, as they were last made: all of them in one
@@ -20,6 +20,9 @@ pub(super) struct Known<'e> {
     outside: SmallVec<[Option<&'e [u8]>; 2]>,
     values: Vec<Value<'static>>,
 }
+
+/// By aggregate: the value of a collection.
+type Values<'f> = SmallVec<[Value<'f>; 1]>;
 
 impl<'e> Frame<'e> {
     /// The value of an aggregate of a collection for the rows bound now.
@@ -38,13 +41,14 @@ impl<'e> Frame<'e> {
                 }
             }
             [Aggregate::Exists] => {
+                // Where a row raises an error, another may be found before.
+                if let Some(Ok(mut values)) = self.kept(collection) {
+                    return Ok(values.pop().unwrap_or(Value::Null));
+                }
                 let found = self.each(scope, false, &mut || Ok(ControlFlow::Break(())))?;
                 Ok(Value::Int(found.is_break().into()))
             }
-            [_] => {
-                let mut tally = self.tallied(collection)?;
-                tally.pop().map_or(Ok(Value::Null), Tally::finish)
-            }
+            [_] => Ok(self.values(collection)?.pop().unwrap_or(Value::Null)),
             _ => self.known(collection, |values| values[aggregate].clone()),
         }
     }
@@ -63,7 +67,7 @@ impl<'e> Frame<'e> {
                 | Aggregate::ConcatDistinct { .. }
                 | Aggregate::JsonArray(_)
                 | Aggregate::JsonObject { .. },
-            ] => {
+            ] if self.group_of(collection).is_none() => {
                 let mut tally = self.tallies(collection, std::mem::take(out));
                 self.pass(collection, &mut tally)?;
                 let (text, present) = tally.pop().map_or((Vec::new(), false), Tally::into_text);
@@ -97,44 +101,41 @@ impl<'e> Frame<'e> {
         aggregates.iter().zip(in_order).filter_map(tally).collect()
     }
 
-    /// The tallies of a collection for the rows bound now.
-    fn tallied(&self, collection: usize) -> Result<SmallVec<[Tally<'_>; 1]>, EvalError> {
-        let mut tallies = self.tallies(collection, Vec::new());
-        match self.kept(collection) {
-            Some(partials) => {
-                let mut merged = tallies.iter_mut().zip(partials);
-                merged.try_for_each(|(tally, partial)| tally.merge(&partial));
-            }
-            None => self.pass(collection, &mut tallies)?,
+    /// The values of a collection for the rows bound now.
+    fn values(&self, collection: usize) -> Result<Values<'_>, EvalError> {
+        if let Some(kept) = self.kept(collection) {
+            return kept;
         }
-        Ok(tallies)
+        let mut tallies = self.tallies(collection, Vec::new());
+        self.pass(collection, &mut tallies)?;
+        tallies.into_iter().map(Tally::finish).collect()
     }
 
-    /// What is kept of a collection whose rows are a group; `None` if nothing is, or a row raises
-    /// an error.
-    fn kept(&self, collection: usize) -> Option<Partials> {
+    /// The group of a collection's rows, if they are one and something of it is kept.
+    fn group_of(&self, collection: usize) -> Option<&'e Group> {
+        let from = self.view().collections[collection].scope.from;
+        let is_kept = self.orders().nodes[usize::from(from.0)].kept == Kept::Values;
+        if is_kept { self.group(from) } else { None }
+    }
+
+    /// The values of a collection of whose rows something is kept.
+    fn kept(&self, collection: usize) -> Option<Result<Values<'_>, EvalError>> {
+        let group = self.group_of(collection)?;
         let scope = &self.view().collections[collection].scope;
-        if self.orders().nodes[usize::from(scope.from.0)].kept != Kept::Values {
-            return None;
-        }
-        let group = self.group(scope.from)?;
-        let mut levels = match group.take(self.of_view(scope.from)) {
-            Some(Summary::Values(levels)) => levels,
-            _ => Levels::default(),
-        };
         let tallies = || self.tallies(collection, Vec::new());
-        let partials = |tallies: SmallVec<[Tally<'_>; 1]>| {
-            tallies.into_iter().map(Tally::partial).collect::<Option<Partials>>()
+        let (mut levels, mut distinct) = match group.take(self.of_view(scope.from)) {
+            Some(Summary::Values { levels, distinct }) => (levels, distinct),
+            _ => (Levels::default(), tallies().iter().map(|_| Default::default()).collect()),
         };
-        let of_rows = |slots: &[u32]| {
+        let of_block = |block: usize, slots: &[u32]| {
             let mut tallies = tallies();
-            self.table(scope.from).read_all(slots);
-            for &slot in slots {
-                if self.admit(scope, self.table(scope.from).row(slot)?).ok()? {
-                    tallies.iter_mut().try_for_each(|tally| tally.add(self)).ok()?;
-                }
-            }
-            partials(tallies)
+            let added = self.add_rows(scope, slots, &mut tallies);
+            let mut partials = tallies.into_iter().zip(&mut distinct);
+            let partials = partials.try_fold(Partials::new(), |mut partials, (tally, distinct)| {
+                partials.push(tally.partial(|seen| distinct.put(block, seen))?);
+                Some(partials)
+            });
+            added.ok().and(partials)
         };
         let of_summaries = |summaries: &[Option<Partials>]| {
             let mut tallies = tallies();
@@ -142,12 +143,38 @@ impl<'e> Frame<'e> {
                 let mut merged = tallies.iter_mut().zip(summary.as_ref()?);
                 merged.try_for_each(|(tally, partial)| tally.merge(partial))?;
             }
-            partials(tallies)
+            tallies.into_iter().map(|tally| tally.partial(drop)).collect()
         };
-        let whole = levels.refresh(group.members(), of_rows, of_summaries).cloned().flatten();
+        let whole = levels.refresh(group.members(), of_block, of_summaries);
+        distinct.iter_mut().for_each(|distinct| distinct.truncate(blocks(group.members().len())));
+        let values = whole.and_then(Option::as_ref).map(|whole| {
+            let kept = tallies().into_iter().zip(whole).zip(&distinct);
+            kept.map(|((tally, partial), distinct)| tally.finish_kept(partial, distinct)).collect()
+        });
+        let wrong = levels.find(Option::is_none);
         let columns = &self.orders().nodes[usize::from(scope.from.0)].columns;
-        group.keep(self.of_view(scope.from), columns, Summary::Values(levels));
-        whole
+        group.keep(self.of_view(scope.from), columns, Summary::Values { levels, distinct });
+        values.or_else(|| {
+            let slots = block(group.members(), wrong?);
+            self.add_rows(scope, slots, &mut tallies()).err().map(Err)
+        })
+    }
+
+    /// Adds the rows in these slots that count.
+    fn add_rows<'f>(
+        &'f self,
+        scope: &'e Scope,
+        slots: &[u32],
+        tallies: &mut [Tally<'f>],
+    ) -> Result<(), EvalError> {
+        let table = self.table(scope.from);
+        table.read_all(slots);
+        for row in slots.iter().filter_map(|slot| table.row(*slot)) {
+            if self.admit(scope, row)? {
+                tallies.iter_mut().try_for_each(|tally| tally.add(self))?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds every row of a collection that counts to its tallies.
@@ -179,11 +206,8 @@ impl<'e> Frame<'e> {
         {
             return Ok(take(&known.values));
         }
-        let values = self
-            .tallied(collection)?
-            .into_iter()
-            .map(|tally| tally.finish().map(Value::into_owned));
-        let values = values.collect::<Result<Vec<_>, _>>()?;
+        let values = self.values(collection)?.into_iter().map(Value::into_owned);
+        let values: Vec<_> = values.collect();
         let taken = take(&values);
         cell.replace(Some(Known { outside, values }));
         Ok(taken)

@@ -150,6 +150,7 @@ impl<'e> Frame<'e> {
             rows += 1;
             self.bind(scope.from, Some(row));
             if self.joined(scope, &scope.joins, ordered, then)?.is_break() {
+                self.looked_through(scope.from, rows);
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -285,12 +286,12 @@ impl<'e> Frame<'e> {
                 Err(_) => First::Error,
             },
         };
-        let of_rows = |slots: &[u32]| {
+        let of_block = |_, slots: &[u32]| {
             table.read_all(slots);
             slots.iter().fold(First::Nothing, |first, slot| earlier(first, counts(*slot)))
         };
         let of_summaries = |firsts: &[First]| firsts.iter().copied().fold(First::Nothing, earlier);
-        let first = levels.refresh(group.members(), of_rows, of_summaries).copied();
+        let first = levels.refresh(group.members(), of_block, of_summaries).copied();
         group.keep(self.of_view(scope.from), columns, Summary::First(levels));
         match first.unwrap_or(First::Nothing) {
             First::Error => None,

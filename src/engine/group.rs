@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use smallvec::SmallVec;
 
 use super::directory::NONE;
-use super::paged::Paged;
+use super::distinct::DistinctValues;
 use super::tally::Partial;
 use crate::sql::plan::{NodeId, ViewId};
 
@@ -21,6 +21,8 @@ use crate::sql::plan::{NodeId, ViewId};
 const BLOCK: usize = 32;
 /// Summaries that are summed up as one.
 const FAN: usize = 4;
+/// Slots whose places are held together.
+const PART: usize = 1024;
 
 /// The long lists of one index.
 #[derive(Debug, Default)]
@@ -29,7 +31,13 @@ pub(super) struct Groups {
     groups: Vec<Group>,
     free: Vec<u32>,
     /// By slot.
-    places: Paged<Place>,
+    places: Places,
+}
+
+/// Where rows stand: of those parts of a table that have rows of long lists.
+#[derive(Debug, Default)]
+struct Places {
+    parts: Vec<Option<Box<[Place; PART]>>>,
 }
 
 /// Where a row stands in its group.
@@ -66,7 +74,12 @@ struct Kept {
 #[derive(Debug)]
 pub(super) enum Summary {
     /// The aggregates of a collection; `None` where a row raises an error.
-    Values(Levels<Option<Partials>>),
+    Values {
+        /// What they come to but for values that differ.
+        levels: Levels<Option<Partials>>,
+        /// By aggregate: the values that differ.
+        distinct: Vec<DistinctValues>,
+    },
     /// The first row of a pick.
     First(Levels<First>),
 }
@@ -102,7 +115,7 @@ impl Groups {
 
     /// The group of the row in a slot.
     pub(super) fn of(&self, slot: u32) -> Option<&Group> {
-        let Place { group, .. } = self.place(slot);
+        let Place { group, .. } = self.places.get(slot);
         (group != NONE).then(|| &self.groups[group as usize])
     }
 
@@ -110,7 +123,7 @@ impl Groups {
     pub(super) fn gather(&mut self, members: Vec<u32>) {
         let group = self.free.pop().unwrap_or(self.groups.len() as u32);
         for (position, &slot) in members.iter().enumerate() {
-            *self.places.get_or_grow(slot) = Place { group, position: position as u32 };
+            self.places.set(slot, Place { group, position: position as u32 });
         }
         let made = Group { members, summaries: RefCell::default() };
         match self.groups.get_mut(group as usize) {
@@ -121,33 +134,33 @@ impl Groups {
 
     /// Adds a row to the group that another of its list is in, if it is in one; whether it is.
     pub(super) fn join(&mut self, slot: u32, other: u32) -> bool {
-        let Place { group, .. } = self.place(other);
+        let Place { group, .. } = self.places.get(other);
         if group == NONE {
             return false;
         }
         let members = &mut self.groups[group as usize].members;
         members.push(slot);
         let position = members.len() as u32 - 1;
-        *self.places.get_or_grow(slot) = Place { group, position };
+        self.places.set(slot, Place { group, position });
         self.mark_where(slot, |_| true);
         true
     }
 
     /// Takes a row out of its group, if it is in one; how many rows that still has.
     pub(super) fn leave(&mut self, slot: u32) -> Option<usize> {
-        let Place { group, position } = self.place(slot);
+        let Place { group, position } = self.places.get(slot);
         if group == NONE {
             return None;
         }
         self.mark_where(slot, |_| true);
         let last = self.groups[group as usize].members.last().copied();
         last.into_iter().for_each(|last| self.mark_where(last, |_| true));
-        *self.places.get_mut(slot) = Place::default();
+        self.places.set(slot, Place::default());
         let members = &mut self.groups[group as usize].members;
         members.swap_remove(position as usize);
         let left = members.len();
         if let Some(&moved) = members.get(position as usize) {
-            self.places.get_mut(moved).position = position;
+            self.places.set(moved, Place { group, position });
         }
         if left == 0 {
             self.groups[group as usize] = Group::default();
@@ -158,13 +171,13 @@ impl Groups {
 
     /// Gives up the group of a row; its rows.
     pub(super) fn dissolve(&mut self, slot: u32) -> Vec<u32> {
-        let Place { group, .. } = self.place(slot);
+        let Place { group, .. } = self.places.get(slot);
         if group == NONE {
             return Vec::new();
         }
         self.free.push(group);
         let members = std::mem::take(&mut self.groups[group as usize]).members;
-        members.iter().for_each(|&slot| *self.places.get_mut(slot) = Place::default());
+        members.iter().for_each(|&slot| self.places.set(slot, Place::default()));
         members
     }
 
@@ -175,7 +188,7 @@ impl Groups {
 
     /// Marks the block of a row for what `concerned` chooses by its columns.
     fn mark_where(&mut self, slot: u32, concerned: impl Fn(&[usize]) -> bool) {
-        let Place { group, position } = self.place(slot);
+        let Place { group, position } = self.places.get(slot);
         if group == NONE {
             return;
         }
@@ -183,15 +196,27 @@ impl Groups {
         for kept in self.groups[group as usize].summaries.get_mut() {
             match &mut kept.summary {
                 Some(_) if !concerned(&kept.columns) => {}
-                Some(Summary::Values(levels)) => levels.mark(block),
+                Some(Summary::Values { levels, .. }) => levels.mark(block),
                 Some(Summary::First(levels)) => levels.mark(block),
                 None => {}
             }
         }
     }
+}
 
-    fn place(&self, slot: u32) -> Place {
-        if (slot as usize) < self.places.len() { *self.places.get(slot) } else { Place::default() }
+impl Places {
+    fn get(&self, slot: u32) -> Place {
+        let part = self.parts.get(slot as usize / PART).and_then(Option::as_ref);
+        part.map_or_else(Place::default, |part| part[slot as usize % PART])
+    }
+
+    fn set(&mut self, slot: u32, place: Place) {
+        let part = slot as usize / PART;
+        if part >= self.parts.len() {
+            self.parts.resize_with(part + 1, || None);
+        }
+        let part = self.parts[part].get_or_insert_with(|| Box::new([Place::default(); PART]));
+        part[slot as usize % PART] = place;
     }
 }
 
@@ -230,17 +255,16 @@ impl<T> Levels<T> {
     pub(super) fn refresh(
         &mut self,
         members: &[u32],
-        of_rows: impl Fn(&[u32]) -> T,
+        mut of_block: impl FnMut(usize, &[u32]) -> T,
         of_summaries: impl Fn(&[T]) -> T,
     ) -> Option<&T> {
-        let blocks = members.len().div_ceil(BLOCK);
+        let blocks = blocks(members.len());
         let mut marked = std::mem::take(&mut self.marked);
         if self.levels.is_empty() {
             self.levels.push(Vec::new());
             marked = (0..blocks as u32).collect();
         }
-        let block = |at: usize| &members[at * BLOCK..members.len().min((at + 1) * BLOCK)];
-        renew(&mut self.levels[0], blocks, &mut marked, |at| of_rows(block(at)));
+        renew(&mut self.levels[0], blocks, &mut marked, |at| of_block(at, block(members, at)));
         let mut level = 0;
         while self.levels[level].len() > 1 {
             marked.iter_mut().for_each(|at| *at /= FAN as u32);
@@ -260,6 +284,15 @@ impl<T> Levels<T> {
         self.levels[level].first()
     }
 
+    /// The first block of which this is true, where it is also true of all that it is part of.
+    pub(super) fn find(&self, is: impl Fn(&T) -> bool) -> Option<usize> {
+        let mut at = 0;
+        for level in self.levels.iter().rev() {
+            at = (at * FAN..level.len().min((at + 1) * FAN)).find(|at| is(&level[*at]))?;
+        }
+        Some(at)
+    }
+
     fn mark(&mut self, block: u32) {
         let Some(blocks) = self.levels.first().map(Vec::len) else { return };
         if self.marked.last() != Some(&block) {
@@ -273,8 +306,23 @@ impl<T> Levels<T> {
     }
 }
 
+/// The rows of a block.
+pub(super) fn block(members: &[u32], at: usize) -> &[u32] {
+    &members[at * BLOCK..members.len().min((at + 1) * BLOCK)]
+}
+
+/// How many blocks so many rows are.
+pub(super) fn blocks(rows: usize) -> usize {
+    rows.div_ceil(BLOCK)
+}
+
 /// Makes a level this long, and anew what is marked. Where its end moves, so does what the last says.
-fn renew<T>(level: &mut Vec<T>, len: usize, marked: &mut Vec<u32>, make: impl Fn(usize) -> T) {
+fn renew<T>(
+    level: &mut Vec<T>,
+    len: usize,
+    marked: &mut Vec<u32>,
+    mut make: impl FnMut(usize) -> T,
+) {
     if level.len() != len {
         let grown = level.len().saturating_sub(1)..len;
         marked.extend(grown.map(|at| at as u32));
@@ -343,7 +391,7 @@ mod tests {
                     };
                     let found = levels.refresh(
                         group.members(),
-                        |slots| least(&mut slots.iter().copied()),
+                        |_, slots| least(&mut slots.iter().copied()),
                         |firsts| least(&mut firsts.iter().filter_map(row)),
                     );
                     let expected = least(&mut values.keys().copied());

@@ -12,6 +12,7 @@
 
 mod aggregate;
 mod directory;
+mod distinct;
 mod document;
 mod dump;
 mod fanout;

@@ -177,7 +177,9 @@ impl ViewOrders {
             }
             let is_kept =
                 |aggregate| Tally::is_kept(aggregate) && aggregate.follows_from(scope.from);
-            if scope.follows_from_its_rows() && aggregates.iter().all(is_kept) {
+            // Where any row does, the first is at hand.
+            let is_at_hand = matches!(**aggregates, [Aggregate::Exists]) && scope.filter.is_none();
+            if scope.follows_from_its_rows() && aggregates.iter().all(is_kept) && !is_at_hand {
                 let read = aggregates.iter().flat_map(|a| a.own_columns(scope.from));
                 let node = &mut nodes[usize::from(scope.from.0)];
                 node.kept = Kept::Values;

@@ -7,6 +7,7 @@ use std::slice;
 
 use smallvec::SmallVec;
 
+use super::distinct::DistinctValues;
 use super::frame::{Frame, compare_by};
 use crate::sql::expr::{self, EvalError, Expr};
 use crate::sql::plan::{Aggregate, BitOp, OrderBy};
@@ -17,6 +18,8 @@ const AVG_SCALE_ADDED: u8 = 4;
 
 /// An aggregate and its value so far. Rows are added while they are bound.
 pub(super) enum Tally<'f> {
+    /// Whether there is a row.
+    Any(bool),
     /// Rows; with an argument, those where it is not NULL.
     Count { of: Option<&'f Expr>, count: i64 },
     /// The sum and how many values it has. It has the scale of its largest term, as in MySQL: the
@@ -39,6 +42,8 @@ pub(super) enum Tally<'f> {
 /// A tally of some of the rows, to be merged with those of others.
 #[derive(Clone, Debug)]
 pub(super) enum Partial {
+    /// Whether there is a row.
+    Any(bool),
     /// Rows.
     Count(i64),
     /// A sum and how many values it has.
@@ -47,6 +52,8 @@ pub(super) enum Partial {
     Bits(u64),
     /// The first value by an order; NULL of none.
     Extreme(Value<'static>),
+    /// Values that differ, which are kept apart.
+    Distinct,
 }
 
 /// What is made of values that differ.
@@ -60,7 +67,7 @@ pub(super) enum Distinct<'f> {
 }
 
 /// Values that none of is NULL, in the order of the first, then the second …
-pub(super) struct Tuple<'f>(SmallVec<[Value<'f>; 1]>);
+pub(super) struct Tuple<'f>(pub(super) SmallVec<[Value<'f>; 1]>);
 
 /// A member of a JSON object: its name and its value, as JSON.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -134,41 +141,55 @@ impl<'f> Tally<'f> {
             Aggregate::JsonArray(value) => {
                 Tally::Text { of: Piece::Element(value), any: false, text }
             }
-            Aggregate::First { .. } | Aggregate::Exists => return None,
+            Aggregate::Exists => Tally::Any(false),
+            Aggregate::First { .. } => return None,
         })
     }
 
-    /// Whether tallies of an aggregate can be merged.
+    /// Whether tallies of an aggregate can be merged, or the values that differ kept apart.
     pub(super) fn is_kept(aggregate: &Aggregate) -> bool {
-        matches!(
-            aggregate,
-            Aggregate::CountRows
-                | Aggregate::Count(_)
-                | Aggregate::Sum(_)
-                | Aggregate::Avg(_)
-                | Aggregate::Min(_)
-                | Aggregate::Max(_)
-                | Aggregate::Bits(..)
-        )
+        match aggregate {
+            Aggregate::Exists
+            | Aggregate::CountRows
+            | Aggregate::Count(_)
+            | Aggregate::CountDistinct(_)
+            | Aggregate::Sum(_)
+            | Aggregate::Avg(_)
+            | Aggregate::SumDistinct(_)
+            | Aggregate::AvgDistinct(_)
+            | Aggregate::Bits(..)
+            | Aggregate::Min(_)
+            | Aggregate::Max(_)
+            | Aggregate::ConcatDistinct { .. } => true,
+            Aggregate::GroupConcat { .. }
+            | Aggregate::JsonObject { .. }
+            | Aggregate::JsonArray(_)
+            | Aggregate::First { .. } => false,
+        }
     }
 
-    /// What it says of its rows; `None` if it cannot be merged.
-    pub(super) fn partial(self) -> Option<Partial> {
+    /// What it says of its rows; values that differ are given to `apart`. `None` if it cannot be
+    /// merged.
+    pub(super) fn partial(self, apart: impl FnOnce(BTreeSet<Tuple<'f>>)) -> Option<Partial> {
         Some(match self {
+            Tally::Any(any) => Partial::Any(any),
             Tally::Count { count, .. } => Partial::Count(count),
             Tally::Sum { sum, values, .. } => Partial::Sum(sum, values),
             Tally::Bits { bits, .. } => Partial::Bits(bits),
             Tally::Extreme { best, .. } => Partial::Extreme(best.into_owned()),
-            Tally::Text { .. }
-            | Tally::Sorted { .. }
-            | Tally::Distinct { .. }
-            | Tally::Members { .. } => return None,
+            Tally::Distinct { seen, .. } => {
+                apart(seen);
+                Partial::Distinct
+            }
+            Tally::Text { .. } | Tally::Sorted { .. } | Tally::Members { .. } => return None,
         })
     }
 
     /// Adds the rows of another tally of the same aggregate; `None` if the sum is out of range.
     pub(super) fn merge(&mut self, other: &Partial) -> Option<()> {
         match (self, other) {
+            (Tally::Any(any), Partial::Any(other)) => *any |= other,
+            (Tally::Distinct { .. }, Partial::Distinct) => {}
             (Tally::Count { count, .. }, Partial::Count(other)) => *count += other,
             (Tally::Sum { sum, values, .. }, Partial::Sum(other, others)) => {
                 *sum = expr::add(*sum, *other)?;
@@ -188,6 +209,7 @@ impl<'f> Tally<'f> {
     /// Adds the row that is bound.
     pub(super) fn add(&mut self, frame: &'f Frame<'_>) -> Result<(), EvalError> {
         match self {
+            Tally::Any(any) => *any = true,
             Tally::Count { of: None, count } => *count += 1,
             Tally::Count { of: Some(of), count } => {
                 *count += i64::from(!of.eval(frame)?.is_null());
@@ -258,19 +280,13 @@ impl<'f> Tally<'f> {
     /// The value of the rows added.
     pub(super) fn finish(self) -> Result<Value<'f>, EvalError> {
         Ok(match self {
+            Tally::Any(any) => Value::Int(any.into()),
             Tally::Count { count, .. } => Value::Int(count),
             Tally::Sum { average, sum, values, .. } => summed(sum, values, average)?,
             Tally::Bits { bits, .. } => Value::UInt(bits),
-            Tally::Distinct { then: Distinct::Count, seen, .. } => Value::Int(seen.len() as i64),
-            Tally::Distinct { then: Distinct::Sum { average }, seen, .. } => {
-                let mut terms = seen.iter().filter_map(|tuple| exact(tuple.0.first()?));
-                let sum = terms.try_fold(Decimal::new(0, 0), expr::add).ok_or_else(out_of_range)?;
-                summed(sum, seen.len() as u64, average)?
+            Tally::Distinct { of, then, seen } => {
+                then.finish(of, seen.iter().map(|Tuple(values)| values.as_slice()))?
             }
-            Tally::Distinct { then: Distinct::Concat { .. }, .. } => match self.into_text() {
-                (_, false) => Value::Null,
-                (text, true) => Value::Text(into_text(text).into()),
-            },
             Tally::Members { .. } => match self.into_text() {
                 (_, false) => Value::Null,
                 (text, true) => Value::Json(into_text(text).into()),
@@ -281,6 +297,19 @@ impl<'f> Tally<'f> {
                 (text, true) => of.value(into_text(text)),
             },
         })
+    }
+
+    /// The value of rows of which this was kept, none of which was added.
+    pub(super) fn finish_kept(
+        mut self,
+        partial: &Partial,
+        distinct: &DistinctValues,
+    ) -> Result<Value<'f>, EvalError> {
+        if let Tally::Distinct { of, then, .. } = self {
+            return then.finish(of, distinct.values());
+        }
+        self.merge(partial).ok_or_else(out_of_range)?;
+        self.finish()
     }
 
     /// The text of the rows added, behind what it was appended to; and whether it is not NULL.
@@ -300,21 +329,8 @@ impl<'f> Tally<'f> {
                 text.extend_from_slice(if any { of.end() } else { b"" });
                 (text, any)
             }
-            Tally::Distinct {
-                of,
-                then: Distinct::Concat { descending, separator, mut text },
-                seen,
-            } => {
-                let mut write = |(i, Tuple(values)): (usize, &Tuple<'_>)| {
-                    text.extend_from_slice(if i > 0 { separator.as_bytes() } else { b"" });
-                    let values = values.iter().zip(of);
-                    values.for_each(|(value, of)| write_text(&mut text, value, of.ty));
-                };
-                match descending {
-                    false => seen.iter().enumerate().for_each(&mut write),
-                    true => seen.iter().rev().enumerate().for_each(&mut write),
-                }
-                (text, !seen.is_empty())
+            Tally::Distinct { of, then, seen } => {
+                then.into_text(of, seen.iter().map(|Tuple(values)| values.as_slice()))
             }
             Tally::Members { mut members, mut text, .. } => {
                 members.sort_unstable();
@@ -329,19 +345,69 @@ impl<'f> Tally<'f> {
                 text.extend_from_slice(if members.is_empty() { b"" } else { b"}" });
                 (text, !members.is_empty())
             }
-            Tally::Count { .. }
+            Tally::Any(_)
+            | Tally::Count { .. }
             | Tally::Sum { .. }
             | Tally::Bits { .. }
-            | Tally::Extreme { .. }
-            | Tally::Distinct { .. } => (Vec::new(), false),
+            | Tally::Extreme { .. } => (Vec::new(), false),
         }
     }
 }
 
+impl Distinct<'_> {
+    /// What is made of these values, in their order and each once.
+    fn finish<'v, 'w: 'v, 't>(
+        self,
+        of: &[Expr],
+        mut values: impl DoubleEndedIterator<Item = &'v [Value<'w>]> + ExactSizeIterator,
+    ) -> Result<Value<'t>, EvalError> {
+        let count = values.len();
+        match self {
+            Distinct::Count => Ok(Value::Int(count as i64)),
+            Distinct::Sum { average } => {
+                let mut terms = values.by_ref().filter_map(|values| exact(values.first()?));
+                let sum = terms.try_fold(Decimal::new(0, 0), expr::add).ok_or_else(out_of_range)?;
+                summed(sum, count as u64, average)
+            }
+            Distinct::Concat { .. } => Ok(match self.into_text(of, values) {
+                (_, false) => Value::Null,
+                (text, true) => Value::Text(into_text(text).into()),
+            }),
+        }
+    }
+
+    /// The text of these values, behind what it is appended to; and whether it is not NULL.
+    fn into_text<'v, 'w: 'v>(
+        self,
+        of: &[Expr],
+        values: impl DoubleEndedIterator<Item = &'v [Value<'w>]>,
+    ) -> (Vec<u8>, bool) {
+        let Distinct::Concat { descending, separator, mut text } = self else {
+            return (Vec::new(), false);
+        };
+        let mut any = false;
+        let mut write = |values: &[Value<'_>]| {
+            text.extend_from_slice(if any { separator.as_bytes() } else { b"" });
+            values.iter().zip(of).for_each(|(value, of)| write_text(&mut text, value, of.ty));
+            any = true;
+        };
+        match descending {
+            false => values.for_each(&mut write),
+            true => values.rev().for_each(&mut write),
+        }
+        (text, any)
+    }
+}
+
+/// Compares values one after the other.
+pub(super) fn compare_all(a: &[Value<'_>], b: &[Value<'_>]) -> Ordering {
+    let mut pairs = a.iter().zip(b).map(|(a, b)| compare(a, b));
+    pairs.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+}
+
 impl Ord for Tuple<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        let mut pairs = self.0.iter().zip(&other.0).map(|(a, b)| compare(a, b));
-        pairs.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+        compare_all(&self.0, &other.0)
     }
 }
 

@@ -150,7 +150,7 @@ pub(super) fn siblings() -> Shape {
 }
 
 /// Rows of table 0 that show what many rows of table 1 come to: aggregates with a filter and
-/// without, and first rows by an order that their list has, by another, and of those that count.
+/// without, also of values that differ, and first rows by an order that their list has, by another, and of those that count.
 pub(super) fn lists(letters: bool) -> Shape {
     let collection = |kinds, filtered| {
         let kind = Kind::Collection(kinds);
@@ -160,6 +160,9 @@ pub(super) fn lists(letters: bool) -> Shape {
         by_key(0, 1, Kind::Pick),
         collection([0, 2, 4], false),
         collection([3, 1, 12], true),
+        collection([9, 10, 13], false),
+        collection([13, NONE, NONE], true),
+        collection([EXISTS, NONE, NONE], true),
         Branch {
             filtered: true,
             descending: false,
