@@ -208,6 +208,7 @@ impl<'t> Process<'t> {
                 committed_us: 0,
                 bytes: 100,
                 anew: None,
+                lacks: None,
                 content: content.clone(),
             });
             self.next[at] += 1;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod altering;
 mod checkpoints;
 mod collations;
 mod command_line;

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::change::Positions;
 use crate::config::Config;
@@ -192,6 +192,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     async fn run(&mut self) -> Result<(), PipelineError> {
         let mut known = Released::default();
         self.sequencer.report_completeness(&mut known);
+        known.lacks.extend(self.sequencer.lacks().map(|(table, lacks)| (table, lacks.clone())));
         self.apply(&mut known);
         if !self.sequencer.is_replaying() {
             self.take_over();
@@ -395,7 +396,8 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         }
     }
 
-    /// Applies what was released. Views whose tables are not complete any more are not published.
+    /// Applies what was released. Views whose tables are not complete any more, or lack what they read,
+    /// are not published.
     fn apply(&mut self, released: &mut Released) {
         let changes = std::mem::take(&mut released.changes);
         for change in &changes {
@@ -406,6 +408,13 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             let name = &self.plan.table(table).name;
             info!(table = name, complete, "the table's completeness changed");
             for view in self.views.table(table, complete) {
+                self.publisher.hold_back(view);
+            }
+        }
+        for (table, lacks) in std::mem::take(&mut released.lacks) {
+            for view in self.views.lacks(table, &lacks) {
+                let name = &self.plan.view(view).name;
+                warn!(view = name, ?lacks, "the view stands still: its columns are not there");
                 self.publisher.hold_back(view);
             }
         }

@@ -23,6 +23,8 @@ pub(super) struct Handles {
     freshness: Vec<Histogram>,
     /// By view.
     filling: Vec<Gauge>,
+    /// By view.
+    standing_still: Vec<Gauge>,
 }
 
 impl Handles {
@@ -31,6 +33,7 @@ impl Handles {
             applied: plan.tables.iter().map(|table| metrics.applied(&table.name)).collect(),
             freshness: plan.views.iter().map(|view| metrics.freshness(&view.name)).collect(),
             filling: plan.views.iter().map(|view| metrics.filling(&view.name)).collect(),
+            standing_still: plan.views.iter().map(|v| metrics.standing_still(&v.name)).collect(),
         }
     }
 }
@@ -76,8 +79,10 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let (_, bytes) = self.sequencer.held();
         metrics.queue_bytes.set(bytes as i64);
         metrics.rows.set(self.rows() as i64);
-        for ((id, _), filling) in self.plan.views_with_ids().zip(&self.handles.filling) {
+        let handles = self.handles.filling.iter().zip(&self.handles.standing_still);
+        for ((id, _), (filling, standing_still)) in self.plan.views_with_ids().zip(handles) {
             filling.set(i64::from(self.views.generations(id).next.is_some()));
+            standing_still.set(i64::from(self.views.stands_still(id)));
         }
     }
 

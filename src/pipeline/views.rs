@@ -1,5 +1,5 @@
 //! Which views may be published, and to where: a view waits for its tables, then is filled, then is
-//! complete.
+//! complete. Where a table is not written any more as a view reads it, that view stands still.
 //!
 //! Readers never see a view half filled if it was whole before. Whatever is to be filled as a
 //! whole (a new definition, tables that were read anew, a Redis that went back) is filled into a
@@ -12,14 +12,14 @@ use std::mem;
 
 use crate::keyspace::Generations;
 use crate::sink::{Meta, Step, Target};
-use crate::source::record::{PartitionSpec, Role};
-use crate::sql::plan::{Plan, TableId, View, ViewId};
+use crate::source::record::{Lacks, PartitionSpec, Role};
+use crate::sql::plan::{Node, Plan, TableId, View, ViewId};
 use crate::telemetry::Readiness;
 
 /// How far a view has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Some of its tables are not complete: nothing of it is published.
+    /// Some of its tables are not complete, or lack columns that it reads: nothing of it is published.
     Waiting,
     /// Its documents are being published; some may be missing.
     Filling,
@@ -39,6 +39,10 @@ struct Status {
     name: String,
     /// The tables it reads, and whether each is complete.
     tables: BTreeMap<TableId, bool>,
+    /// The columns it reads.
+    columns: BTreeSet<(TableId, String)>,
+    /// Why it cannot have each of them that it cannot.
+    lacks: BTreeMap<(TableId, String), String>,
     stage: Stage,
     generations: Generations,
     /// What Redis holds of them.
@@ -70,9 +74,19 @@ pub(super) fn trust_former_run<'a>(
 impl Views {
     /// All views of a plan, waiting for all their tables.
     pub(super) fn new(plan: &Plan, readiness: Readiness) -> Views {
+        let columns = |view: &View| {
+            let of_node = |node: &Node| {
+                let (id, table) = (node.table, plan.table(node.table));
+                let names = node.reads.iter().map(|&at| table.columns[at].name.clone());
+                names.map(|name| (id, name)).collect::<Vec<_>>()
+            };
+            view.nodes.iter().flat_map(of_node).collect()
+        };
         let status = |view: &View| Status {
             name: view.name.clone(),
             tables: view.nodes.iter().map(|node| (node.table, false)).collect(),
+            columns: columns(view),
+            lacks: BTreeMap::new(),
             stage: Stage::Waiting,
             generations: Generations::default(),
             held: Generations::default(),
@@ -86,11 +100,38 @@ impl Views {
     /// Notes that a table became complete, or is filling again. Returns the views that must no
     /// longer be published.
     pub(super) fn table(&mut self, table: TableId, complete: bool) -> Vec<ViewId> {
+        self.change(|view| match view.tables.get_mut(&table) {
+            Some(known) => {
+                *known = complete;
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// Notes what rows of a table lack. Returns the views that must no longer be published.
+    pub(super) fn lacks(&mut self, table: TableId, lacks: &Lacks) -> Vec<ViewId> {
+        self.change(|view| {
+            view.lacks.retain(|(of, _), _| *of != table);
+            for (column, why) in lacks {
+                let column = (table, column.to_string());
+                if view.columns.contains(&column) {
+                    view.lacks.insert(column, why.to_string());
+                }
+            }
+            view.tables.contains_key(&table)
+        })
+    }
+
+    /// Changes what is known of views' tables; `change` says of which. Returns the views that must no
+    /// longer be published.
+    fn change(&mut self, mut change: impl FnMut(&mut Status) -> bool) -> Vec<ViewId> {
         let mut held_back = Vec::new();
         for (at, view) in self.views.iter_mut().enumerate() {
-            let Some(known) = view.tables.get_mut(&table) else { continue };
-            *known = complete;
-            if !complete && view.stage != Stage::Waiting {
+            if !change(view) {
+                continue;
+            }
+            if !view.may_be_published() && view.stage != Stage::Waiting {
                 view.stage = Stage::Waiting;
                 held_back.push(ViewId(at as u16));
             }
@@ -99,9 +140,14 @@ impl Views {
         held_back
     }
 
-    /// The views that wait although all their tables are complete.
+    /// Whether a view stands still since columns that it reads are lacking.
+    pub(super) fn stands_still(&self, view: ViewId) -> bool {
+        !self.views[usize::from(view.0)].lacks.is_empty()
+    }
+
+    /// The views that wait although all that they read is there.
     pub(super) fn due(&self) -> Vec<ViewId> {
-        let due = |view: &Status| view.stage == Stage::Waiting && view.tables.values().all(|c| *c);
+        let due = |view: &Status| view.stage == Stage::Waiting && view.may_be_published();
         let views = self.views.iter().enumerate().filter(|(_, view)| due(view));
         views.map(|(at, _)| ViewId(at as u16)).collect()
     }
@@ -195,6 +241,10 @@ impl Views {
 }
 
 impl Status {
+    fn may_be_published(&self) -> bool {
+        self.lacks.is_empty() && self.tables.values().all(|complete| *complete)
+    }
+
     fn record(&mut self, step: &mut Step) {
         let numbers = |all: &Generations| all.all().map(|of| of.number).collect::<BTreeSet<_>>();
         for number in numbers(&self.held).difference(&numbers(&self.generations)) {
@@ -214,6 +264,10 @@ impl Status {
                 readiness.block(&part, text);
             }
             Stage::Filling => readiness.block(&part, "healing: its documents are being published"),
+            Stage::Waiting if !self.lacks.is_empty() => {
+                let why: Vec<&str> = self.lacks.values().map(String::as_str).collect();
+                readiness.block(&part, format!("standing still: {}", why.join("; ")));
+            }
             Stage::Waiting => {
                 let complete = self.tables.values().filter(|complete| **complete).count();
                 let all = self.tables.len();
@@ -269,6 +323,44 @@ mod tests {
         assert_eq!(end(&plan.views[0].fingerprint, spec.target), 5);
         assert_eq!(end("other", spec.target), 9);
         assert_eq!(end(&plan.views[0].fingerprint, None), 9);
+    }
+
+    #[test]
+    fn a_view_stands_still_while_a_column_that_it_reads_is_lacking() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let table = "CREATE TABLE t (id int NOT NULL, A int, b int, PRIMARY KEY (id));";
+        let plan = plan_views(&Definitions {
+            tables: vec![file("t.sql", table)],
+            streams: Vec::new(),
+            views: vec![
+                file("one.sql", "CREATE VIEW one AS SELECT id, a FROM t;"),
+                file("other.sql", "CREATE VIEW other AS SELECT id FROM t WHERE b > 1;"),
+            ],
+        })
+        .unwrap();
+        let readiness = Readiness::new();
+        let mut views = Views::new(&plan, readiness.clone());
+        let (one, other) = (ViewId(0), ViewId(1));
+        views.table(TableId(0), true);
+        assert_eq!(views.due(), [one, other]);
+        for view in [one, other] {
+            views.start_fill(view, plan.view(view));
+            views.switch(view);
+            views.set(view, Stage::Complete);
+        }
+        let lacks: Lacks =
+            [("A".into(), "it is gone".into()), ("c".into(), "nobody reads".into())].into();
+        assert_eq!(views.lacks(TableId(0), &lacks), [one]);
+        assert_eq!(views.lacks(TableId(0), &lacks), [], "that is known");
+        assert_eq!(readiness.reasons(), ["view one: standing still: it is gone"]);
+        assert!(views.stands_still(one) && !views.stands_still(other));
+        assert_eq!(views.table(TableId(0), false), [other]);
+        views.table(TableId(0), true);
+        assert_eq!(views.due(), [other]);
+        views.record(&mut Step::new());
+        assert!(views.generations(one).is_frozen(), "what readers read is told to stand still");
+        views.lacks(TableId(0), &Lacks::new());
+        assert_eq!(views.due(), [one, other]);
     }
 
     #[test]

@@ -354,7 +354,9 @@ impl Target {
             Err(newer @ Failure::Newer(_)) => return Err(newer),
         };
         debug_assert!(!matches!(change.op, Op::Truncate));
-        Ok(Ok(change))
+        // A column that is not there must not become NULL in a row that is certain otherwise.
+        let lacking = self.decoder.lacks().and_then(|lacks| lacks.values().next());
+        Ok(lacking.map_or(Ok(change), |reason| Err(reason.clone())))
     }
 }
 

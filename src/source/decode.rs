@@ -1,6 +1,7 @@
 //! What a partition's records say, by what the partition holds and how it is written.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Format;
 use super::avro::{
@@ -10,7 +11,7 @@ use super::avro::{
 use super::command::CommandDecoder;
 use super::debezium_json::{self, Translator};
 use super::json::EventDecoder;
-use super::record::{PartitionId, PartitionSpec, Role};
+use super::record::{Lacks, PartitionId, PartitionSpec, Role};
 use crate::sql::plan::{Plan, Table, TableId, TableSource};
 use crate::value::Key;
 
@@ -131,6 +132,15 @@ impl Decoder {
                     decoder.decode(partition, offset, key, value)
                 })
             }
+        }
+    }
+
+    /// What the row lacks that was decoded last; events lack nothing.
+    pub(super) fn lacks(&self) -> Option<&Arc<Lacks>> {
+        match self {
+            Decoder::Table(decoder) => decoder.lacks(),
+            Decoder::Json(json) => json.0.lacks(),
+            _ => None,
         }
     }
 

@@ -1,5 +1,8 @@
 //! A Kafka record as the rest of `source` sees it: where it lies, and what it says once decoded.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::anew::AnewId;
@@ -97,9 +100,15 @@ pub struct Record {
     pub bytes: u32,
     /// The snapshot that was reading its table anew when it was written.
     pub anew: Option<AnewId>,
+    /// What its row lacks; `None` if it has every column.
+    pub lacks: Option<Arc<Lacks>>,
     /// What it says.
     pub content: Content,
 }
+
+/// Columns that rows are held without, which are NULL in their place, and why. A table that is
+/// altered while it is followed is not written any more as the views read it.
+pub type Lacks = BTreeMap<Box<str>, Box<str>>;
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]

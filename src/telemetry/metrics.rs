@@ -102,6 +102,7 @@ pub struct Metrics {
     unchanged: PerView<Counter>,
     error_documents: PerView<Counter>,
     filling: PerView<Gauge>,
+    standing_still: PerView<Gauge>,
     freshness: Family<ViewLabel, Histogram, fn() -> Histogram>,
     verify_documents: PerView<Counter>,
     verify_differences: Family<KindLabel, Gauge>,
@@ -182,6 +183,11 @@ impl Metrics {
                 r,
                 "filling",
                 "1 while other documents are to replace those that are read",
+            ),
+            standing_still: add(
+                r,
+                "standing_still",
+                "1 while columns that the view reads are not written as they are declared",
             ),
             freshness: freshness.clone(),
             verify_documents: add(r, "verify_documents", "Documents compared with MySQL"),
@@ -302,6 +308,11 @@ impl Metrics {
     /// complete.
     pub fn filling(&self, view: &str) -> Gauge {
         self.filling.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
+    /// 1 while a view stands still, since columns that it reads are not written as they are declared.
+    pub fn standing_still(&self, view: &str) -> Gauge {
+        self.standing_still.get_or_create_owned(&ViewLabel { view: view.to_owned() })
     }
 
     /// Seconds from a change's commit until its document of this view was readable; keep the

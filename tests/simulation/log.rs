@@ -297,6 +297,7 @@ fn record(
         committed_us: offset as i64 + 1,
         bytes: RECORD_BYTES,
         anew: None,
+        lacks: None,
         content,
     }
 }

@@ -9,7 +9,7 @@ use super::schema::{NodeId, Schema};
 use super::{Decoded, Failure, Reason, Side, Unfit, Unreadable, split};
 use crate::change::{Change, Op};
 use crate::gtid::{Gtid, Server};
-use crate::source::record::{BinlogPlace, Content, Place, SnapshotMark};
+use crate::source::record::{BinlogPlace, Content, Lacks, Place, SnapshotMark};
 use crate::sql::plan::{Table, TableId};
 use crate::value::{Key, RowWriter};
 
@@ -42,6 +42,8 @@ pub struct TableDecoder {
     values: Vec<(u32, Envelope)>,
     keys: Vec<(u32, KeySchema)>,
     row: RowWriter,
+    /// What is lacking in the row that was decoded last.
+    lacks: Option<Arc<Lacks>>,
     /// Whether the last record did not become a row.
     half_written: bool,
     found: Vec<Found>,
@@ -59,6 +61,8 @@ struct Envelope {
     before: Program,
     /// The place in the binary log of `source`.
     place: Program,
+    /// The columns that are not written as they are declared.
+    lacks: Option<Arc<Lacks>>,
 }
 
 /// What one schema of keys is read by.
@@ -80,6 +84,7 @@ impl TableDecoder {
             values: Vec::new(),
             keys: Vec::new(),
             row: RowWriter::new(&table.layout),
+            lacks: None,
             half_written: false,
             found: vec![Found::Nothing; KEY + table.key.len()],
             key_found: vec![Found::Nothing; table.key.len()],
@@ -87,10 +92,11 @@ impl TableDecoder {
         }
     }
 
-    /// Takes the schema of keys or values with this id.
+    /// Takes the schema of keys or values with this id. Columns that it does not have as they are
+    /// declared are NULL in its rows, and told by [`TableDecoder::lacks`].
     ///
     /// # Errors
-    /// A schema that does not hold what views read of the table, or holds it as another type.
+    /// A schema without the table's primary key, or that is none of a table.
     pub fn add_schema(&mut self, side: Side, id: u32, text: &str) -> Result<(), Unfit> {
         let schema = Schema::parse(text).map_err(|error| Unfit::Schema { id, error })?;
         let schema = Arc::new(schema);
@@ -113,6 +119,7 @@ impl TableDecoder {
         let Some(at) = self.values.iter().rposition(|(known, _)| *known == id) else {
             return Err(Failure::Schema(Side::Value, id));
         };
+        self.lacks.clone_from(&self.values[at].1.lacks);
         if std::mem::replace(&mut self.half_written, true) {
             self.row.clear();
         }
@@ -135,6 +142,16 @@ impl TableDecoder {
             Err(Failure::Unreadable(error)) => Err(unreadable(error.reason, place)),
             Err(schema) => Err(schema),
         }
+    }
+
+    /// What the row lacks that was decoded last.
+    pub fn lacks(&self) -> Option<&Arc<Lacks>> {
+        self.lacks.as_ref()
+    }
+
+    /// Whether rows of the schema of values with this id lack something.
+    pub(super) fn has_lacks(&self, id: u32) -> bool {
+        self.values.iter().any(|(known, envelope)| *known == id && envelope.lacks.is_some())
     }
 
     /// The row that a record is about, by its key alone; `None` if that cannot be read.
@@ -305,19 +322,22 @@ impl TableDecoder {
     }
 
     fn compile_envelope(&self, id: u32, schema: Arc<Schema>) -> Result<Envelope, Unfit> {
-        let lacks = |field| Unfit::Field { id, field };
-        let fields = schema.fields(schema.root()).ok_or(lacks("after"))?;
+        let without = |field| Unfit::Field { id, field };
+        let fields = schema.fields(schema.root()).ok_or(without("after"))?;
         let mut whole = Builder::new(Arc::clone(&schema));
         let mut before = Builder::new(Arc::clone(&schema));
         let mut place = Builder::new(Arc::clone(&schema));
+        let mut lacks = Lacks::new();
         for field in fields {
             match field.name.as_str() {
                 "before" => {
                     whole.mark(BEFORE);
                     whole.skip(field.node);
-                    self.compile_row(id, &schema, field.node, &mut before, true)?;
+                    self.compile_row(id, &schema, field.node, &mut before, None)?;
                 }
-                "after" => self.compile_row(id, &schema, field.node, &mut whole, false)?,
+                "after" => {
+                    self.compile_row(id, &schema, field.node, &mut whole, Some(&mut lacks))?;
+                }
                 "source" => {
                     whole.mark(SOURCE);
                     compile_notes(&schema, field.node, &mut whole, &ORIGIN);
@@ -330,26 +350,33 @@ impl TableDecoder {
         }
         for required in ["before", "after", "source", "op", "transaction"] {
             if !fields.iter().any(|field| field.name == required) {
-                return Err(lacks(required));
+                return Err(without(required));
             }
         }
-        Ok(Envelope { whole: whole.finish(), before: before.finish(), place: place.finish() })
+        Ok(Envelope {
+            whole: whole.finish(),
+            before: before.finish(),
+            place: place.finish(),
+            lacks: (!lacks.is_empty()).then(|| Arc::new(lacks)),
+        })
     }
 
-    /// Steps for the held columns of a row that may be null, or for those of its key only.
+    /// Steps for the held columns of a row that may be null, noting which it `lacks`; for those of
+    /// its key only where that is not asked.
     fn compile_row(
         &self,
         id: u32,
         schema: &Arc<Schema>,
         node: NodeId,
         builder: &mut Builder,
-        key_only: bool,
+        lacks: Option<&mut Lacks>,
     ) -> Result<(), Unfit> {
         let (row, null) = match schema.optional(node) {
             Some((row, null)) => (row, Some(null)),
             None => (node, None),
         };
-        let steps = self.row_steps(id, schema, row, key_only)?;
+        let key_only = lacks.is_none();
+        let steps = self.row_steps(id, schema, row, lacks)?;
         let build = |builder: &mut Builder| {
             if !key_only {
                 builder.mark(AFTER);
@@ -371,30 +398,50 @@ impl TableDecoder {
         id: u32,
         schema: &Schema,
         row: NodeId,
-        key_only: bool,
+        mut lacks: Option<&mut Lacks>,
     ) -> Result<Vec<FieldStep>, Unfit> {
         let fields = schema.fields(row).ok_or(Unfit::Field { id, field: "after" })?;
         let mut steps: Vec<_> = fields.iter().map(|field| (field.node, None)).collect();
         for (column, wanted) in self.table.columns.iter().enumerate() {
-            if key_only && !self.table.key.contains(&column) {
+            let is_key = self.table.key.contains(&column);
+            if lacks.is_none() && !is_key {
                 continue;
             }
-            let at = field_of(schema, row, &wanted.name).ok_or_else(|| Unfit::Missing {
-                table: self.table.name.clone(),
-                column: wanted.name.clone(),
-                id,
-            })?;
-            let node = schema.optional(fields[at].node).map_or(fields[at].node, |(inner, _)| inner);
-            let read = Read::plan(schema, node, wanted.ty).ok_or_else(|| Unfit::Type {
-                table: self.table.name.clone(),
-                column: wanted.name.clone(),
-                declared: ddl_of(wanted.ty),
-                id,
-                written: written_as(schema, node),
-            })?;
-            steps[at].1 = Some((column, read));
+            match (self.find_column(id, schema, row, column), &mut lacks) {
+                (Ok((at, read)), _) => steps[at].1 = Some((column, read)),
+                (Err(unfit), Some(lacks)) if !is_key => {
+                    lacks.insert(wanted.name.as_str().into(), unfit.to_string().into());
+                }
+                (Err(unfit), _) => return Err(unfit),
+            }
         }
         Ok(steps)
+    }
+
+    /// The field of a row that holds a column, and how it is read.
+    fn find_column(
+        &self,
+        id: u32,
+        schema: &Schema,
+        row: NodeId,
+        column: usize,
+    ) -> Result<(usize, Read), Unfit> {
+        let wanted = &self.table.columns[column];
+        let fields = schema.fields(row).unwrap_or_default();
+        let at = field_of(schema, row, &wanted.name).ok_or_else(|| Unfit::Missing {
+            table: self.table.name.clone(),
+            column: wanted.name.clone(),
+            id,
+        })?;
+        let node = schema.optional(fields[at].node).map_or(fields[at].node, |(inner, _)| inner);
+        let read = Read::plan(schema, node, wanted.ty).ok_or_else(|| Unfit::Type {
+            table: self.table.name.clone(),
+            column: wanted.name.clone(),
+            declared: ddl_of(wanted.ty),
+            id,
+            written: written_as(schema, node),
+        })?;
+        Ok((at, read))
     }
 
     fn column_steps(

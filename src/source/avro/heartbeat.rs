@@ -54,7 +54,11 @@ impl HeartbeatDecoder {
     /// # Errors
     /// A schema without the column `executed`.
     pub fn add_schema(&mut self, side: Side, id: u32, text: &str) -> Result<(), Unfit> {
-        self.rows.add_schema(side, id, text)
+        self.rows.add_schema(side, id, text)?;
+        match side == Side::Value && self.rows.has_lacks(id) {
+            true => Err(Unfit::Field { id, field: "executed" }),
+            false => Ok(()),
+        }
     }
 
     /// Decodes a record from its key and value.

@@ -470,13 +470,22 @@ fn a_column_wider_than_declared_goes_on_within_what_is_declared() {
 #[test]
 fn a_schema_that_does_not_fit_names_table_and_column() {
     let captured = Captured::read();
-    let fit = |columns: &[(&str, Type)]| {
-        let mut decoder = TableDecoder::new(ID, &table("everything", columns, &[0]), "shop");
-        decoder.add_schema(Side::Value, 8, &captured.schema(8)).map_err(|unfit| unfit.to_string())
-    };
+    let records = captured.records("mysql.shop.everything");
     let id = ("id", Type::Int { bytes: 8, unsigned: true });
-    assert_eq!(fit(&[id, ("V", TEXT)]), Ok(()));
-    let dropped = fit(&[id, ("gone", INT)]).unwrap_err();
+    // What the row of the first record lacks; its other columns are read all the same.
+    let lacks = |name: &str, ty: Type| {
+        let table = table("everything", &[id, (name, ty), ("tx", TEXT)], &[0]);
+        let mut decoder = TableDecoder::new(ID, &table, "shop");
+        let decoded = captured.decode(&mut decoder, &records[0]).unwrap();
+        let row = row_of(&decoded).as_bytes();
+        assert!(table.layout.value(row, 2) != Value::Null);
+        let lacks = decoder.lacks().map(|lacks| lacks.as_ref().clone()).unwrap_or_default();
+        assert!(lacks.keys().all(|lacking| **lacking == *name));
+        assert_eq!(table.layout.value(row, 1) == Value::Null, !lacks.is_empty());
+        lacks.into_values().next().unwrap_or_default()
+    };
+    assert_eq!(&*lacks("V", TEXT), "");
+    let dropped = lacks("gone", INT);
     assert!(dropped.starts_with("column `gone` of table `everything` is not in schema 8"));
     for (column, written) in [
         (("v", INT), "declared INT, but schema 8 writes string (VARCHAR in MySQL)"),
@@ -488,9 +497,18 @@ fn a_schema_that_does_not_fit_names_table_and_column() {
         (("p", Type::Bytes), "schema 8 writes record (io.debezium.data.geometry.Point"),
         (("b10", Type::Bytes), "schema 8 writes bytes (io.debezium.data.Bits"),
     ] {
-        let error = fit(&[id, column]).unwrap_err();
-        assert!(error.contains(written), "{error}");
+        let (name, ty) = column;
+        let why = lacks(name, ty);
+        assert!(why.contains(written), "{why}");
     }
+    let keyed = |name: &str, ty: Type| {
+        let table = table("everything", &[(name, ty), ("tx", TEXT)], &[0]);
+        let mut decoder = TableDecoder::new(ID, &table, "shop");
+        decoder.add_schema(Side::Value, 8, &captured.schema(8)).map_err(|unfit| unfit.to_string())
+    };
+    assert_eq!(keyed(id.0, id.1), Ok(()));
+    assert!(keyed("gone", INT).unwrap_err().contains("is not in schema 8"));
+    assert!(keyed("v", INT).unwrap_err().contains("declared INT, but schema 8 writes string"));
     let mut decoder = TableDecoder::new(ID, &single(), "shop");
     let error = decoder.add_schema(Side::Value, 2, &captured.schema(2)).unwrap_err();
     assert_eq!(error.to_string(), "schema 2 is none of Debezium's: it has no `before`");

@@ -72,6 +72,7 @@ impl Incoming<'_> {
             committed_us,
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             anew: self.anew(polled),
+            lacks: self.reading.decoder.lacks().cloned(),
             content,
         }))
     }

@@ -4,7 +4,7 @@ use super::queue::{Queue, Standing};
 use super::{Obeyed, Released, Sequencer};
 use crate::change::{Change, Op};
 use crate::source::letters::Letter;
-use crate::source::record::{Command, Content, LetterId, Notice, PartitionId, Role};
+use crate::source::record::{Command, Content, Lacks, LetterId, Notice, PartitionId, Role};
 use crate::source::rewrites::SchemaChange;
 use crate::source::snapshot::Effect;
 use crate::sql::plan::{Plan, Table, TableId, TableSource};
@@ -53,6 +53,7 @@ impl Sequencer {
                 queue.seen.raise(&place.gtid);
                 queue.latest.note(&place);
                 queue.snapshot.change(&place.gtid);
+                self.note_lacks(id, record.lacks.as_deref(), &change, into);
                 self.change(id, offset, order, change, into);
                 into.committed_us = into.committed_us.max(committed_us);
             }
@@ -66,6 +67,7 @@ impl Sequencer {
                     Effect::Replaces => self.truncate(id, order, change.table, into),
                     Effect::Joins => {}
                 }
+                self.note_lacks(id, record.lacks.as_deref(), &change, into);
                 self.change(id, offset, order, change, into);
                 into.committed_us = into.committed_us.max(committed_us);
             }
@@ -130,9 +132,30 @@ impl Sequencer {
         self.scratch.push((order, change));
     }
 
+    /// Notes what a row lacks that is about to be released.
+    fn note_lacks(
+        &mut self,
+        id: PartitionId,
+        lacks: Option<&Lacks>,
+        change: &Change,
+        into: &mut Released,
+    ) {
+        let (Some(lacks), Op::Upsert(_)) = (lacks, &change.op) else { return };
+        let held = &mut self.queues[id.index()].lacks;
+        if lacks.keys().any(|column| !held.contains_key(column)) {
+            for (column, why) in lacks {
+                held.entry(column.clone()).or_insert_with(|| why.clone());
+            }
+            into.lacks.insert(change.table, held.clone());
+        }
+    }
+
     /// Releases that all rows of a partition's table are gone.
     fn truncate(&mut self, id: PartitionId, order: u64, table: TableId, into: &mut Released) {
-        let letters = &mut self.queues[id.index()].letters;
+        let Queue { letters, lacks, .. } = &mut self.queues[id.index()];
+        if !std::mem::take(lacks).is_empty() {
+            into.lacks.insert(table, Lacks::new());
+        }
         if letters.beyond().is_some() {
             into.beyond.push(id);
         }

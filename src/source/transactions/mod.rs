@@ -32,6 +32,10 @@
 //! A statement that rewrote a table without changes of its rows ([`super::rewrites`]) leaves the table
 //! wanting until a snapshot has read it anew that began after it, in whichever order that is read.
 //!
+//! A table that is altered may not be written any more as the views read it. From the first row on
+//! that lacks a column the table does, until all of its rows are gone: those that are held since may
+//! have NULL where MySQL has a value.
+//!
 //! A command is a record like any other, but one about a dead letter waits until that letter's own
 //! place is passed; then it does not matter how the topics interleave (see [`super::letters`]).
 //!
@@ -60,7 +64,7 @@ use crate::sql::plan::{Plan, TableId, ViewId};
 use serde::{Deserialize, Serialize};
 
 use super::letters::{Letter, Letters};
-use super::record::{Content, LetterId, Notice, PartitionId, PartitionSpec, Record, Role};
+use super::record::{Content, Lacks, LetterId, Notice, PartitionId, PartitionSpec, Record, Role};
 use super::rewrites::Forms;
 use super::snapshot::{Snapshot, Wanting};
 use crate::gtid::{Gtid, Watermarks};
@@ -139,6 +143,8 @@ pub struct AppliedPartition {
     letters: Letters,
     #[serde(default, skip_serializing_if = "Forms::is_empty")]
     forms: Forms,
+    #[serde(default, skip_serializing_if = "Lacks::is_empty")]
+    lacks: Lacks,
 }
 
 /// What may be applied in one step, in this order. Releases add up: the changes of one transaction
@@ -157,6 +163,8 @@ pub struct Released {
     pub committed_us: i64,
     /// Tables that became complete (true) or went back to filling (false), in order.
     pub completeness: Vec<(TableId, bool)>,
+    /// Tables whose rows lack other columns than before: what some lack now.
+    pub lacks: BTreeMap<TableId, Lacks>,
     /// Records taken off the queues.
     pub records: u64,
     /// Transactions among them.
@@ -385,6 +393,11 @@ impl Sequencer {
             Role::Table(table) => Some((table, why(&queue.snapshot)?)),
             _ => None,
         })
+    }
+
+    /// What rows of each table lack.
+    pub fn lacks(&self) -> impl Iterator<Item = (TableId, &Lacks)> {
+        self.queues.iter().filter_map(|queue| Some((queue.spec.role.table()?, &queue.lacks)))
     }
 
     /// The transaction that is held back because changes of it have not arrived, if any.

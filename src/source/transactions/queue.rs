@@ -8,7 +8,7 @@ use super::orders::{Latest, Orders};
 use super::{AppliedPartition, Bounds, Flow, SequenceError};
 use crate::gtid::{Gtid, Watermarks};
 use crate::source::letters::Letters;
-use crate::source::record::{BinlogPlace, Content, PartitionSpec, Place, Record, Role};
+use crate::source::record::{BinlogPlace, Content, Lacks, PartitionSpec, Place, Record, Role};
 use crate::source::rewrites::Forms;
 use crate::source::snapshot::Snapshot;
 
@@ -41,6 +41,8 @@ pub(super) struct Queue {
     pub(super) letters: Letters,
     /// What tables look like, by the statements applied.
     pub(super) forms: Forms,
+    /// What some of the table's rows lack.
+    pub(super) lacks: Lacks,
     /// Records that ever left: the number of the head, which does not change as others leave.
     taken: u64,
     /// Paused as far as the reader was told.
@@ -64,6 +66,7 @@ impl Queue {
             latest: applied.latest,
             letters: applied.letters,
             forms: applied.forms,
+            lacks: applied.lacks,
             taken: 0,
             paused: false,
             extended: false,
@@ -95,6 +98,7 @@ impl Queue {
             latest: self.latest.clone(),
             letters: self.letters.clone(),
             forms: self.forms.clone(),
+            lacks: self.lacks.clone(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Single rules of the order, each on a few records.
 
 mod following;
+mod lacking;
 mod losing;
 mod rewriting;
 
@@ -97,7 +98,16 @@ impl World {
 
 pub(super) fn record(partition: PartitionId, offset: i64, content: Content) -> Record {
     let fingerprint = offset as u64 + 1000;
-    Record { partition, offset, fingerprint, committed_us: offset, bytes: 100, anew: None, content }
+    Record {
+        partition,
+        offset,
+        fingerprint,
+        committed_us: offset,
+        bytes: 100,
+        anew: None,
+        lacks: None,
+        content,
+    }
 }
 
 pub(super) fn gtid(number: u64) -> Gtid {
