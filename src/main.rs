@@ -13,16 +13,17 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info};
-use viewtide::api::Api;
+use viewtide::api::{Api, Changeover};
 use viewtide::check;
 use viewtide::config::{Config, DEFAULT_FILE};
 use viewtide::dial::Dialer;
 use viewtide::keyspace::Keyspace;
 use viewtide::operate::{self, Choice, Coordinates, Filter, How, OperateError, Since};
-use viewtide::pipeline::{self, PipelineError};
+use viewtide::pipeline::{self, PipelineError, Plans};
+use viewtide::source::Wanting;
 use viewtide::sql;
 use viewtide::sql::plan::Plan;
 use viewtide::supervisor::supervise;
@@ -363,14 +364,25 @@ async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> Ex
         Ok(signalled) => tokio::spawn(signalled),
         Err(error) => return fail(&format!("cannot listen for signals: {error}")),
     };
+    let (plans, planned) = watch::channel(Arc::clone(&plan));
+    let hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => return fail(&format!("cannot listen for signals: {error}")),
+    };
+    let mut changeover = None;
     let api = if serve {
         match bind(config, &plan, &readiness, &metrics).await {
-            Ok((api, listener)) => Some(tokio::spawn(api.serve(listener, ended(ending.clone())))),
+            Ok((api, listener)) => {
+                changeover = Some(api.changeover());
+                Some(tokio::spawn(api.serve(listener, ended(ending.clone()))))
+            }
             Err(error) => return fail(&format!("{error:#}")),
         }
     } else {
         None
     };
+    // Ends with the runtime.
+    tokio::spawn(reload(config.clone(), hangups, plans, changeover));
     let code = if process {
         if let Some(connect) = config.connect.clone() {
             let (metrics, readiness) = (Arc::clone(&metrics), readiness.clone());
@@ -379,10 +391,9 @@ async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> Ex
         }
         let (wanted, wanting) = watch::channel(BTreeMap::new());
         let settings = Arc::new(config.clone());
-        tokio::spawn(operate::read_wanted(Arc::clone(&settings), Arc::clone(&plan), wanting));
-        tokio::spawn(verify::watch(settings, Arc::clone(&plan), Arc::clone(&metrics)));
+        tokio::spawn(work_beside(settings, planned.clone(), wanting, Arc::clone(&metrics)));
         let shutdown = Box::pin(ended(ending.clone()));
-        let processing = pipeline::run(config, plan, metrics, readiness, wanted, shutdown);
+        let processing = pipeline::run(config, planned, metrics, readiness, wanted, shutdown);
         tokio::pin!(processing);
         let outcome = tokio::select! {
             outcome = &mut processing => outcome,
@@ -402,6 +413,59 @@ async fn run(config: &Config, plan: Arc<Plan>, process: bool, serve: bool) -> Ex
         let _ = api.await;
     }
     code
+}
+
+/// What goes on beside a pipeline, for the plan that it follows.
+async fn work_beside(
+    config: Arc<Config>,
+    mut plans: Plans,
+    wanting: watch::Receiver<BTreeMap<String, Wanting>>,
+    metrics: Arc<Metrics>,
+) {
+    loop {
+        let plan = Arc::clone(&plans.borrow_and_update());
+        let reading = operate::read_wanted(Arc::clone(&config), Arc::clone(&plan), wanting.clone());
+        let comparing = verify::watch(Arc::clone(&config), plan, Arc::clone(&metrics));
+        tokio::select! {
+            _ = async { tokio::join!(reading, comparing) } => return,
+            changed = plans.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Follows the files of SQL as they are at each SIGHUP. Files that cannot be followed change nothing.
+async fn reload(
+    config: Config,
+    mut hangups: Signal,
+    plans: watch::Sender<Arc<Plan>>,
+    changeover: Option<Changeover>,
+) {
+    while hangups.recv().await.is_some() {
+        let former = Arc::clone(&plans.borrow());
+        match changed_plan(&config, &former) {
+            Ok(None) => info!("SIGHUP: no table or view is defined otherwise than before"),
+            Ok(Some(plan)) => match changeover.as_ref().map_or(Ok(()), |api| api.change(&plan)) {
+                Ok(()) => {
+                    info!(views = plan.views.len(), "SIGHUP: following changed definitions");
+                    plans.send_replace(Arc::new(plan));
+                }
+                Err(error) => error!("SIGHUP: going on as before: {error}"),
+            },
+            Err(error) => error!("SIGHUP: going on as before: {error:#}"),
+        }
+    }
+}
+
+/// The plan that the files make now, if it is another.
+fn changed_plan(config: &Config, former: &Plan) -> anyhow::Result<Option<Plan>> {
+    let plan = sql::plan_views(&config.definitions()?)?;
+    if plan.is_like(former) {
+        return Ok(None);
+    }
+    match pipeline::needs_start(former, &plan) {
+        Some(reason) => bail!(reason),
+        None => Ok(Some(plan)),
+    }
 }
 
 async fn bind(

@@ -22,6 +22,7 @@ mod planning;
 mod redis_ranges;
 mod redis_sink;
 mod refusals;
+mod reloading;
 mod resnapshots;
 mod restarts;
 mod rewrites;

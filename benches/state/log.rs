@@ -152,6 +152,7 @@ impl Generator {
             committed_us: 1_725_297_662_000_000,
             bytes: RECORD_BYTES,
             anew: None,
+            lacks: None,
             content,
         }
     }
@@ -169,6 +170,10 @@ pub(crate) struct Generated {
 
 impl Log for Generated {
     type Records = GeneratedRecords;
+
+    fn replan(&mut self, _: Arc<Plan>) {
+        unreachable!("there is one plan");
+    }
 
     async fn read(
         &self,

@@ -80,7 +80,8 @@ async fn run(
     let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::new());
     let wanted = watch::Sender::default();
     let never = Box::pin(future::pending());
-    let running = run_between(ends, &config, Arc::clone(plan), metrics, readiness, wanted, never);
+    let plans = watch::channel(Arc::clone(plan)).1;
+    let running = run_between(ends, &config, plans, metrics, readiness, wanted, never);
     let running = Timed { future: pin!(running), meter: Rc::clone(meter) };
     panic!("the pipeline ended: {:?}", running.await);
 }

@@ -38,7 +38,7 @@ mod views;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -71,10 +71,23 @@ pub const CONNECTIONS_MAX: usize = 1024;
 /// The API of one pipeline.
 #[derive(Debug)]
 pub struct Api {
-    handlers: Arc<Handlers>,
+    current: Current,
     gatherers: Vec<Gatherer>,
     connections_max: usize,
+    changeover: Changeover,
 }
+
+/// Has an API answer for other views while it serves.
+#[derive(Clone, Debug)]
+pub struct Changeover {
+    dialer: Dialer,
+    keyspace: Keyspace,
+    current: Current,
+}
+
+/// The handlers of requests that come now.
+#[derive(Clone, Debug)]
+struct Current(Arc<RwLock<Arc<Handlers>>>);
 
 impl Api {
     /// The API for a plan's views. `readiness` and `metrics` are those of the process. Nothing is
@@ -99,8 +112,15 @@ impl Api {
             budget: Budget::new(),
             waiting: Waiting::default(),
         };
-        let handlers = Arc::new(handlers);
-        Ok(Api { handlers, gatherers, connections_max: CONNECTIONS_MAX })
+        let current = Current(Arc::new(RwLock::new(Arc::new(handlers))));
+        let (dialer, keyspace) = (dialer.clone(), keyspace.clone());
+        let changeover = Changeover { dialer, keyspace, current: current.clone() };
+        Ok(Api { current, gatherers, connections_max: CONNECTIONS_MAX, changeover })
+    }
+
+    /// What has it answer for other views.
+    pub fn changeover(&self) -> Changeover {
+        self.changeover.clone()
     }
 
     /// Allows another number of connections at once than [`CONNECTIONS_MAX`]; at least 1. Each
@@ -111,19 +131,51 @@ impl Api {
 
     /// Serves until `shutdown`, then lets requests under way finish for at most 4 s.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let metrics = Arc::clone(&self.handlers.metrics);
+        let metrics = Arc::clone(&self.current.get().metrics);
         let connections = Connections::new(self.connections_max);
         // Ended with this set, after the last request.
         let _gathering: JoinSet<()> = self.gatherers.into_iter().map(Gatherer::run).collect();
-        let service = warp::service(routes(self.handlers));
+        let service = warp::service(routes(self.current));
         server::serve(listener, connections, service, metrics, shutdown).await;
     }
 }
 
-fn routes(
-    handlers: Arc<Handlers>,
-) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
-    let own = own_routes(&handlers).boxed();
+impl Changeover {
+    /// From here on requests are answered for the views of this plan; those under way, for those of
+    /// before. To be called in a runtime.
+    ///
+    /// # Errors
+    /// A view that cannot be served; then nothing changes.
+    pub fn change(&self, plan: &Plan) -> Result<(), ApiError> {
+        let views = Views::new(plan, &self.keyspace)?;
+        let (reader, gatherers) = Reader::new(&self.dialer, &self.keyspace, &views);
+        let former = self.current.get();
+        self.current.set(Handlers {
+            views,
+            reader,
+            readiness: former.readiness.clone(),
+            metrics: Arc::clone(&former.metrics),
+            budget: former.budget.clone(),
+            waiting: Waiting::default(),
+        });
+        // Each ends with the last request that looks up by it.
+        gatherers.into_iter().for_each(|gatherer| drop(tokio::spawn(gatherer.run())));
+        Ok(())
+    }
+}
+
+impl Current {
+    fn get(&self) -> Arc<Handlers> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, handlers: Handlers) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(handlers);
+    }
+}
+
+fn routes(current: Current) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
+    let own = own_routes(&current).boxed();
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::path::full()
         .and(query)
@@ -131,7 +183,7 @@ fn routes(
         .and(header(AFTER))
         .and_then(move |path: FullPath, query: String, if_none_match, after| {
             let headers = Headers { if_none_match, after };
-            let handlers = Arc::clone(&handlers);
+            let handlers = current.get();
             // Boxed: what the filters around it hand on by value is small then.
             Box::pin(async move {
                 let path = path.as_str().strip_prefix('/').unwrap_or_default();
@@ -155,19 +207,19 @@ fn header(
 
 /// What is not a view.
 fn own_routes(
-    handlers: &Arc<Handlers>,
+    current: &Current,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + 'static {
-    let with = |handlers: &Arc<Handlers>| {
-        let handlers = Arc::clone(handlers);
-        warp::any().map(move || Arc::clone(&handlers))
+    let with = |current: &Current| {
+        let current = current.clone();
+        warp::any().map(move || current.get())
     };
-    let health = warp::path!("healthz").and(with(handlers)).map(|h: Arc<Handlers>| h.health());
-    let metrics = warp::path!("metrics").and(with(handlers)).map(|h: Arc<Handlers>| h.metrics());
+    let health = warp::path!("healthz").and(with(current)).map(|h: Arc<Handlers>| h.health());
+    let metrics = warp::path!("metrics").and(with(current)).map(|h: Arc<Handlers>| h.metrics());
     let ready = warp::path!("readyz")
-        .and(with(handlers))
+        .and(with(current))
         .then(|h: Arc<Handlers>| async move { h.ready().await });
     let front = warp::path::end()
-        .and(with(handlers))
+        .and(with(current))
         .then(|h: Arc<Handlers>| async move { h.front_page().await });
     let nothing = warp::any().map(|| reply::error(StatusCode::NOT_FOUND, "no such path"));
     health.or(metrics).unify().or(ready).unify().or(front).unify().or(nothing).unify()

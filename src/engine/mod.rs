@@ -24,6 +24,7 @@ mod order;
 mod paged;
 mod reach;
 mod read_ahead;
+mod replan;
 mod table;
 mod tally;
 mod touch;
@@ -40,6 +41,7 @@ use frame::Frame;
 use order::ViewOrders;
 use reach::{ColumnSet, Watch, watches};
 pub use read_ahead::READ_AHEAD;
+pub use replan::{Held, Replanned};
 use table::Table;
 use touch::Documents;
 
@@ -230,6 +232,11 @@ impl Engine {
     /// Rows held of a table.
     pub fn rows(&self, table: TableId) -> usize {
         self.tables[usize::from(table.0)].len()
+    }
+
+    /// Rows held of all tables.
+    pub fn all_rows(&self) -> usize {
+        self.tables.iter().map(Table::len).sum()
     }
 
     fn root(&self, view: ViewId) -> &Table {

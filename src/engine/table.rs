@@ -274,6 +274,25 @@ impl Table {
         self.len = 0;
     }
 
+    /// Whether rows of the same columns are found alike by their primary keys in another table.
+    pub(super) fn is_found_like(&self, other: &Table) -> bool {
+        self.ordered == other.ordered && self.primary.columns() == other.primary.columns()
+    }
+
+    /// Takes over all rows of a table of the same columns, whose rows are found like those of this
+    /// one, which is empty. Indexes that it lacks are built.
+    pub(super) fn take_over(&mut self, former: Table) {
+        let Table { rows, len, free, primary, mut secondary, .. } = former;
+        (self.rows, self.len, self.free, self.primary) = (rows, len, free, primary);
+        for wanted in &mut self.secondary {
+            if let Some(at) = secondary.iter().position(|known| known.is_like(wanted)) {
+                *wanted = secondary.swap_remove(at);
+            } else {
+                (0..self.rows.slots()).for_each(|slot| wanted.link(&self.rows, slot));
+            }
+        }
+    }
+
     /// Takes the rows that changed their places in a list without leaving it: a walk through the
     /// list may have missed them.
     pub(super) fn take_promoted(&mut self) -> Vec<u32> {
@@ -293,6 +312,14 @@ impl Table {
 }
 
 impl Secondary {
+    /// Whether another index has the same lists, with the same rows at their heads. Groups are of one
+    /// plan's views, and their rows are in no order.
+    fn is_like(&self, other: &Secondary) -> bool {
+        self.heads.columns() == other.heads.columns()
+            && self.leading == other.leading
+            && self.groups.is_none()
+    }
+
     /// Whether two rows belong into different lists.
     fn moves(&self, rows: &Rows, old: &[u8], new: &[u8]) -> bool {
         self.heads.columns().iter().any(|&column| !rows.layout.same(old, new, column))

@@ -87,6 +87,11 @@ impl<C: CheckpointStorage> Checkpoints<C> {
         }
     }
 
+    /// Where they are written, and the bytes of the last; one that is being written is given up.
+    pub(super) fn into_storage(self) -> (C, u64) {
+        (self.storage, self.bytes)
+    }
+
     /// Notes records as applied.
     pub(super) fn note(&mut self, records: u64) {
         self.records += records;

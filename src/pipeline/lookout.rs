@@ -100,6 +100,10 @@ mod tests {
     }
 
     impl Store for Forgetful {
+        fn replan(&mut self, _: &crate::sql::plan::Plan) {
+            unreachable!("there is one plan");
+        }
+
         async fn check(&mut self) -> Result<(), Failure> {
             Ok(())
         }

@@ -25,6 +25,7 @@ mod checkpoints;
 mod lookout;
 mod observe;
 mod publisher;
+mod replan;
 mod stale;
 mod start;
 mod succession;
@@ -45,7 +46,7 @@ use crate::config::Config;
 use crate::dial::{DialError, Dialer};
 use crate::gtid::Watermarks;
 use crate::keyspace::Keyspace;
-use crate::sink::{Meta, Redis, Step, Store};
+use crate::sink::{Meta, Redis, Sink, Step, Store};
 use crate::source::record::PartitionId;
 use crate::source::transactions::{Obeyed, Released, SequenceError, Sequencer};
 use crate::source::{Kafka, Log, Records, SourceError, Wanting};
@@ -56,6 +57,7 @@ use behind::Behind;
 use checkpoints::Checkpoints;
 use observe::Handles;
 use publisher::Publisher;
+pub use replan::needs_start;
 use views::{Stage, Views};
 use writer::{Settled, Writer};
 
@@ -104,6 +106,9 @@ pub enum PipelineError {
 /// Is told which captured tables, by name, are complete only once they are read anew, and why.
 pub type Wanted = watch::Sender<BTreeMap<String, Wanting>>;
 
+/// The plan to follow. When it is another, it is followed from the next step on.
+pub type Plans = watch::Receiver<Arc<Plan>>;
+
 /// Completes when the process is to end.
 pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -114,20 +119,20 @@ pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Every [`PipelineError`].
 pub async fn run(
     config: &Config,
-    plan: Arc<Plan>,
+    plans: Plans,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     wanted: Wanted,
     shutdown: Shutdown,
 ) -> Result<(), PipelineError> {
     let dialer = Dialer::new(config.redis.url.expose())?;
-    let (settings, of_plan) = (start::settings(config), Arc::clone(&plan));
+    let (settings, plan) = (start::settings(config), Arc::clone(&plans.borrow()));
     let ends = Ends {
-        log: Kafka::new(settings, of_plan, Arc::clone(&metrics), readiness.clone()),
+        log: Kafka::new(settings, Arc::clone(&plan), Arc::clone(&metrics), readiness.clone()),
         store: Redis::new(dialer, &Keyspace::new(&config.pipeline.name), &plan),
         storage: Folder::open(&config.state_path(), start::origin(config))?,
     };
-    run_between(ends, config, plan, metrics, readiness, wanted, shutdown).await
+    run_between(ends, config, plans, metrics, readiness, wanted, shutdown).await
 }
 
 /// What a pipeline runs between. With other ends than the real ones a simulation runs it, with
@@ -149,19 +154,38 @@ pub struct Ends<L, S, C> {
 pub async fn run_between<L: Log, S: Store, C: CheckpointStorage>(
     ends: Ends<L, S, C>,
     config: &Config,
-    plan: Arc<Plan>,
+    plans: Plans,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     wanted: Wanted,
     shutdown: Shutdown,
 ) -> Result<(), PipelineError> {
-    let started = start::start(ends, config, plan, metrics, readiness, wanted, shutdown);
-    let Some(mut pipeline) = started.await? else {
-        return Ok(());
-    };
-    pipeline.run().await?;
-    pipeline.writer.release().await;
+    let Ends { mut log, store, storage } = ends;
+    let writer = Writer::new(Sink::on(store), Arc::clone(&metrics), readiness.clone(), shutdown);
+    let outside = Outside { metrics, readiness, wanted, plans };
+    let mut running = start::start(&log, writer, storage, config, outside).await?;
+    while let Some(mut pipeline) = running {
+        running = match pipeline.run().await? {
+            Some(plan) => {
+                log.replan(Arc::clone(&plan));
+                pipeline.replan(&log, config, plan).await?
+            }
+            None => {
+                pipeline.writer.release().await;
+                None
+            }
+        };
+    }
     Ok(())
+}
+
+/// What a pipeline tells, and is told, whatever its plan.
+#[derive(Clone)]
+struct Outside {
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    wanted: Wanted,
+    plans: Plans,
 }
 
 struct Pipeline<R, S, C: CheckpointStorage> {
@@ -176,7 +200,9 @@ struct Pipeline<R, S, C: CheckpointStorage> {
     claimed: Meta,
     /// While another process holds the pipeline: when to look again whether it still does.
     look_at: Option<Instant>,
+    readiness: Readiness,
     wanted: Wanted,
+    plans: Plans,
     /// What cannot be put in order, and until when that may pass.
     misfit: Option<(SequenceError, Instant)>,
     /// Where the checkpoint ended that was loaded: before, the state is of no one moment.
@@ -189,7 +215,8 @@ struct Pipeline<R, S, C: CheckpointStorage> {
 }
 
 impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
-    async fn run(&mut self) -> Result<(), PipelineError> {
+    /// Runs until the process is to end, or returns another plan that is to be followed.
+    async fn run(&mut self) -> Result<Option<Arc<Plan>>, PipelineError> {
         let mut known = Released::default();
         self.sequencer.report_completeness(&mut known);
         known.lacks.extend(self.sequencer.lacks().map(|(table, lacks)| (table, lacks.clone())));
@@ -204,8 +231,21 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             for (partition, flow) in self.sequencer.take_flow() {
                 self.reader.set_flow(partition, flow);
             }
+            if let Some(plan) = self.other_plan() {
+                return Ok(Some(plan));
+            }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Another plan that can be followed from here on.
+    fn other_plan(&self) -> Option<Arc<Plan>> {
+        let can = self.look_at.is_none()
+            && !self.sequencer.is_replaying()
+            && !self.writer.is_ending()
+            && !self.writer.is_rewound();
+        let plan = Arc::clone(&self.plans.borrow());
+        (can && !Arc::ptr_eq(&plan, &self.plan)).then_some(plan)
     }
 
     /// Moves what was read into the sequencer; waits for it unless there is other work. False when
@@ -214,7 +254,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let replaying = self.sequencer.is_replaying();
         let is_due = !self.publisher.backlog.is_empty() || !self.views.to_fill().is_empty();
         if !is_due || replaying {
-            let Pipeline { writer, reader, checkpoints, look_at, misfit, .. } = self;
+            let Pipeline { writer, reader, checkpoints, look_at, misfit, plan, plans, .. } = self;
             let misfit_until = misfit.as_ref().map(|(_, until)| *until);
             let waiting = async {
                 tokio::select! {
@@ -226,6 +266,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
                     () = sleep_until(misfit_until.unwrap_or_else(Instant::now)), if misfit_until.is_some() => {
                         Ok(None)
                     }
+                    () = replan::other(plans, plan), if !replaying => Ok(None),
                     () = checkpoints.idle(), if !replaying => Ok(None),
                 }
             };

@@ -88,6 +88,6 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
 
     /// Rows held in all tables.
     pub(super) fn rows(&self) -> usize {
-        self.plan.tables_with_ids().map(|(id, _)| self.publisher.engine.rows(id)).sum()
+        self.publisher.engine.all_rows()
     }
 }

@@ -14,17 +14,17 @@ use super::observe::Handles;
 use super::publisher::Publisher;
 use super::views::{self, Views};
 use super::writer::Writer;
-use super::{Ends, Pipeline, PipelineError, STEP_CHANGES, Shutdown, Wanted};
+use super::{Outside, Pipeline, PipelineError, STEP_CHANGES};
 use crate::change::Positions;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::keyspace::Generations;
-use crate::sink::{Meta, Sink, Store};
-use crate::source::transactions::{Bounds, Sequencer};
+use crate::sink::{Meta, Store};
+use crate::source::record::PartitionSpec;
+use crate::source::transactions::{Applied, Bounds, Sequencer};
 use crate::source::{Former, Log, Settings};
 use crate::sql::plan::Plan;
 use crate::state::{CheckpointStorage, Loaded, Origin};
-use crate::telemetry::{Metrics, Readiness};
 
 /// How long one answer of the registry may take.
 const REGISTRY_WAIT: Duration = Duration::from_secs(5);
@@ -43,17 +43,14 @@ pub(super) struct Course {
 /// Claims the pipeline if it is free, loads the newest checkpoint and begins to read behind it.
 /// `None` when the process is to end.
 pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
-    ends: Ends<L, S, C>,
+    log: &L,
+    mut writer: Writer<S>,
+    mut storage: C,
     config: &Config,
-    plan: Arc<Plan>,
-    metrics: Arc<Metrics>,
-    readiness: Readiness,
-    wanted: Wanted,
-    shutdown: Shutdown,
+    mut outside: Outside,
 ) -> Result<Option<Pipeline<L::Records, S, C>>, PipelineError> {
-    let Ends { log, store, mut storage } = ends;
-    let views = Views::new(&plan, readiness.clone());
-    let mut writer = Writer::new(Sink::on(store), Arc::clone(&metrics), readiness, shutdown);
+    let plan = Arc::clone(&outside.plans.borrow_and_update());
+    let views = Views::new(&plan, outside.readiness.clone());
     let (mut meta, standing_by) = match writer.stand().await? {
         None => return Ok(None),
         Some(Standing::Owner(meta)) => {
@@ -65,67 +62,111 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
             (meta, true)
         }
     };
-    let empty = {
-        let plan = Arc::clone(&plan);
-        let fan_out_max = usize::try_from(config.limits.fan_out_max).unwrap_or(usize::MAX);
-        move || Engine::with_fan_out_max(Arc::clone(&plan), fan_out_max)
-    };
+    let empty = empty(config, &plan);
     let mut loading = Box::pin(storage.load(Arc::clone(&plan), empty.clone()));
     let loaded = claimed(&mut writer, &mut meta, async |_| Ok((&mut loading).await?)).await?;
     drop(loading);
     let Some(loaded) = loaded else { return Ok(None) };
-    let mut loaded = loaded.unwrap_or_else(|| Loaded::nothing(empty()));
-    let reading = claimed(&mut writer, &mut meta, async |meta| {
-        let course = Course::find(&loaded.end, &meta.positions).unwrap_or_else(|| {
-            warn!(
-                "the checkpoint has tables that redis is not told of; reading all from the topics"
-            );
-            loaded = Loaded::nothing(empty());
-            Course { targets: meta.positions.clone(), leads: false }
+    let loaded = loaded.unwrap_or_else(|| Loaded::nothing(empty()));
+    let claimed = Claimed { plan, views: Some(views), writer, storage, meta, standing_by, outside };
+    claimed.read_on(log, config, loaded, |_, _| {}).await
+}
+
+/// A pipeline that knows where Redis is, but does not read yet.
+pub(super) struct Claimed<S, C> {
+    pub(super) plan: Arc<Plan>,
+    /// What is told of views already.
+    pub(super) views: Option<Views>,
+    pub(super) writer: Writer<S>,
+    pub(super) storage: C,
+    pub(super) meta: Meta,
+    /// Another process has it.
+    pub(super) standing_by: bool,
+    pub(super) outside: Outside,
+}
+
+impl<S: Store, C: CheckpointStorage> Claimed<S, C> {
+    /// Begins to read behind what is loaded. `amend` is told which partitions that are, and may change
+    /// what counts as applied of them. `None` when the process is to end.
+    pub(super) async fn read_on<L: Log>(
+        self,
+        log: &L,
+        config: &Config,
+        mut loaded: Loaded,
+        amend: impl Fn(&[PartitionSpec], &mut Applied),
+    ) -> Result<Option<Pipeline<L::Records, S, C>>, PipelineError> {
+        let Claimed { plan, views, mut writer, storage, mut meta, standing_by, outside } = self;
+        let Outside { metrics, readiness, wanted, plans } = outside;
+        let empty = empty(config, &plan);
+        let reading = claimed(&mut writer, &mut meta, async |meta| {
+            let course = Course::find(&loaded.end, &meta.positions).unwrap_or_else(|| {
+                warn!(
+                    "the checkpoint has tables that redis is not told of; reading all from the \
+                     topics"
+                );
+                loaded = Loaded::nothing(empty());
+                Course { targets: meta.positions.clone(), leads: false }
+            });
+            let Course { targets, leads } = course;
+            let former = Former { applied: loaded.applied.clone(), targets: targets.clone() };
+            let (reader, specs) = log.read(former).await?;
+            Ok((targets, leads, reader, specs))
         });
-        let Course { targets, leads } = course;
-        let former = Former { applied: loaded.applied.clone(), targets: targets.clone() };
-        let (reader, specs) = log.read(former).await?;
-        Ok((targets, leads, reader, specs))
-    });
-    let Some((targets, leads, reader, mut specs)) = reading.await? else { return Ok(None) };
-    if specs.iter().any(|spec| spec.lost.is_some()) {
-        warn!(
-            "topics have lost records that were not read: all tables are read anew, and documents \
-             stay what they are until then"
-        );
-        distrust(&mut meta);
+        let Some((targets, leads, reader, mut specs)) = reading.await? else { return Ok(None) };
+        if specs.iter().any(|spec| spec.lost.is_some()) {
+            warn!(
+                "topics have lost records that were not read: all tables are read anew, and \
+                 documents stay what they are until then"
+            );
+            distrust(&mut meta);
+        }
+        if leads {
+            info!("redis is behind the checkpoint: every view is filled from there");
+            distrust(&mut meta);
+        }
+        views::trust_former_run(&mut specs, &plan, &meta);
+        metrics.loaded_rows.set(loaded.rows as i64);
+        let (of_plan, counted) = (Arc::clone(&plan), Arc::clone(&metrics));
+        amend(&specs, &mut loaded.applied);
+        let engine = loaded.engine;
+        let mut sequencer =
+            Sequencer::new(Arc::clone(&plan), specs, &loaded.applied, bounds(config));
+        if standing_by {
+            sequencer.follow(&targets);
+        }
+        Ok(Some(Pipeline {
+            look_at: standing_by.then(Instant::now),
+            loaded: loaded.end,
+            misfit: None,
+            wanted,
+            plans,
+            views: views.unwrap_or_else(|| Views::new(&plan, readiness.clone())),
+            readiness,
+            publisher: Publisher::new(
+                engine,
+                Arc::clone(&plan),
+                &config.limits,
+                Arc::clone(&metrics),
+            ),
+            sequencer,
+            handles: Handles::new(&plan, &metrics),
+            checkpoints: Checkpoints::new(config, storage, of_plan, counted, loaded.bytes),
+            behind: Behind::default(),
+            claimed: meta,
+            tell_all: true,
+            plan,
+            metrics,
+            reader,
+            writer,
+        }))
     }
-    if leads {
-        info!("redis is behind the checkpoint: every view is filled from there");
-        distrust(&mut meta);
-    }
-    views::trust_former_run(&mut specs, &plan, &meta);
-    metrics.loaded_rows.set(loaded.rows as i64);
-    let (of_plan, counted) = (Arc::clone(&plan), Arc::clone(&metrics));
-    let engine = loaded.engine;
-    let mut sequencer = Sequencer::new(Arc::clone(&plan), specs, &loaded.applied, bounds(config));
-    if standing_by {
-        sequencer.follow(&targets);
-    }
-    Ok(Some(Pipeline {
-        look_at: standing_by.then(Instant::now),
-        loaded: loaded.end,
-        misfit: None,
-        wanted,
-        views,
-        publisher: Publisher::new(engine, Arc::clone(&plan), &config.limits, Arc::clone(&metrics)),
-        sequencer,
-        handles: Handles::new(&plan, &metrics),
-        checkpoints: Checkpoints::new(config, storage, of_plan, counted, loaded.bytes),
-        behind: Behind::default(),
-        claimed: meta,
-        tell_all: true,
-        plan,
-        metrics,
-        reader,
-        writer,
-    }))
+}
+
+/// Makes an engine without rows.
+fn empty(config: &Config, plan: &Arc<Plan>) -> impl Fn() -> Engine + Send + Clone + 'static {
+    let plan = Arc::clone(plan);
+    let fan_out_max = usize::try_from(config.limits.fan_out_max).unwrap_or(usize::MAX);
+    move || Engine::with_fan_out_max(Arc::clone(&plan), fan_out_max)
 }
 
 /// What Redis holds of views is of other positions than the state: nothing of it is written on.
@@ -136,7 +177,7 @@ pub(super) fn distrust(meta: &mut Meta) {
 
 /// Does something while the pipeline is claimed; once more, under a new claim, if Redis goes back
 /// meanwhile. `None` when the process is to end.
-async fn claimed<S: Store, T>(
+pub(super) async fn claimed<S: Store, T>(
     writer: &mut Writer<S>,
     meta: &mut Meta,
     mut work: impl AsyncFnMut(&Meta) -> Result<T, PipelineError>,

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::lookout::{LEASE_LOOK, Lookout, Standing};
 use super::{PipelineError, Shutdown};
 use crate::sink::{Claim, Meta, Sink, SinkError, Step, Store};
+use crate::sql::plan::Plan;
 use crate::telemetry::{Metrics, Part, Readiness};
 
 /// Longest time without a word to Redis: renews the lease, and notices lost data.
@@ -93,6 +94,11 @@ impl<S: Store> Writer<S> {
                 return Ok(None);
             }
         }
+    }
+
+    /// From here on steps are of another plan's views.
+    pub(super) fn replan(&mut self, plan: &Plan) {
+        self.sink.replan(plan);
     }
 
     /// Claims again what this process had claimed with the epoch `former`, however long Redis is

@@ -85,6 +85,11 @@ impl<S: Store> Sink<S> {
         Sink { store, owner: None, claiming: None, unsettled: None, failures: 0 }
     }
 
+    /// From here on views are those of another plan. Steps of the former one must not come any more.
+    pub fn replan(&mut self, plan: &Plan) {
+        self.store.replan(plan);
+    }
+
     /// Claims the pipeline with an epoch above Redis' own and `epoch_min` (the highest that this
     /// process knows of), unless another's lease lives. Ours, if we had one, is replaced: whatever
     /// we sent under it takes no more effect.

@@ -38,18 +38,24 @@ struct StoredView {
     indexed: bool,
 }
 
+impl StoredView {
+    fn all(plan: &Plan) -> Vec<StoredView> {
+        let view =
+            |view: &View| StoredView { name: view.name.clone(), indexed: !view.indexes.is_empty() };
+        plan.views.iter().map(view).collect()
+    }
+}
+
 impl Redis {
     /// Where a plan's views are kept. Nothing is connected yet.
     pub fn new(dialer: Dialer, keyspace: &Keyspace, plan: &Plan) -> Redis {
-        let view =
-            |view: &View| StoredView { name: view.name.clone(), indexed: !view.indexes.is_empty() };
         Redis {
             exchange: Exchange::new(dialer),
             scripts: Scripts::new(),
             keyspace: keyspace.clone(),
             meta: keyspace.meta(),
             scratch: keyspace.scratch(),
-            views: plan.views.iter().map(view).collect(),
+            views: StoredView::all(plan),
             stale_keys_max: STALE_KEYS_MAX,
         }
     }
@@ -105,6 +111,10 @@ impl Redis {
 }
 
 impl Store for Redis {
+    fn replan(&mut self, plan: &Plan) {
+        self.views = StoredView::all(plan);
+    }
+
     /// Refuses a Redis that would drop documents by itself when memory runs short.
     async fn check(&mut self) -> Result<(), Failure> {
         let mut ask = redis::cmd("INFO");

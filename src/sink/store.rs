@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::error::Failure;
 use super::{Meta, Step, Target};
+use crate::sql::plan::Plan;
 
 /// How long a claim lasts beyond its last step or renewal.
 pub const LEASE: Duration = Duration::from_secs(3);
@@ -17,6 +18,9 @@ pub const LEASE: Duration = Duration::from_secs(3);
 /// Whatever is refused changes nothing. After [`Failure::NoReply`] nobody knows whether the
 /// operation took effect, or still will.
 pub trait Store {
+    /// From here on views are those of another plan.
+    fn replan(&mut self, plan: &Plan);
+
     /// Whether it keeps what it is given; to be asked before a claim.
     fn check(&mut self) -> impl Future<Output = Result<(), Failure>>;
 

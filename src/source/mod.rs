@@ -23,6 +23,7 @@ mod snapshot;
 pub mod transactions;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use debezium_json::JsonError;
@@ -38,11 +39,15 @@ pub use snapshot::Wanting;
 use transactions::{Applied, Flow};
 
 use crate::change::Positions;
+use crate::sql::plan::Plan;
 
 /// Where records come from: partitions that only ever grow at their ends.
 pub trait Log {
     /// The reading of it.
     type Records: Records;
+
+    /// From here on it is read for another plan.
+    fn replan(&mut self, plan: Arc<Plan>);
 
     /// Starts reading every partition of a plan behind what `former` runs' state holds, and tells
     /// what they are. Waits, however long, until that can be told.

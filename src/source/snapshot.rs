@@ -221,6 +221,12 @@ impl Snapshot {
         self.rewritten.raise(gtid);
     }
 
+    /// Rows are held otherwise than the table has them: it is complete only once it is read anew.
+    pub(super) fn doubt(&mut self) {
+        self.end_anew();
+        self.in_doubt = true;
+    }
+
     /// A snapshot begins that is to read the table anew, when these transactions had been read. Of
     /// several beginnings the first counts.
     pub(super) fn reading_anew(&mut self, id: AnewId, contains: &Watermarks) {

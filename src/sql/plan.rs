@@ -315,6 +315,19 @@ pub enum BitOp {
 }
 
 impl Plan {
+    /// Whether the same tables are held and the same documents are made of them.
+    pub fn is_like(&self, other: &Plan) -> bool {
+        let tables = |plan: &Plan| -> Vec<_> {
+            let table =
+                |t: &Table| (t.name.clone(), t.source.clone(), t.columns.clone(), t.key.clone());
+            plan.tables.iter().map(table).collect()
+        };
+        let views = |plan: &Plan| -> Vec<_> {
+            plan.views.iter().map(|view| (view.name.clone(), view.fingerprint.clone())).collect()
+        };
+        tables(self) == tables(other) && views(self) == views(other)
+    }
+
     /// The table with this id.
     pub fn table(&self, id: TableId) -> &Table {
         &self.tables[usize::from(id.0)]

@@ -5,14 +5,31 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use viewtide::change::{Change, Op};
-use viewtide::engine::{Document, Engine, Fanout};
-use viewtide::sql::plan::{Plan, TableId, ViewId};
-use viewtide::value::{Key, Row, RowWriter};
+use viewtide::engine::{Document, Engine, Fanout, Held};
+use viewtide::sql::plan::{Column, Plan, Table, TableId, ViewId};
+use viewtide::value::{Key, Row, RowLayout, RowWriter, Type};
 
 use super::reference::{Rows, Values, key_of};
 
 /// Documents of a chunk of backlog.
 const CHUNK: usize = 2;
+
+/// The tables of a plan with these of their columns each, in this order; those of the key too.
+fn holding(plan: &Plan, columns: &[Vec<usize>]) -> Plan {
+    let table = |(table, kept): (&Table, &Vec<usize>)| {
+        let columns: Vec<Column> = kept.iter().map(|&at| table.columns[at].clone()).collect();
+        let types: Vec<Type> = columns.iter().map(|column| column.ty).collect();
+        let key = table.key.iter().map(|key| kept.iter().position(|at| at == key).unwrap());
+        Table {
+            key: key.collect(),
+            layout: RowLayout::new(&types),
+            columns,
+            indexes: Vec::new(),
+            ..table.clone()
+        }
+    };
+    Plan { tables: plan.tables.iter().zip(columns).map(table).collect(), views: Vec::new() }
+}
 
 /// One step of a test.
 #[derive(Clone, Debug)]
@@ -25,6 +42,7 @@ pub(super) enum Step {
 /// An engine, what it has published, and the rows it should have.
 pub(super) struct Driver {
     plan: Arc<Plan>,
+    limits: (usize, usize),
     engine: Engine,
     rows: Rows,
     published: Vec<BTreeMap<Key, Document>>,
@@ -43,6 +61,7 @@ impl Driver {
             published: vec![BTreeMap::new(); plan.views.len()],
             fanouts: Vec::new(),
             fills: Vec::new(),
+            limits: (fan_out_max, looked_through_max),
             plan,
         }
     }
@@ -52,6 +71,34 @@ impl Driver {
         for (view, _) in self.plan.views_with_ids() {
             self.engine.set_live(view, true);
             self.fills.push((view, None));
+        }
+    }
+
+    /// Takes the rows over to another plan, of which no view is live yet, by way of one that has no
+    /// views and these columns of each table, in this order; what it lacks is NULL afterwards.
+    pub(super) fn replan(&mut self, plan: Arc<Plan>, columns: Option<&[Vec<usize>]>) {
+        let (fan_out_max, looked_through_max) = self.limits;
+        let without = Driver::new(Arc::clone(&plan), fan_out_max, looked_through_max);
+        let former = std::mem::replace(self, without);
+        let Driver { mut engine, rows, .. } = former;
+        if let Some(columns) = columns {
+            let between = Arc::new(holding(&self.plan, columns));
+            let replanned = engine.replan(between);
+            assert!(replanned.held.iter().all(|held| *held == Held::Whole));
+            engine = replanned.engine;
+        }
+        let replanned = engine.replan(plan);
+        (self.engine, self.rows) = (replanned.engine, rows);
+        self.rows.replan(&self.plan);
+        for (at, held) in replanned.held.into_iter().enumerate() {
+            let lacks = |column| columns.is_some_and(|kept| !kept[at].contains(&column));
+            let lacking: Vec<usize> =
+                (0..self.plan.tables[at].columns.len()).filter(|column| lacks(*column)).collect();
+            lacking.iter().for_each(|column| self.rows.forget(TableId(at as u16), *column));
+            match lacking.is_empty() {
+                true => assert_eq!(held, Held::Whole),
+                false => assert_eq!(held, Held::Without(lacking)),
+            }
         }
     }
 

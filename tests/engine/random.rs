@@ -159,6 +159,44 @@ proptest! {
         driver.settle();
     }
 
+    /// Rows go over to other plans, with all of their columns and with some, and follow changes there.
+    #[test]
+    fn rows_go_over_to_other_plans(
+        before in shapes(),
+        after in shapes(),
+        acts in vec(acts(), 3..4),
+        kept in vec((Just([0, 1, 2, 3, 4, 5, 6, 7]).prop_shuffle(), vec(any::<bool>(), 8)), TABLES),
+        some in any::<bool>(),
+        long in 1..4usize,
+    ) {
+        // Rows are those of before by their keys alone.
+        let after = after.with_keys(&before.keys);
+        let kept: Vec<Vec<usize>> = kept
+            .into_iter()
+            .zip(&before.keys)
+            .map(|((order, kept), kind)| {
+                let is_kept = |at: &usize| kept[*at] || kind.columns().contains(at);
+                order.into_iter().filter(is_kept).collect()
+            })
+            .collect();
+        let mut driver = Driver::new(Arc::new(plan(&before)), 3, long);
+        for (round, acts) in acts.iter().enumerate() {
+            match round {
+                0 => {}
+                1 => driver.replan(Arc::new(plan(&after)), some.then_some(&kept)),
+                _ => driver.replan(Arc::new(plan(&before)), None),
+            }
+            driver.go_live();
+            driver.settle();
+            for (steps, cut) in steps(&before, acts, 1) {
+                driver.apply(&steps);
+                (0..cut.unwrap_or(0)).for_each(|_| _ = driver.work_off());
+            }
+            driver.settle();
+            driver.repeat_everything();
+        }
+    }
+
     /// After every single change the documents are right.
     #[test]
     fn every_change_settles(

@@ -44,6 +44,16 @@ impl Rows {
         self.tables[usize::from(table.0)].clear();
     }
 
+    /// The same rows, their columns of another plan's types.
+    pub(super) fn replan(&mut self, plan: &Plan) {
+        self.types = Rows::new(plan).types;
+    }
+
+    /// A column of all rows of a table is NULL from here on.
+    pub(super) fn forget(&mut self, table: TableId, column: usize) {
+        self.tables[usize::from(table.0)].values_mut().for_each(|row| row[column] = Value::Null);
+    }
+
     /// Every row, table by table.
     pub(super) fn all(&self) -> impl Iterator<Item = (TableId, &Values)> {
         let tables = self.tables.iter().enumerate();

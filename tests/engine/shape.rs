@@ -206,6 +206,13 @@ fn aggregates() -> impl Strategy<Value = [u8; 3]> {
     (0..AGGREGATES, further(), further()).prop_map(|(first, second, third)| [first, second, third])
 }
 
+impl Shape {
+    /// The same with other primary keys.
+    pub(super) fn with_keys(self, keys: &[KeyKind]) -> Shape {
+        Shape { keys: keys.to_vec(), ..self }
+    }
+}
+
 /// The plan that a shape stands for.
 pub(super) fn plan(shape: &Shape) -> Plan {
     let table = |(i, key)| table(i, key, shape.letters);

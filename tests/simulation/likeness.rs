@@ -60,6 +60,10 @@ impl Simulated {
 }
 
 impl Store for Simulated {
+    fn replan(&mut self, _: &viewtide::sql::plan::Plan) {
+        unreachable!("there is one plan");
+    }
+
     async fn check(&mut self) -> Result<(), Failure> {
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use viewtide::change::Partition;
@@ -14,8 +15,9 @@ use viewtide::source::record::{
 };
 use viewtide::source::transactions::Flow;
 use viewtide::source::{Former, Log, Records, SourceError};
+use viewtide::sql::plan::Plan;
 
-use super::bank::{Schema, TABLES};
+use super::bank::{Definition, Schema, TABLES};
 use super::history::{
     HEARTBEATS, MARK_PARTITIONS, MARKS, NOTIFICATIONS, PARTITIONS, Said, TRANSACTIONS,
 };
@@ -86,6 +88,11 @@ pub(super) struct SimulatedRecords {
 
 impl Log for SimulatedLog {
     type Records = SimulatedRecords;
+
+    fn replan(&mut self, plan: Arc<Plan>) {
+        let mut schemas = [Definition::One, Definition::Other].map(Schema::get).into_iter();
+        self.schema = schemas.find(|schema| schema.plan.is_like(&plan)).unwrap();
+    }
 
     async fn read(
         &self,

@@ -36,6 +36,8 @@ pub(super) enum Event {
     Start { machine: usize },
     /// The views are defined by other statements, for processes that start from now on.
     Redefine,
+    /// A process is told how the views are defined now.
+    Reload { process: usize },
     /// A process is gone.
     Crash { process: usize, fate: Fate },
     /// A process is told to end.
@@ -123,7 +125,7 @@ impl Event {
     fn trouble(random: &mut Random, events: &mut Vec<Event>) {
         let process = random.below(PROCESSES_MAX);
         let machine = random.below(MACHINES);
-        let last = match random.below(35) {
+        let last = match random.below(38) {
             0..3 => Event::Start { machine },
             3..6 => Event::Crash { process, fate: Fate::Kept },
             6 => Event::Crash { process, fate: Fate::Lost },
@@ -154,6 +156,13 @@ impl Event {
                     events.push(Event::Crash { process, fate: Fate::Kept });
                 }
                 Event::Start { machine }
+            }
+            35..38 => {
+                if random.percent(50) {
+                    events.push(Event::Redefine);
+                }
+                events.push(Event::Reload { process });
+                Event::Run { process, polls: random.between(1, 30) }
             }
             loss => {
                 if random.percent(50) {

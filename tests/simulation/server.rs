@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -84,7 +85,7 @@ impl Server {
 pub(super) struct Link {
     pub(super) server: Rc<RefCell<Server>>,
     pub(super) clockwork: Rc<Clockwork>,
-    pub(super) plan: std::sync::Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
 }
 
 impl Link {
@@ -156,6 +157,10 @@ impl Link {
 }
 
 impl Store for Link {
+    fn replan(&mut self, plan: &Plan) {
+        self.plan = Arc::new(plan.clone());
+    }
+
     async fn check(&mut self) -> Result<(), Failure> {
         self.exchange(false, |_| ()).await
     }

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::advance;
 use viewtide::config::{Config, Limits};
 use viewtide::pipeline::{Ends, PipelineError, run_between};
+use viewtide::sql::plan::Plan;
 use viewtide::telemetry::{Metrics, Readiness};
 
 use super::bank::{Definition, Schema};
@@ -68,6 +69,8 @@ struct Process {
     number: usize,
     machine: usize,
     future: Running,
+    definition: Definition,
+    plans: watch::Sender<Arc<Plan>>,
     stop: Arc<AtomicBool>,
     frozen: bool,
 }
@@ -81,6 +84,7 @@ struct World {
     disks: [Rc<RefCell<Disk>>; MACHINES],
     processes: Vec<Process>,
     started: usize,
+    reloaded: usize,
     /// Of the views, for processes that start.
     definition: Definition,
 }
@@ -97,7 +101,7 @@ pub(super) async fn run(case: &Case) -> Result<(), String> {
     world.settle().await?;
     let server = world.server.borrow();
     let epoch = server.contents.ownership().epoch.unwrap_or(0);
-    if epoch > world.started as u64 + server.losses {
+    if epoch > (world.started + world.reloaded) as u64 + server.losses {
         return Err(format!("claimed {epoch} times, though nothing was lost"));
     }
     let found = server.readers.bank();
@@ -119,6 +123,7 @@ impl World {
             disks: Default::default(),
             processes: Vec::new(),
             started: 0,
+            reloaded: 0,
             definition: Definition::default(),
             topics,
             random,
@@ -173,6 +178,7 @@ impl World {
                     Definition::Other => Definition::One,
                 };
             }
+            Event::Reload { process } => self.reload(process % count),
             Event::Disk { machine, full } => self.disks[machine].borrow_mut().is_full = full,
             Event::BackUp { machine } => self.disks[machine].borrow_mut().back_up(),
         }
@@ -267,11 +273,26 @@ impl World {
             false => Poll::Pending,
         }));
         let config = Rc::clone(&self.config);
+        let (plans, planned) = watch::channel(Arc::clone(&plan));
         let future = Box::pin(async move {
             let wanted = watch::channel(BTreeMap::new()).0;
-            run_between(ends, &config, plan, metrics, Readiness::new(), wanted, shutdown).await
+            run_between(ends, &config, planned, metrics, Readiness::new(), wanted, shutdown).await
         });
-        self.processes.push(Process { number, machine, future, stop, frozen: false });
+        let (definition, frozen) = (self.definition, false);
+        let process = Process { number, machine, future, definition, plans, stop, frozen };
+        self.processes.push(process);
+    }
+
+    /// A process follows the views as they are defined now, or its own once more: nobody reads anew
+    /// what the first statements need besides.
+    fn reload(&mut self, at: usize) {
+        let Some(process) = self.processes.get_mut(at) else { return };
+        if process.definition == Definition::One {
+            process.definition = self.definition;
+        }
+        self.reloaded += 1;
+        let plan = Plan::clone(&Schema::get(process.definition).plan);
+        process.plans.send_replace(Arc::new(plan));
     }
 
     /// Lets a process get on a bit; takes it away when it has ended.

@@ -119,6 +119,10 @@ impl Reader {
 impl Log for Kafka {
     type Records = Reader;
 
+    fn replan(&mut self, plan: Arc<Plan>) {
+        self.plan = plan;
+    }
+
     async fn read(&self, former: Former) -> Result<(Reader, Vec<PartitionSpec>), SourceError> {
         let Kafka { settings, plan, metrics, readiness } = self.clone();
         Reader::start(settings, plan, former, metrics, readiness).await

@@ -119,6 +119,23 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// The table in this partition is held otherwise than it is needed from here on, without the
+    /// columns that it `lacks`, or not at all: it is complete once it is read anew. Of a partition
+    /// that was not read before, what the transactions so far brought is passed over.
+    pub fn want_anew(&mut self, partition: &Partition, lacks: Lacks) {
+        let Applied { watermarks, partitions } = self;
+        if let Some(known) = partitions.get_mut(partition) {
+            known.snapshot.doubt();
+            known.lacks.extend(lacks);
+            return;
+        }
+        let mut new = AppliedPartition { seen: watermarks.clone(), lacks, ..Default::default() };
+        for (server, number) in watermarks.iter() {
+            new.snapshot.rewritten(&Gtid { server: server.clone(), number });
+        }
+        partitions.insert(partition.clone(), new);
+    }
+
     /// How far every partition is applied.
     pub fn positions(&self) -> Positions {
         let position = |(partition, applied): (&Partition, &AppliedPartition)| {

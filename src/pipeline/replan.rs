@@ -1,0 +1,136 @@
+//! Another plan for a pipeline that runs.
+//!
+//! It is followed from a step on as a start follows what a former run left, but for the rows: they go
+//! over from one engine to the other, and the claim is kept. So documents of views that stay as they
+//! are go on from where they were, and others are filled beside those that are read. What was not
+//! held of a table so far is read anew, and only its views wait for that. What the reader had read
+//! ahead is read again. Readers of documents notice nothing.
+//!
+//! Absent: columns of event topics that were not held so far. They would have to be read from their
+//! beginnings, with everything else standing still: that takes a start.
+
+use std::future;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+use tracing::info;
+
+use super::start::{Claimed, claimed};
+use super::{Outside, Pipeline, PipelineError, Plans};
+use crate::config::Config;
+use crate::engine::{Engine, Held, Replanned};
+use crate::sink::Store;
+use crate::source::record::{Lacks, PartitionSpec, Role};
+use crate::source::transactions::Applied;
+use crate::source::{Log, Records};
+use crate::sql::plan::{Plan, Table, TableSource};
+use crate::state::{CheckpointStorage, Loaded};
+
+/// So many rows go over in a few milliseconds.
+const ROWS_AT_ONCE: usize = 1 << 14;
+
+/// Why a plan can be followed only by a start, if it cannot be by a pipeline that follows another.
+pub fn needs_start(former: &Plan, plan: &Plan) -> Option<String> {
+    let is_stream = |table: &&Table| matches!(table.source, TableSource::Stream(_));
+    plan.tables.iter().filter(is_stream).find_map(|table| {
+        let known = former.tables.iter().find(|known| known.name == table.name)?;
+        let holds = |column| known.columns.contains(column);
+        let is_held = known.source == table.source && table.columns.iter().all(holds);
+        (!is_held).then(|| {
+            format!(
+                "event topic `{}` is read otherwise than before, from its beginning: start anew",
+                table.name
+            )
+        })
+    })
+}
+
+/// Completes when another plan is to be followed.
+pub(super) async fn other(plans: &mut Plans, plan: &Arc<Plan>) {
+    if plans.wait_for(|wanted| !Arc::ptr_eq(wanted, plan)).await.is_err() {
+        // Nobody is left who could have another one.
+        future::pending::<()>().await;
+    }
+}
+
+impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
+    /// The same pipeline with another plan, for which the log is read by now. `None` when the process
+    /// is to end.
+    pub(super) async fn replan<L: Log<Records = R>>(
+        self,
+        log: &L,
+        config: &Config,
+        plan: Arc<Plan>,
+    ) -> Result<Option<Pipeline<R, S, C>>, PipelineError> {
+        let Pipeline { plan: former, sequencer, publisher, checkpoints, mut writer, .. } = self;
+        let Pipeline { metrics, readiness, wanted, plans, reader, .. } = self;
+        info!("following changed definitions");
+        drop(reader);
+        let Some(mut meta) = writer.claim(self.claimed.epoch).await? else {
+            writer.release().await;
+            return Ok(None);
+        };
+        writer.replan(&plan);
+        let (applied, end) = (sequencer.applied(), sequencer.positions());
+        let (engine, of_plan) = (publisher.engine, Arc::clone(&plan));
+        let mut replanning = Box::pin(replanned(engine, of_plan));
+        let replanned = claimed(&mut writer, &mut meta, async |_| Ok((&mut replanning).await));
+        let replanned = replanned.await?;
+        drop(replanning);
+        let Some(Replanned { engine, held }) = replanned else { return Ok(None) };
+        for view in &former.views {
+            if plan.views.iter().all(|other| other.name != view.name) {
+                readiness.clear(&format!("view {}", view.name));
+                metrics.filling(&view.name).set(0);
+                metrics.standing_still(&view.name).set(0);
+            }
+        }
+        let rows = engine.all_rows() as u64;
+        let (storage, bytes) = checkpoints.into_storage();
+        let loaded = Loaded { engine, applied, end, rows, bytes };
+        let outside = Outside { metrics, readiness, wanted, plans };
+        let (of_plan, views, standing_by) = (Arc::clone(&plan), None, false);
+        let again = Claimed { plan, views, writer, storage, meta, standing_by, outside };
+        let amend = |specs: &[PartitionSpec], applied: &mut Applied| {
+            want_anew(&of_plan, &held, specs, applied);
+        };
+        again.read_on(log, config, loaded, amend).await
+    }
+}
+
+/// The rows as another plan holds them, while the caller does other things.
+async fn replanned(engine: Engine, plan: Arc<Plan>) -> Replanned {
+    if engine.all_rows() <= ROWS_AT_ONCE {
+        return engine.replan(plan);
+    }
+    match spawn_blocking(move || engine.replan(plan)).await {
+        Ok(replanned) => replanned,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The runtime ends.
+            Err(_) => future::pending().await,
+        },
+    }
+}
+
+/// Has tables read anew of which not all is held.
+fn want_anew(plan: &Plan, held: &[Held], specs: &[PartitionSpec], applied: &mut Applied) {
+    for spec in specs {
+        let Role::Table(id) = spec.role else { continue };
+        let table = plan.table(id);
+        let lacks = |columns: &[usize]| -> Lacks {
+            let lack = |&column: &usize| {
+                let column = table.columns[column].name.as_str();
+                let why = format!("column `{column}` of table `{}` is read anew", table.name);
+                (column.into(), why.into())
+            };
+            columns.iter().map(lack).collect()
+        };
+        match &held[usize::from(id.0)] {
+            Held::Whole => {}
+            Held::Without(columns) => applied.want_anew(&spec.partition, lacks(columns)),
+            Held::Nothing => applied.want_anew(&spec.partition, Lacks::new()),
+        }
+    }
+}
