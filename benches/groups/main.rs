@@ -59,6 +59,8 @@ fn main() {
 struct Group {
     engine: Engine,
     payments: TableId,
+    /// Those that the view reads.
+    columns: Vec<String>,
     writer: RowWriter,
     rows: i64,
 }
@@ -73,7 +75,8 @@ impl Group {
         row.set_number(0, 1);
         engine.apply(Change { table: accounts, op: Op::Upsert(row.finish()) });
         let writer = RowWriter::new(&payment.layout);
-        let mut group = Group { engine, payments, writer, rows };
+        let columns = payment.columns.iter().map(|column| column.name.clone()).collect();
+        let mut group = Group { engine, payments, columns, writer, rows };
         for id in 1..=rows {
             let row = group.payment(id, amount(id));
             group.engine.apply(Change { table: payments, op: Op::Upsert(row) });
@@ -134,11 +137,16 @@ impl Group {
     }
 
     fn payment(&mut self, id: i64, amount: i64) -> Row {
-        self.writer.set_number(0, id);
-        self.writer.set_number(1, 1);
-        self.writer.set_number(2, amount % 97);
-        self.writer.set_decimal(3, Decimal::new(amount, 2));
-        self.writer.set(4, &Value::Timestamp(1_700_000_000_000_000 + id * 1_000_000));
+        for (i, name) in self.columns.iter().enumerate() {
+            let value = match name.as_str() {
+                "id" => Value::Int(id),
+                "account" => Value::Int(1),
+                "shop" => Value::Int(amount % 97),
+                "amount" => Value::Decimal(Decimal::new(amount, 2)),
+                _ => Value::Timestamp(1_700_000_000_000_000 + id * 1_000_000),
+            };
+            self.writer.set(i, &value);
+        }
         self.writer.finish()
     }
 }
