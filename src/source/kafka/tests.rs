@@ -1,12 +1,15 @@
 //! The reading thread against a cluster that the client library plays: what it does when topics
 //! are not there for a while.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
+use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use super::*;
 use crate::change::{Partition, Position};
@@ -150,4 +153,63 @@ async fn a_topic_that_stays_unknown_stops_the_start() {
     world.set_known(false);
     let error = world.start(3).await.unwrap_err().to_string();
     assert!(error.contains("it is gone, though 3 of its records were applied"), "{error}");
+}
+
+/// Keeps what the client last told of itself.
+#[derive(Default)]
+struct Told(Mutex<Statistics>);
+
+impl ClientContext for Told {
+    fn stats(&self, statistics: Statistics) {
+        *self.0.lock().unwrap() = statistics;
+    }
+}
+
+impl ConsumerContext for Told {}
+
+impl Told {
+    /// The leader of the event topic's partition.
+    fn leader(&self) -> Option<i32> {
+        Some(self.0.lock().unwrap().topics.get(EVENTS)?.partitions.get(&0)?.leader)
+    }
+
+    /// How often the brokers were asked for this, `Metadata` or `Fetch`.
+    fn asked(&self, what: &str) -> i64 {
+        let told = self.0.lock().unwrap();
+        told.brokers.values().filter_map(|broker| broker.req.get(what)).sum()
+    }
+}
+
+/// What librdkafka would make of them can end the process: see `leaders.c`.
+#[test]
+fn a_leader_that_an_answer_to_a_fetch_names_is_not_taken_over() {
+    let cluster = MockCluster::new(2).unwrap();
+    cluster.create_topic(EVENTS, 1, 1).unwrap();
+    cluster.partition_leader(EVENTS, 0, Some(1)).unwrap();
+    let consumer: BaseConsumer<Told> = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("group.id", "g")
+        .set("statistics.interval.ms", "100")
+        .create_with_context(Told::default())
+        .unwrap();
+    let mut all = TopicPartitionList::new();
+    all.add_partition_offset(EVENTS, 0, Offset::Offset(0)).unwrap();
+    consumer.assign(&all).unwrap();
+    let told = consumer.context();
+    let poll_until = |what: &str, holds: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < deadline, "{what}");
+            drop(consumer.poll(Duration::from_millis(10)));
+        }
+    };
+    poll_until("records are fetched", &|| told.leader() == Some(1) && told.asked("Fetch") > 0);
+    // From here on answers to fetches alone name the other leader, and each is a reason to ask.
+    cluster.topic_error(EVENTS, RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE).unwrap();
+    cluster.partition_leader(EVENTS, 0, Some(2)).unwrap();
+    let before = told.asked("Metadata");
+    poll_until("metadata is asked for", &|| told.asked("Metadata") >= before + 5);
+    assert_eq!(told.leader(), Some(1));
+    cluster.topic_error(EVENTS, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    poll_until("metadata is believed", &|| told.leader() == Some(2));
 }
