@@ -14,6 +14,7 @@ mod poll;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod trouble;
 mod watch;
 
 use std::sync::Arc;

@@ -11,12 +11,13 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::incoming::{Incoming, Reading};
 use super::lag::Lag;
 use super::patience::{Ending, FIRST_WAIT, Patience};
 use super::topics::{self, NotYet};
+use super::trouble::Trouble;
 use super::watch::{Context, LastRead, Sighting, Watch};
 use crate::change::Partition;
 use crate::source::dead_letters::DeadLetters;
@@ -47,6 +48,7 @@ pub(super) struct Thread {
     consumer: BaseConsumer<Context>,
     partitions: Vec<Reading>,
     watch: Watch,
+    trouble: Trouble,
     lag: Arc<Lag>,
     registry: Registry,
     dead_letters: DeadLetters,
@@ -115,6 +117,7 @@ impl Thread {
         };
         let thread = Thread {
             watch: Watch::new(&specs),
+            trouble: Trouble::default(),
             lag: Arc::clone(&lag),
             partitions: specs.iter().zip(decoders).map(reading).collect(),
             registry: Registry::new(&settings),
@@ -163,11 +166,13 @@ impl Thread {
             self.watch_topics()?;
             let wait = if self.batch.is_empty() { POLL_WAIT } else { Duration::ZERO };
             // Taken out of `self`, so that the record and the decoder can be borrowed at once.
-            let Thread { consumer, partitions, registry, dead_letters, .. } = self;
+            let Thread { consumer, partitions, registry, dead_letters, trouble, .. } = self;
             let polled = match consumer.poll(wait) {
                 None => break,
                 Some(Err(error)) => {
-                    note_error(&error, &self.patience)?;
+                    note_error(&error, &self.patience, trouble)?;
+                    // What was seen before the error may say that all is well.
+                    drop(consumer.context().take_seen());
                     continue;
                 }
                 Some(Ok(polled)) => polled,
@@ -210,6 +215,9 @@ impl Thread {
     /// Looks whether the topics are still there, each time that the client tells.
     fn watch_topics(&mut self) -> Result<(), SourceError> {
         let Some(seen) = self.consumer.context().take_seen() else { return Ok(()) };
+        if seen.answered() {
+            self.trouble.end(Instant::now());
+        }
         let partitions = &self.partitions;
         let was_read = |topic: &str| {
             let mut of_topic = partitions.iter().filter(|r| r.spec.partition.topic == topic);
@@ -250,7 +258,11 @@ impl Thread {
 }
 
 /// Sorts the client's errors: what it mends by itself, and what it cannot.
-fn note_error(error: &KafkaError, patience: &Patience) -> Result<(), SourceError> {
+fn note_error(
+    error: &KafkaError,
+    patience: &Patience,
+    trouble: &mut Trouble,
+) -> Result<(), SourceError> {
     let code = error.rdkafka_error_code();
     match code {
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition) => {
@@ -264,7 +276,7 @@ fn note_error(error: &KafkaError, patience: &Patience) -> Result<(), SourceError
         }
         Some(RDKafkaErrorCode::Fatal) => Err(SourceError::Kafka(error.to_string())),
         _ => {
-            warn!(%error, "kafka has trouble; going on when it passes");
+            trouble.note(error, Instant::now());
             patience.readiness.block(Part::Kafka.name(), error.to_string());
             patience.metrics.retries(Part::Kafka).inc();
             Ok(())

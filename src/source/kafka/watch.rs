@@ -85,6 +85,13 @@ impl Context {
     }
 }
 
+impl Seen {
+    /// Whether some broker is connected.
+    pub(super) fn answered(&self) -> bool {
+        self.answered
+    }
+}
+
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         let is_up = |state: &str| state == "UP";
