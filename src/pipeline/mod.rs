@@ -163,7 +163,7 @@ pub async fn run_between<L: Log, S: Store, C: CheckpointStorage>(
     let Ends { mut log, store, storage } = ends;
     let writer = Writer::new(Sink::on(store), Arc::clone(&metrics), readiness.clone(), shutdown);
     let outside = Outside { metrics, readiness, wanted, plans };
-    let mut running = start::start(&log, writer, storage, config, outside).await?;
+    let mut running = start::start(&mut log, writer, storage, config, outside).await?;
     while let Some(mut pipeline) = running {
         running = match pipeline.run().await? {
             Some(plan) => {
@@ -225,17 +225,21 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             self.take_over();
         }
         // Redis may lack something though no record ever comes.
-        while self.step().await? {}
-        while self.take_records().await? && self.look_if_due().await? {
-            while self.step().await? {}
-            for (partition, flow) in self.sequencer.take_flow() {
-                self.reader.set_flow(partition, flow);
-            }
+        loop {
+            // Before each step: one that has just taken over publishes nothing of a former plan.
             if let Some(plan) = self.other_plan() {
                 return Ok(Some(plan));
             }
+            if self.step().await? {
+                continue;
+            }
+            for (partition, flow) in self.sequencer.take_flow() {
+                self.reader.set_flow(partition, flow);
+            }
+            if !(self.take_records().await? && self.look_if_due().await?) {
+                return Ok(None);
+            }
         }
-        Ok(None)
     }
 
     /// Another plan that can be followed from here on.

@@ -43,13 +43,16 @@ pub(super) struct Course {
 /// Claims the pipeline if it is free, loads the newest checkpoint and begins to read behind it.
 /// `None` when the process is to end.
 pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
-    log: &L,
+    log: &mut L,
     mut writer: Writer<S>,
     mut storage: C,
     config: &Config,
     mut outside: Outside,
 ) -> Result<Option<Pipeline<L::Records, S, C>>, PipelineError> {
     let plan = Arc::clone(&outside.plans.borrow_and_update());
+    // They were made when another may have been the newest.
+    log.replan(Arc::clone(&plan));
+    writer.replan(&plan);
     let views = Views::new(&plan, outside.readiness.clone());
     let (mut meta, standing_by) = match writer.stand().await? {
         None => return Ok(None),
