@@ -10,6 +10,7 @@ mod crashes;
 mod dead_letters;
 mod documented;
 mod engine;
+mod examples;
 mod expressions;
 mod generations;
 mod http_api;

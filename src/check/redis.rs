@@ -57,7 +57,7 @@ fn views(plan: &Plan, meta: &Meta) -> Vec<Finding> {
             }
             (Some(current), None) if current.fingerprint != view.fingerprint => {
                 let text = format!(
-                    "view {name} holds documents of another definition: the next start of the pipeline fills it anew"
+                    "view {name} holds documents of another definition: SIGHUP to the pipeline, or its next start, fills it anew"
                 );
                 findings.push(Finding::warn(PART, text));
             }

@@ -27,7 +27,8 @@ impl Engine {
         mut row: impl FnMut(&[u8]) -> bool,
     ) -> Option<TableId> {
         let id = TableId(cursor.table);
-        let table = self.tables.get(usize::from(cursor.table))?;
+        // Groups follow from the rows of others.
+        let table = self.tables[..self.plan.tables.len()].get(usize::from(cursor.table))?;
         let end = table.slots().min(cursor.slot.saturating_add(SLOTS_MAX));
         while cursor.slot < end {
             let found = table.row(cursor.slot);

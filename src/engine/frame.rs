@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::aggregate::Known;
 use super::directory::NONE;
 use super::group::{First, Group, Levels, Summary};
-use super::index::Probe;
+use super::index::{Probe, Told};
 use super::order::{Kept, NodeOrder, ViewOrders};
 use super::table::Table;
 use crate::sql::expr::{Bindings, EvalError, Expr};
@@ -313,7 +313,8 @@ impl<'e> Frame<'e> {
         let none = Children { table, access: Access::Primary, slot: NONE };
         let Some(edge) = &self.view.node(node).edge else { return none };
         let Some(Bound { row, layout }) = self.bound(edge.parent) else { return none };
-        let slot = table.first(edge.down, &Probe::of_row(layout, row, &edge.parent_columns));
+        let slot = table
+            .first(edge.down, &Probe::of_row(layout, row, &edge.parent_columns, Told::by(edge)));
         Children { table, access: edge.down, slot }
     }
 

@@ -15,6 +15,7 @@ use hashbrown::HashTable;
 use super::directory::{Directory, NONE};
 use super::heap::{Heap, Place};
 use super::paged::Paged;
+use crate::sql::plan::{Edge, TableIndex};
 use crate::value::{Collation, Key, RowLayout, Type, Value};
 
 /// Hash tables of one index.
@@ -114,14 +115,9 @@ impl Number {
 }
 
 impl<'a> Probe<'a> {
-    /// The values of some columns of a row, text as its collation tells it apart.
+    /// The values of some columns of a row.
     #[inline]
-    pub(super) fn of_row(layout: &'a RowLayout, row: &'a [u8], columns: &'a [usize]) -> Probe<'a> {
-        Probe::of_row_told(layout, row, columns, Told::ByCollation)
-    }
-
-    #[inline]
-    fn of_row_told(
+    pub(super) fn of_row(
         layout: &'a RowLayout,
         row: &'a [u8],
         columns: &'a [usize],
@@ -130,8 +126,11 @@ impl<'a> Probe<'a> {
         if let [column] = columns
             && let Some(unsigned) = unsigned(layout.column_type(*column))
         {
-            let number = |bits| Probe::Number(Number { bits, unsigned });
-            return layout.integer(row, *column).map_or(Probe::Nothing, number);
+            match layout.integer(row, *column) {
+                Some(bits) => return Probe::Number(Number { bits, unsigned }),
+                None if told != Told::AsGroups => return Probe::Nothing,
+                None => {}
+            }
         }
         Probe::of_columns(layout, row, columns, told)
     }
@@ -146,7 +145,9 @@ impl<'a> Probe<'a> {
         for &column in columns {
             match layout.integer(row, column) {
                 Some(number) => hasher.write_u64(number),
-                None if layout.is_null(row, column) => return Probe::Nothing,
+                None if told != Told::AsGroups && layout.is_null(row, column) => {
+                    return Probe::Nothing;
+                }
                 None => {
                     let collation = told.collation(layout.column_type(column));
                     hash_value(&mut hasher, &layout.value(row, column), collation);
@@ -164,7 +165,9 @@ impl<'a> Probe<'a> {
             return Probe::Number(Number::of_code(code, *unsigned));
         }
         match key.values(types) {
-            Some(values) if values.iter().any(Value::is_null) => Probe::Nothing,
+            Some(values) if told != Told::AsGroups && values.iter().any(Value::is_null) => {
+                Probe::Nothing
+            }
             Some(values) => match values.as_slice() {
                 [Value::Int(v)] => Probe::Number(Number { bits: *v as u64, unsigned: false }),
                 [Value::UInt(v)] => Probe::Number(Number { bits: *v, unsigned: true }),
@@ -218,16 +221,29 @@ impl Entry {
     }
 }
 
-/// What tells text apart in an index.
+/// What tells values apart in an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// Its bytes: rows are known by those.
+    /// Of text its bytes: rows are known by those. NULL equals nothing.
     ByBytes,
-    /// The collation of the column, as a comparison does.
+    /// Of text the collation of the column, as a comparison does. NULL equals nothing.
     ByCollation,
+    /// Of text its bytes. NULL equals NULL.
+    AsGroups,
 }
 
 impl Told {
+    /// What an edge tells its values apart by.
+    #[inline]
+    pub(super) fn by(edge: &Edge) -> Told {
+        if edge.as_groups { Told::AsGroups } else { Told::ByCollation }
+    }
+
+    /// What an index of a table tells its values apart by.
+    pub(super) fn in_index(index: &TableIndex) -> Told {
+        if index.as_groups { Told::AsGroups } else { Told::ByCollation }
+    }
+
     /// The collation that texts of a column are compared by; `None` if their bytes are.
     #[inline]
     fn collation(self, ty: Type) -> Option<Collation> {
@@ -270,6 +286,11 @@ impl Index {
         }
     }
 
+    /// What tells its values apart.
+    pub(super) fn told(&self) -> Told {
+        self.told
+    }
+
     /// The columns it is over.
     pub(super) fn columns(&self) -> &[usize] {
         &self.columns
@@ -278,7 +299,7 @@ impl Index {
     /// What this index is asked for to find a row like this one.
     #[inline]
     pub(super) fn probe<'r>(&'r self, rows: &'r Rows, row: &'r [u8]) -> Probe<'r> {
-        Probe::of_row_told(&rows.layout, row, &self.columns, self.told)
+        Probe::of_row(&rows.layout, row, &self.columns, self.told)
     }
 
     /// The slot, or [`NONE`].
@@ -335,7 +356,8 @@ impl Index {
         let mut sparse = self.ordered.iter().flat_map(|keys| keys.range((start, Bound::Unbounded)));
         let mut dense_from = match after {
             None => Some(0),
-            Some(key) => code_of_key(key).and_then(|code| code.checked_add(1)),
+            // NULL comes before all numbers.
+            Some(key) => code_of_key(key).map_or(Some(0), |code| code.checked_add(1)),
         };
         let mut keys = Vec::new();
         let mut next_sparse = sparse.next();
@@ -404,7 +426,7 @@ impl Index {
         let Some(row) = rows.bytes(slot) else { return false };
         let is = |column: &usize, other: &Value<'_>| {
             let collation = self.told.collation(rows.layout.column_type(*column));
-            equal(&rows.layout.value(row, *column), other, collation)
+            equal(&rows.layout.value(row, *column), other, collation, self.told)
         };
         match probe {
             Probe::Nothing => false,
@@ -516,9 +538,10 @@ fn hash_value(hasher: &mut impl Hasher, value: &Value<'_>, collation: Option<Col
     }
 }
 
-/// Integers by number, whatever their signedness; NULL equals nothing.
-fn equal(a: &Value<'_>, b: &Value<'_>, collation: Option<Collation>) -> bool {
+/// Integers by number, whatever their signedness.
+fn equal(a: &Value<'_>, b: &Value<'_>, collation: Option<Collation>, told: Told) -> bool {
     match (a, b) {
+        (Value::Null, Value::Null) => told == Told::AsGroups,
         (Value::Null, _) | (_, Value::Null) => false,
         (Value::Int(a), Value::UInt(b)) | (Value::UInt(b), Value::Int(a)) => {
             u64::try_from(*a) == Ok(*b)
@@ -568,10 +591,10 @@ mod tests {
             source: TableSource::Captured,
             columns: vec![column("id"), column("parent")],
             key: vec![0],
-            indexes: vec![vec![1]],
+            indexes: vec![TableIndex { columns: vec![1], as_groups: false }],
             layout,
         };
-        (Table::new(&plan, true, &[None], 64), writer)
+        (Table::new(&plan, Told::ByBytes, true, &[None], 64), writer)
     }
 
     fn key(id: i64) -> Key {

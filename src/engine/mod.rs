@@ -18,6 +18,7 @@ mod dump;
 mod fanout;
 mod frame;
 mod group;
+mod grouping;
 mod heap;
 mod index;
 mod order;
@@ -38,6 +39,8 @@ pub use document::{Document, Fanout, Touched};
 pub use dump::DumpCursor;
 use fanout::Fanouts;
 use frame::Frame;
+use grouping::{Grouped, groupings};
+use index::Told;
 use order::ViewOrders;
 use reach::{ColumnSet, Watch, watches};
 pub use read_ahead::READ_AHEAD;
@@ -61,6 +64,8 @@ pub struct Engine {
     plan: Arc<Plan>,
     /// By table.
     tables: Vec<Table>,
+    /// By table: the groups that its rows are part of.
+    groupings: Vec<Vec<Grouped>>,
     /// By table: the nodes that its rows take.
     watches: Vec<Vec<Watch>>,
     /// By view.
@@ -91,10 +96,12 @@ impl Engine {
         let is_root = |id: TableId| plan.views.iter().any(|view| view.nodes[0].table == id);
         let leading = order::leading(&plan);
         let table = |((id, table), leading): ((TableId, &plan::Table), &Vec<_>)| {
-            Table::new(table, is_root(id), leading, looked_through_max)
+            let told = if plan.grouping(id).is_some() { Told::AsGroups } else { Told::ByBytes };
+            Table::new(table, told, is_root(id), leading, looked_through_max)
         };
         Engine {
-            tables: plan.tables_with_ids().zip(&leading).map(table).collect(),
+            tables: plan.every_table().zip(&leading).map(table).collect(),
+            groupings: groupings(&plan),
             orders: plan.views.iter().map(|v| ViewOrders::new(&plan, v, &leading)).collect(),
             watches: watches(&plan),
             documents: plan.views.iter().map(|_| Documents::default()).collect(),
@@ -176,7 +183,7 @@ impl Engine {
             let root = self.root(view);
             let of_view = || documents.next_if(|(other, _)| *other == view);
             let roots = iter::from_fn(of_view).map(|(_, key)| root.slot_of(key)).collect();
-            let orders = &self.orders[usize::from(view.0)].nodes;
+            let orders = &self.orders[usize::from(view.0)];
             read_ahead::documents(&self.tables, self.plan.view(view), orders, roots);
         }
     }
@@ -236,7 +243,7 @@ impl Engine {
 
     /// Rows held of all tables.
     pub fn all_rows(&self) -> usize {
-        self.tables.iter().map(Table::len).sum()
+        self.tables[..self.plan.tables.len()].iter().map(Table::len).sum()
     }
 
     fn root(&self, view: ViewId) -> &Table {
@@ -248,6 +255,7 @@ impl Engine {
         let slot = table.slot_like(&row);
         let Some(old) = (if slot == NONE { None } else { table.row(slot) }) else {
             if let Some(slot) = table.insert(row) {
+                self.begin_groups(id, slot);
                 self.touch(id, slot, |_| true);
             }
             return;
@@ -258,10 +266,15 @@ impl Engine {
         let layout = &table.rows.layout;
         let changed: ColumnSet =
             (0..layout.len()).filter(|&column| !layout.same(old, row.as_bytes(), column)).collect();
+        let left = self.groups_left(id, slot, |grouped| grouped.columns.intersects(&changed));
         // Where the row stays with its parents one walk finds them; else the old ones first.
         self.touch(id, slot, |watch| watch.edge.intersects(&changed));
         self.fanouts.leave(&self.plan, &self.tables, (id, slot), Some(&row));
         self.tables[usize::from(id.0)].replace(slot, row);
+        if !left.is_empty() {
+            self.begin_groups(id, slot);
+            self.end_groups(id, left);
+        }
         self.touch_promoted(id);
         self.touch(id, slot, |watch| watch.reads.intersects(&changed));
     }
@@ -272,6 +285,7 @@ impl Engine {
         }
         self.touch(id, slot, |_| true);
         self.fanouts.leave(&self.plan, &self.tables, (id, slot), None);
+        let left = self.groups_left(id, slot, |_| true);
         let table = &mut self.tables[usize::from(id.0)];
         for (documents, view) in self.documents.iter_mut().zip(&self.plan.views) {
             if view.nodes[0].table == id {
@@ -279,6 +293,7 @@ impl Engine {
             }
         }
         table.remove(slot);
+        self.end_groups(id, left);
         self.touch_promoted(id);
     }
 
@@ -305,14 +320,16 @@ impl Engine {
         if self.rows(id) == 0 {
             return;
         }
-        self.tables[usize::from(id.0)].clear();
+        let groups = self.groupings[usize::from(id.0)].iter().map(|grouped| grouped.groups);
+        let emptied: Vec<TableId> = groups.chain([id]).collect();
+        emptied.iter().for_each(|id| self.tables[usize::from(id.0)].clear());
         for (view, plan) in self.plan.views_with_ids() {
-            if !plan.nodes.iter().any(|node| node.table == id) {
+            if !plan.nodes.iter().any(|node| emptied.contains(&node.table)) {
                 continue;
             }
             self.fanouts.forget(view);
             let documents = &mut self.documents[usize::from(view.0)];
-            if plan.nodes[0].table == id {
+            if emptied.contains(&plan.nodes[0].table) {
                 documents.clear();
             }
             if documents.is_live() && !self.refills.contains(&view) {

@@ -97,7 +97,7 @@ impl RowOrder {
 /// that use it in another order look at all rows.
 pub(super) fn leading(plan: &Plan) -> Vec<Vec<Option<RowOrder>>> {
     let mut leading: Vec<Vec<Option<RowOrder>>> =
-        plan.tables.iter().map(|table| vec![None; table.indexes.len()]).collect();
+        plan.every_table().map(|(_, table)| vec![None; table.indexes.len()]).collect();
     for view in &plan.views {
         for (Scope { from, .. }, order) in picks(view) {
             let Node { table, edge: Some(edge), .. } = view.node(*from) else { continue };
@@ -114,6 +114,8 @@ pub(super) fn leading(plan: &Plan) -> Vec<Vec<Option<RowOrder>>> {
 pub(super) struct ViewOrders {
     /// By node.
     pub(super) nodes: Vec<NodeOrder>,
+    /// The nodes but the root, each behind its parent.
+    pub(super) downwards: Vec<usize>,
     /// By collection.
     pub(super) collections: Vec<CollectionOrder>,
     /// Collections up to the last that has several aggregates, whose values are remembered.
@@ -192,7 +194,13 @@ impl ViewOrders {
         let collections = collections.collect();
         let has_several = |collection: &Collection| collection.aggregates.len() > 1;
         let remembered = view.collections.iter().rposition(has_several).map_or(0, |last| last + 1);
-        ViewOrders { nodes, collections, remembered }
+        let depth = |at: &usize| {
+            let edge = |node: &Node| node.edge.as_ref().map(|edge| view.node(edge.parent));
+            std::iter::successors(edge(&view.nodes[*at]), |node| edge(node)).count()
+        };
+        let mut downwards: Vec<usize> = (1..view.nodes.len()).collect();
+        downwards.sort_by_key(depth);
+        ViewOrders { nodes, downwards, collections, remembered }
     }
 }
 

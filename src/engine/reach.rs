@@ -48,7 +48,7 @@ pub(super) struct Watch {
 
 /// The watches of every table. Nodes of a view that hang in the same place are watched once.
 pub(super) fn watches(plan: &Plan) -> Vec<Vec<Watch>> {
-    let mut watches: Vec<Vec<Watch>> = plan.tables.iter().map(|_| Vec::new()).collect();
+    let mut watches: Vec<Vec<Watch>> = plan.every_table().map(|_| Vec::new()).collect();
     for (id, view) in plan.views_with_ids() {
         for (i, node) in view.nodes.iter().enumerate() {
             let same_place =
@@ -76,6 +76,7 @@ fn same_place(a: &Node, b: &Node) -> bool {
             a.parent == b.parent
                 && a.parent_columns == b.parent_columns
                 && a.child_columns == b.child_columns
+                && a.as_groups == b.as_groups
         }
         _ => false,
     }
@@ -112,7 +113,7 @@ impl Walk {
         let mut walk = Walk::default();
         if let Some(edge) = &view.node(node).edge {
             let layout = &tables[usize::from(view.node(node).table.0)].rows.layout;
-            let probe = Probe::of_row(layout, row, &edge.child_columns);
+            let probe = Probe::of_row(layout, row, &edge.child_columns, Told::by(edge));
             walk.ascend(tables, view, node, &probe);
         }
         walk
@@ -125,7 +126,7 @@ impl Walk {
             let layout = &tables[usize::from(view.node(node).table.0)].rows.layout;
             let types: SmallVec<[_; 2]> =
                 edge.child_columns.iter().map(|&column| layout.column_type(column)).collect();
-            walk.ascend(tables, view, node, &Probe::of_key(key, &types, Told::ByCollation));
+            walk.ascend(tables, view, node, &Probe::of_key(key, &types, Told::by(edge)));
         }
         walk
     }
@@ -147,7 +148,8 @@ impl Walk {
             match (&view.node(node).edge, table.row(slot)) {
                 (None, _) => return Reached::Root(slot),
                 (Some(edge), Some(row)) => {
-                    let probe = Probe::of_row(&table.rows.layout, row, &edge.child_columns);
+                    let probe =
+                        Probe::of_row(&table.rows.layout, row, &edge.child_columns, Told::by(edge));
                     self.ascend(tables, view, node, &probe);
                 }
                 (Some(_), None) => {}

@@ -10,8 +10,8 @@ use std::hint::black_box;
 use smallvec::SmallVec;
 
 use super::directory::NONE;
-use super::index::Probe;
-use super::order::NodeOrder;
+use super::index::{Probe, Told};
+use super::order::ViewOrders;
 use super::reach::Watch;
 use super::table::Table;
 use super::touch::Documents;
@@ -48,7 +48,8 @@ pub(super) fn changes(
             let view = plan.view(watch.view);
             if let Some(edge) = &view.node(watch.node).edge {
                 let layout = &tables[table].rows.layout;
-                let probe = Probe::of_row(layout, row.as_bytes(), &edge.child_columns);
+                let probe =
+                    Probe::of_row(layout, row.as_bytes(), &edge.child_columns, Told::by(edge));
                 let parent = &tables[usize::from(view.node(edge.parent).table.0)];
                 above.push((watch, parent.first(edge.up, &probe)));
             }
@@ -73,20 +74,22 @@ pub(super) fn changes(
 pub(super) fn documents(
     tables: &[Table],
     view: &View,
-    orders: &[NodeOrder],
+    orders: &ViewOrders,
     roots: SmallVec<[u32; READ_AHEAD]>,
 ) {
     let table_of = |node: usize| &tables[usize::from(view.nodes[node].table.0)];
     roots.iter().for_each(|&slot| table_of(0).read(slot));
-    let mut found: SmallVec<[SmallVec<[u32; READ_AHEAD]>; 8]> = SmallVec::new();
-    found.push(roots);
-    for (at, node) in view.nodes.iter().enumerate().skip(1) {
-        let (Some(edge), table) = (&node.edge, table_of(at)) else { continue };
+    let mut found: SmallVec<[SmallVec<[u32; READ_AHEAD]>; 8]> =
+        view.nodes.iter().map(|_| SmallVec::new()).collect();
+    found[0] = roots;
+    for &at in &orders.downwards {
+        let (Some(edge), table) = (&view.nodes[at].edge, table_of(at)) else { continue };
         let parent = table_of(usize::from(edge.parent.0));
         let first = |slot: u32| {
             let row = if slot == NONE { None } else { parent.row(slot) };
             row.map_or(NONE, |row| {
-                let probe = Probe::of_row(&parent.rows.layout, row, &edge.parent_columns);
+                let probe =
+                    Probe::of_row(&parent.rows.layout, row, &edge.parent_columns, Told::by(edge));
                 table.first(edge.down, &probe)
             })
         };
@@ -94,7 +97,7 @@ pub(super) fn documents(
             found[usize::from(edge.parent.0)].iter().map(|&slot| first(slot)).collect();
         slots.iter().for_each(|&slot| table.read(slot));
         let mut rest = slots.clone();
-        let further = if orders[at].leads { 0 } else { LIST_ROWS - 1 };
+        let further = if orders.nodes[at].leads { 0 } else { LIST_ROWS - 1 };
         for _ in 0..further {
             for slot in &mut rest {
                 *slot = if *slot == NONE { NONE } else { table.next(edge.down, *slot) };
@@ -102,7 +105,7 @@ pub(super) fn documents(
             rest.retain(|slot| *slot != NONE);
             rest.iter().for_each(|&slot| table.read(slot));
         }
-        found.push(slots);
+        found[at] = slots;
     }
 }
 

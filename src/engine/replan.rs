@@ -49,6 +49,7 @@ impl Engine {
                 Some((before, taken)) => take_rows(rows, now, before, taken),
             });
         }
+        engine.gather_groups();
         Replanned { engine, held }
     }
 }
@@ -137,6 +138,12 @@ mod tests {
             "id, a, d FROM t",
         );
         for (table, view, held, shown) in [
+            (
+                "t (id int, a smallint, d decimal(5,2), PRIMARY KEY (id))",
+                "a, SUM(d) AS d FROM t GROUP BY a",
+                Held::Whole,
+                r#"{"a":2,"d":"3.45"}"#,
+            ),
             (
                 "t (id int, a smallint, d decimal(5,2), PRIMARY KEY (id))",
                 "id, d, a FROM t",

@@ -13,7 +13,7 @@ use super::group::{Group, Groups};
 use super::index::{Index, Probe, Rows, Told};
 use super::order::RowOrder;
 use super::paged::Paged;
-use crate::sql::plan::{self, Access};
+use crate::sql::plan::{self, Access, TableIndex};
 use crate::value::{Key, Row, Type};
 
 /// Keys of an emptied table that are dropped at once.
@@ -36,7 +36,7 @@ pub(super) struct Table {
     retired: Retired,
 }
 
-/// Rows in lists of equal values. Rows in which one is NULL are in no list.
+/// Rows in lists of equal values. Rows in which one is NULL are in no list, but for those of groups.
 #[derive(Debug)]
 struct Secondary {
     heads: Index,
@@ -70,17 +70,19 @@ struct Retired {
 }
 
 impl Table {
-    /// An empty table; `ordered` if its keys are to be walked in order, `leading` the order of the
-    /// first rows by index, `long` the fewest rows of a list that is taken for long.
+    /// An empty table, whose keys are told apart by `told`; `ordered` if they are to be walked in
+    /// order, `leading` the order of the first rows by index, `long` the fewest rows of a list that
+    /// is taken for long.
     pub(super) fn new(
         plan: &plan::Table,
+        told: Told,
         ordered: bool,
         leading: &[Option<RowOrder>],
         long: usize,
     ) -> Table {
         let layout = plan.layout.clone();
-        let secondary = |(columns, leading): (&Vec<usize>, &Option<RowOrder>)| Secondary {
-            heads: Index::new(&layout, columns, Told::ByCollation, false),
+        let secondary = |(index, leading): (&TableIndex, &Option<RowOrder>)| Secondary {
+            heads: Index::new(&layout, &index.columns, Told::in_index(index), false),
             links: Paged::default(),
             leading: leading.clone(),
             groups: None,
@@ -91,7 +93,7 @@ impl Table {
             free: Vec::new(),
             key_types: plan.key.iter().map(|&column| plan.columns[column].ty).collect(),
             ordered,
-            primary: Index::new(&layout, &plan.key, Told::ByBytes, ordered),
+            primary: Index::new(&layout, &plan.key, told, ordered),
             secondary: plan.indexes.iter().zip(leading).map(secondary).collect(),
             promoted: Vec::new(),
             rows: Rows::new(layout),
@@ -145,7 +147,7 @@ impl Table {
     /// The slot of the row with this primary key, or [`NONE`].
     #[inline]
     pub(super) fn slot_of(&self, key: &Key) -> u32 {
-        self.primary.find(&self.rows, &Probe::of_key(key, &self.key_types, Told::ByBytes))
+        self.primary.find(&self.rows, &Probe::of_key(key, &self.key_types, self.primary.told()))
     }
 
     /// The first slot of the rows found by an edge's values, or [`NONE`].
@@ -262,10 +264,11 @@ impl Table {
         let keys: Vec<_> = self.primary.columns().to_vec();
         self.retired.pages.append(&mut self.rows.take_pages());
         self.retired.keys.append(&mut self.primary.take_ordered());
-        self.primary = Index::new(&self.rows.layout, &keys, Told::ByBytes, self.ordered);
+        self.primary = Index::new(&self.rows.layout, &keys, self.primary.told(), self.ordered);
         for secondary in &mut self.secondary {
             let columns = secondary.heads.columns().to_vec();
-            secondary.heads = Index::new(&self.rows.layout, &columns, Told::ByCollation, false);
+            let told = secondary.heads.told();
+            secondary.heads = Index::new(&self.rows.layout, &columns, told, false);
             secondary.links = Paged::default();
             secondary.groups = None;
         }
@@ -316,6 +319,7 @@ impl Secondary {
     /// plan's views, and their rows are in no order.
     fn is_like(&self, other: &Secondary) -> bool {
         self.heads.columns() == other.heads.columns()
+            && self.heads.told() == other.heads.told()
             && self.leading == other.leading
             && self.groups.is_none()
     }

@@ -84,7 +84,13 @@ impl Views {
         };
         let status = |view: &View| Status {
             name: view.name.clone(),
-            tables: view.nodes.iter().map(|node| (node.table, false)).collect(),
+            // Groups are complete with the rows that they are of.
+            tables: view
+                .nodes
+                .iter()
+                .filter(|node| plan.grouping(node.table).is_none())
+                .map(|node| (node.table, false))
+                .collect(),
             columns: columns(view),
             lacks: BTreeMap::new(),
             stage: Stage::Waiting,

@@ -8,12 +8,13 @@ use sqlparser::ast::{
 use super::build::refused;
 use super::error::{Refusal, Refused};
 use super::expr::{Expr, ExprKind};
+use super::grouping::GroupKey;
 use super::names::Names;
 use super::operators::joined_text;
 use super::order::is_descending;
 use super::plan::{Aggregate, BitOp, Collection, Scope};
 use super::tokens::unquote;
-use super::tree::{PlannedScope, Planner, Rows};
+use super::tree::{PlannedScope, Planner, Rows, Tied};
 use super::typing::{
     BIGINT, BIGINT_UNSIGNED, average, extreme, has_element, has_text, is_floating, orderable, sum,
     type_name,
@@ -38,8 +39,10 @@ pub(super) const AGGREGATES: [&str; 11] = [
 /// A SELECT whose rows become one: its collection, and what stands inside of its aggregates.
 pub(super) struct Aggregated<'o> {
     /// Place of its collection, to which the aggregates are added.
-    collection: usize,
+    pub(super) collection: usize,
     pub(super) names: Names<'o>,
+    /// What may stand beside the aggregates, too.
+    pub(super) keys: Vec<GroupKey>,
 }
 
 impl Planner<'_> {
@@ -49,9 +52,15 @@ impl Planner<'_> {
         select: &Select,
         outer: &'n Names<'n>,
     ) -> Refused<Aggregated<'n>> {
-        let PlannedScope { scope, names } = self.scope(select, Some(outer), Rows::Many)?;
+        let planned = self.scope(select, Tied::Outer(outer), Rows::Many)?;
+        Ok(self.aggregated_scope(planned))
+    }
+
+    /// The collection of a scope's rows, of which nothing is made yet.
+    pub(super) fn aggregated_scope<'n>(&mut self, planned: PlannedScope<'n>) -> Aggregated<'n> {
+        let PlannedScope { scope, names } = planned;
         self.collections.push(Collection { scope, aggregates: Vec::new() });
-        Ok(Aggregated { collection: self.collections.len() - 1, names })
+        Aggregated { collection: self.collections.len() - 1, names, keys: Vec::new() }
     }
 
     /// A call of an aggregate function.
@@ -64,7 +73,7 @@ impl Planner<'_> {
     ) -> Refused<Expr> {
         let Some(inside) = names.aggregated else {
             let message = format!(
-                "{name} outside of a subquery: write (SELECT {name}(…) FROM … WHERE …), a document is one row"
+                "{name} outside of a subquery: write (SELECT {name}(…) FROM … WHERE …), a document is one row; or GROUP BY what documents are keyed by"
             );
             return Err(Refusal::on(sql, message));
         };
@@ -246,7 +255,13 @@ impl Planner<'_> {
     }
 
     /// The value of an aggregate of a collection, which is asked for it once.
-    fn among(&mut self, collection: usize, aggregate: Aggregate, ty: Type, nullable: bool) -> Expr {
+    pub(super) fn among(
+        &mut self,
+        collection: usize,
+        aggregate: Aggregate,
+        ty: Type,
+        nullable: bool,
+    ) -> Expr {
         let aggregates = &mut self.collections[collection].aggregates;
         let known = aggregates.iter().position(|other| *other == aggregate);
         let place = known.unwrap_or_else(|| {

@@ -3,16 +3,27 @@
 use sqlparser::ast::{self, GroupByExpr, LimitClause, Query, Select, SetExpr};
 
 use super::error::{Refusal, Refused};
+use super::grouping::group_terms;
 
 /// A query that is one SELECT and nothing more; ORDER BY and LIMIT are the caller's.
 pub(super) fn plain_select(query: &Query) -> Refused<&Select> {
+    let select = view_select(query)?;
+    if let Some(term) = group_terms(select).first() {
+        let message = "GROUP BY in a subquery: group in a view or a subquery in FROM, or tie the subquery to one group by WHERE";
+        return Err(Refusal::on(term, message));
+    }
+    Ok(select)
+}
+
+/// The same of a view's own SELECT, which may have GROUP BY and HAVING.
+pub(super) fn view_select(query: &Query) -> Refused<&Select> {
     if let Some(with) = &query.with {
         return Err(Refusal::on(with, "WITH: write the subquery where it is used"));
     }
     let select = match query.body.as_ref() {
         SetExpr::Select(select) => select,
         SetExpr::Query(inner) if query.order_by.is_none() && query.limit_clause.is_none() => {
-            return plain_select(inner);
+            return view_select(inner);
         }
         SetExpr::SetOperation { op, right, .. } => {
             let message = format!("{op}: a view's rows come from one table, write a view for each");
@@ -34,19 +45,16 @@ fn supported_clauses(select: &Select) -> Refused<()> {
             "SELECT DISTINCT: a document is one row per key of the first table, leave it out",
         );
     }
-    if let GroupByExpr::Expressions(terms, modifiers) = &select.group_by {
-        if let Some(term) = terms.first() {
-            let message = "GROUP BY: start FROM the table that has one row per group, and aggregate in a subquery (SELECT SUM(…) FROM … WHERE …)";
-            return Err(Refusal::on(term, message));
-        }
-        if !modifiers.is_empty() {
+    match &select.group_by {
+        GroupByExpr::Expressions(_, modifiers) if !modifiers.is_empty() => {
             return refuse("WITH ROLLUP: leave it out");
         }
-    } else {
-        return refuse("GROUP BY ALL: leave it out");
+        GroupByExpr::Expressions(..) => {}
+        GroupByExpr::All(_) => return refuse("GROUP BY ALL: name the columns"),
     }
-    if let Some(having) = &select.having {
-        return Err(Refusal::on(having, "HAVING: write the condition in WHERE"));
+    if let (Some(having), []) = (&select.having, group_terms(select)) {
+        let message = "HAVING without GROUP BY: write the condition in WHERE";
+        return Err(Refusal::on(having, message));
     }
     if let Some(window) = select.named_window.first() {
         return Err(Refusal::at(

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::plan::{Access, Aggregate, BitOp, Edge, JoinKind, Node, NodeId, Plan, Scope, View};
+use super::plan::{
+    Access, Aggregate, BitOp, Edge, Grouping, JoinKind, Node, NodeId, Plan, Scope, View,
+};
 
 /// A view's plan as text: its tree of table references, each with how its rows are found from those
 /// above it, then which documents a change of each concerns and how they are found.
@@ -29,12 +31,16 @@ impl Explained<'_> {
             let names = places.iter().map(|&place| self.view.outputs[place].name.as_str());
             names.collect::<Vec<_>>().join(", ")
         };
+        let is_filtered = self.view.scope.filter.is_some();
+        let (what, taken) = match self.plan.grouping(root.table) {
+            None => ("row", if is_filtered { " that its WHERE takes" } else { "" }),
+            Some(_) => ("group", if is_filtered { " that WHERE and HAVING leave" } else { "" }),
+        };
         let _ = writeln!(
             out,
-            "{}: a document for each row of {}{}, keyed by ({})",
+            "{}: a document for each {what} of {}{taken}, keyed by ({})",
             self.view.name,
             self.plan.table(root.table).name,
-            if self.view.scope.filter.is_some() { " that its WHERE takes" } else { "" },
             outputs(&self.view.key)
         );
         for index in &self.view.indexes {
@@ -71,7 +77,15 @@ impl Explained<'_> {
     fn found(&self, id: NodeId) -> String {
         let node = self.view.node(id);
         let role = &self.roles[usize::from(id.0)];
-        let Some(edge) = &node.edge else { return "its own row".to_owned() };
+        let Some(edge) = &node.edge else {
+            return match self.plan.grouping(node.table) {
+                None => "its own row".to_owned(),
+                Some(Grouping { table, .. }) => {
+                    let columns = table.key.iter().map(|&at| table.columns[at].name.as_str());
+                    format!("its group by {}", columns.collect::<Vec<_>>().join(", "))
+                }
+            };
+        };
         let by = match edge.down {
             Access::Primary => "by primary key",
             Access::Index(_) => "by index",
@@ -85,11 +99,10 @@ impl Explained<'_> {
     }
 
     fn changes(&self, out: &mut String) {
-        let lines: Vec<[String; 3]> = self
-            .view
-            .nodes
-            .iter()
-            .enumerate()
+        // Groups come and go with the rows they are of.
+        let nodes = self.view.nodes.iter().enumerate();
+        let lines: Vec<[String; 3]> = nodes
+            .filter(|(_, node)| self.plan.grouping(node.table).is_none())
             .map(|(at, node)| {
                 let read = node.reads.iter().map(|&column| self.column(node, column));
                 let read: Vec<&str> = read.collect();
@@ -217,6 +230,29 @@ CREATE INDEX total ON v (total);
     #[test]
     fn the_tree_and_what_changes_cost() {
         let file = |text: &str| vec![SourceFile { path: "x.sql".into(), text: text.into() }];
+        let explained = |views: &str| {
+            let (tables, views) = (file(TABLES), file(views));
+            let plan = plan_views(&Definitions { tables, streams: Vec::new(), views }).unwrap();
+            explain(&plan, &plan.views[0])
+        };
+        assert_eq!(
+            explained(
+                "CREATE VIEW g AS SELECT o.customer, COUNT(*) AS n, MAX(i.price) AS dearest
+                 FROM orders AS o JOIN items AS i ON i.`order` = o.id GROUP BY o.customer;"
+            ),
+            "\
+g: a document for each group of orders that WHERE and HAVING leave, keyed by (customer)
+
+a document is put together from
+  orders AS o       its group by customer
+  └─ orders AS o    COUNT, MAX of the rows by index customer = o.customer
+     └─ items AS i  JOIN: each of the rows by index order = o.id
+
+an INSERT, a DELETE, or an UPDATE of the columns named concerns
+  orders AS o  1 document  id, customer
+  items AS i   1 document  order, price
+"
+        );
         let (tables, views) = (file(TABLES), file(VIEW));
         let plan = plan_views(&Definitions { tables, streams: Vec::new(), views }).unwrap();
         assert_eq!(

@@ -1,13 +1,14 @@
 //! From planned views to a plan: only the columns that views read are held, and edges know their
 //! indexes.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::catalog::Catalog;
 use super::expr::{Expr, ExprKind};
 use super::plan::{
-    Access, Aggregate, Collection, Column, Edge, Join, JoinKind, Node, NodeId, OrderBy, Output,
-    Plan, Scope, Table, TableId, View,
+    Access, Aggregate, Collection, Column, Edge, Grouping, Join, JoinKind, Node, NodeId, OrderBy,
+    Output, Plan, Scope, Table, TableId, TableIndex, View,
 };
 use super::prune::drop_unused;
 use super::shared::share_conditions;
@@ -61,7 +62,7 @@ pub(super) fn plan(catalog: &Catalog, mut drafts: Vec<DraftView>) -> Plan {
         }));
     }
     for (draft, reads) in drafts.into_iter().zip(reads) {
-        let mut view = renumber(draft, reads, &numbering, &mut plan.tables);
+        let mut view = renumber(draft, reads, &numbering, &mut plan);
         share_conditions(&mut view);
         plan.views.push(view);
     }
@@ -69,6 +70,7 @@ pub(super) fn plan(catalog: &Catalog, mut drafts: Vec<DraftView>) -> Plan {
 }
 
 /// From a column's place in the catalog to its place among those held.
+#[derive(Clone)]
 struct Numbering {
     table: TableId,
     held: Vec<usize>,
@@ -88,29 +90,37 @@ fn renumber(
     draft: DraftView,
     reads: Vec<BTreeSet<usize>>,
     numbering: &[Option<Numbering>],
-    tables: &mut [Table],
+    plan: &mut Plan,
 ) -> View {
     let DraftView { mut view, nodes } = draft;
     // Every node's table is held, so each has a numbering.
-    let of: Vec<&Numbering> =
-        nodes.iter().filter_map(|node| numbering[node.table].as_ref()).collect();
+    let of = nodes.iter().filter_map(|node| {
+        let numbering = numbering[node.table].as_ref()?;
+        Some(match &node.groups {
+            None => Cow::Borrowed(numbering),
+            Some(groups) => Cow::Owned(grouping(numbering, groups, plan)),
+        })
+    });
+    let of: Vec<Cow<'_, Numbering>> = of.collect();
     each_expr_mut(&mut view, &mut |expr| {
         if let ExprKind::Column { node, column } = &mut expr.kind {
             *column = of[usize::from(node.0)].one(*column);
         }
     });
     for (i, (node, reads)) in nodes.iter().zip(reads).enumerate() {
-        let child = of[i];
+        let child = &of[i];
         let edge = node.edge.as_ref().map(|edge| {
-            let parent = of[usize::from(edge.parent.0)];
+            let parent = &of[usize::from(edge.parent.0)];
             let parent_columns = parent.all(&edge.parent_columns);
             let child_columns = child.all(&edge.child_columns);
+            let as_groups = edge.as_groups;
             Edge {
                 parent: edge.parent,
-                down: access(&mut tables[usize::from(child.table.0)], &child_columns),
-                up: access(&mut tables[usize::from(parent.table.0)], &parent_columns),
+                down: access(table_mut(plan, child.table), &child_columns, as_groups),
+                up: access(table_mut(plan, parent.table), &parent_columns, as_groups),
                 parent_columns,
                 child_columns,
+                as_groups,
             }
         });
         let reads: Vec<usize> = reads.into_iter().map(|place| child.one(place)).collect();
@@ -119,17 +129,62 @@ fn renumber(
     view
 }
 
+/// The numbering of a table's groups, which are added to the plan unless it has them.
+fn grouping(of: &Numbering, groups: &[usize], plan: &mut Plan) -> Numbering {
+    let mut held = groups.to_vec();
+    held.sort_unstable();
+    let columns = of.all(&held);
+    let place = |column: &usize| held.binary_search(column).unwrap_or(usize::MAX);
+    let key: Vec<usize> = groups.iter().map(place).collect();
+    let is_it = |other: &Grouping| {
+        other.of == of.table && other.columns == columns && other.table.key == key
+    };
+    let known = plan.groupings.iter().position(is_it);
+    let place = known.unwrap_or_else(|| {
+        let table = &mut plan.tables[usize::from(of.table.0)];
+        let index = index(table, &of.all(groups), true);
+        let columns_held: Vec<Column> =
+            columns.iter().map(|&column| table.columns[column].clone()).collect();
+        let types: Vec<_> = columns_held.iter().map(|column| column.ty).collect();
+        let (name, source) = (table.name.clone(), table.source.clone());
+        let layout = RowLayout::new(&types);
+        let table = Table { name, source, columns: columns_held, key, indexes: Vec::new(), layout };
+        plan.groupings.push(Grouping { of: of.table, index, table, columns });
+        plan.groupings.len() - 1
+    });
+    Numbering { table: TableId((plan.tables.len() + place) as u16), held }
+}
+
+fn table_mut(plan: &mut Plan, id: TableId) -> &mut Table {
+    let place = usize::from(id.0);
+    match place.checked_sub(plan.tables.len()) {
+        None => &mut plan.tables[place],
+        Some(grouping) => &mut plan.groupings[grouping].table,
+    }
+}
+
 /// How a table's rows are found by these columns; adds an index where there is none.
-fn access(table: &mut Table, columns: &[usize]) -> Access {
+fn access(table: &mut Table, columns: &[usize], as_groups: bool) -> Access {
     let by_bytes = |&column: &usize| table.columns[column].ty.is_told_by_bytes();
-    if table.key == columns && columns.iter().all(by_bytes) {
+    if table.key == columns && (as_groups || columns.iter().all(by_bytes)) {
         return Access::Primary;
     }
-    let known = table.indexes.iter().position(|index| index == columns);
-    Access::Index(known.unwrap_or_else(|| {
-        table.indexes.push(columns.to_vec());
-        table.indexes.len() - 1
-    }))
+    Access::Index(index(table, columns, as_groups))
+}
+
+/// The place of a table's index over these columns.
+fn index(table: &mut Table, columns: &[usize], as_groups: bool) -> usize {
+    let by_bytes = |&column: &usize| table.columns[column].ty.is_told_by_bytes();
+    // One that has the rows with NULLs, too, serves those who do not look for them.
+    let shared = columns.iter().all(by_bytes);
+    let is_it =
+        |index: &TableIndex| index.columns == columns && (shared || index.as_groups == as_groups);
+    if let Some(known) = table.indexes.iter().position(is_it) {
+        table.indexes[known].as_groups |= as_groups;
+        return known;
+    }
+    table.indexes.push(TableIndex { columns: columns.to_vec(), as_groups });
+    table.indexes.len() - 1
 }
 
 /// The columns that each node is read by.

@@ -8,15 +8,16 @@
 
 use sqlparser::ast::{Ident, ObjectName, Query, Spanned, TableAlias};
 
-use super::clauses::plain_select;
+use super::clauses::view_select;
 use super::error::{Refusal, Refused};
 use super::expr::{Expr, ExprKind};
+use super::grouping::{Grouped, group_terms};
 use super::names::NamedColumn;
 use super::plan::{NodeId, Scope};
 use super::select_text::{Edit, normalized};
 use super::subquery::picked;
 use super::tokens;
-use super::tree::{PlannedScope, Planner, Rows, Source};
+use super::tree::{PlannedScope, Planner, Rows, Source, Tied};
 use super::view_file::ViewSource;
 
 impl<'c> Planner<'c> {
@@ -83,12 +84,17 @@ impl<'c> Planner<'c> {
     }
 
     fn read_select(&mut self, query: &Query, alias: Ident, optional: bool) -> Refused<Source> {
-        let select = plain_select(query)?;
-        let PlannedScope { scope, names } = self.scope(select, None, Rows::One)?;
-        let collections = self.collections.len();
-        let items = self.items(select, &names)?;
-        // MySQL keeps a result with a subquery in its columns apart, and merges all others.
-        let merged = self.collections.len() == collections;
+        let select = view_select(query)?;
+        let (scope, items, merged) = if group_terms(select).is_empty() {
+            let PlannedScope { scope, names } = self.scope(select, Tied::Nothing, Rows::One)?;
+            let collections = self.collections.len();
+            let items = self.items(select, &names)?;
+            // MySQL keeps a result with a subquery in its columns apart, and merges all others.
+            (scope, items, self.collections.len() == collections)
+        } else {
+            let Grouped { scope, items, .. } = self.grouped(select)?;
+            (scope, items, false)
+        };
         let columns = items.into_iter().map(|item| NamedColumn {
             name: item.name,
             value: Ok(shown(item.value, scope.from, optional, merged)),
@@ -104,7 +110,7 @@ impl<'c> Planner<'c> {
 impl ViewSource<'_> {
     /// The view's SELECT as MySQL runs it.
     pub(super) fn select_text(&self, edits: &[Edit]) -> Refused<String> {
-        let select = plain_select(&self.file.query)?;
+        let select = view_select(&self.file.query)?;
         let lexemes = tokens::lexemes(self.text)?;
         Ok(normalized(self.text, &lexemes, select.select_token.0.span.start, edits))
     }

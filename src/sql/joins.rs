@@ -50,6 +50,11 @@ impl<'s> Loose<'s> {
         }
     }
 
+    /// The node whose rows it begins with.
+    pub(super) fn from(&self) -> NodeId {
+        self.source.from
+    }
+
     /// Reads a table reference and adds its columns to the names.
     pub(super) fn read(
         planner: &mut Planner<'_>,
@@ -75,17 +80,21 @@ impl Planner<'_> {
     ) -> Option<(DraftEdge, Vec<usize>, Finds)> {
         let pairs = self.pairs(node, conditions, names, known);
         let definition = self.definition(node);
+        let key = self.key(node);
         let made = |chosen: &[&Pair], finds| {
             let used = chosen.iter().map(|pair| pair.condition).collect();
             Some((DraftEdge::of(chosen), used, finds))
         };
-        if let Some(chosen) = edges::covering(&pairs, &definition.key) {
+        if let Some(chosen) = edges::covering(&pairs, key) {
             // Text of a key finds all of its spellings.
             let by_bytes = self.order_of_one(node).is_empty();
             return made(&chosen, if by_bytes { Finds::ByKey } else { Finds::Unique });
         }
         let constant = self.constant_columns(node, conditions, names);
-        let mut keys = iter::once(&definition.key).chain(&definition.unique);
+        let unique = definition.unique.iter().map(Vec::as_slice);
+        // Groups are unique by what they are grouped by alone.
+        let unique = unique.filter(|_| self.nodes[usize::from(node.0)].groups.is_none());
+        let mut keys = iter::once(key).chain(unique);
         if let Some(chosen) = keys.find_map(|key| edges::fixing(&pairs, &constant, key)) {
             return made(&chosen, Finds::Unique);
         }
@@ -95,8 +104,8 @@ impl Planner<'_> {
         let parents = usable.iter().map(|pair| pair.parent).rev();
         let parent = parents.max_by_key(|&parent| of(parent).count())?;
         let of_parent: Vec<Pair> = of(parent).cloned().collect();
-        let parent_key = &self.definition(parent).key;
-        made(&edges::tying(&of_parent, parent_key, &definition.key), Finds::Many)
+        let parent_key = self.key(parent);
+        made(&edges::tying(&of_parent, parent_key, key), Finds::Many)
     }
 
     /// Ties the first table outside that can be; which it is.

@@ -4,16 +4,15 @@
 //! CREATE TABLE … ─▶ ddl, column_type, stream ─▶ catalog ─┐
 //! CREATE VIEW …  ─▶ view_file ───────────────────────────┴▶ tree ─▶ finish, prune ─▶ plan
 //!                                                           │
-//!              FROM, JOIN, WHERE: tree, joins, edges, inline · SELECT list, subqueries: subquery, aggregates, order
+//!              FROM, JOIN, WHERE, GROUP BY: tree, joins, edges, inline, grouping · SELECT list, subqueries: subquery, aggregates, order
 //!              names · expressions: build, calls, functions, casts, literals, typing ─▶ expr
 //! ```
 //!
 //! What the planner does not support it refuses, with the place, the construct and what to write
 //! instead: a view that is planned gives MySQL's own answer or no answer. Nothing here does I/O.
 //!
-//! Absent: GROUP BY, joins that multiply documents, collations other than
-//! `utf8mb4_0900_bin` in comparisons, window functions, and everything that changes without a row
-//! changing.
+//! Absent: joins that multiply documents, groups of what is computed or of several tables, most
+//! collations in comparisons, window functions, and everything that changes without a row changing.
 
 mod aggregates;
 mod build;
@@ -31,6 +30,7 @@ mod explain;
 pub mod expr;
 mod finish;
 mod functions;
+mod grouping;
 mod inline;
 mod intervals;
 mod joins;
@@ -56,14 +56,15 @@ pub use catalog::{Catalog, ColumnDefinition, TableDefinition, Unreadable};
 pub use error::PlanError;
 pub use explain::explain;
 
-use clauses::plain_select;
+use clauses::view_select;
 use error::{Refusal, Refused, did_you_mean, listed};
-use expr::ExprKind;
+use expr::Expr;
 use finish::DraftView;
+use grouping::{Grouped, group_terms};
 use names::Names;
 use plan::{NodeId, Output, Plan, View, ViewIndex};
 use subquery::Item;
-use tree::{Planner, Rows};
+use tree::{Planner, Rows, Tied};
 use view_file::{ViewFile, ViewSource};
 
 /// All SQL that a pipeline is made of, as read from its files.
@@ -157,7 +158,7 @@ fn plan_view(
         collections: Vec::new(),
         edits: Vec::new(),
     };
-    let select = plain_select(&file.query)?;
+    let select = view_select(&file.query)?;
     if let Some(order_by) = &file.query.order_by {
         let message = "ORDER BY of a view: its documents come in key order, leave it out";
         return Err(Refusal::on(order_by, message));
@@ -167,15 +168,22 @@ fn plan_view(
             "LIMIT of a view: it holds a document for every key, leave it out and write a WHERE";
         return Err(Refusal::on(limit, message));
     }
-    let planned = planner.scope(select, None, Rows::One)?;
-    let items = planner.items(select, &planned.names)?;
-    let key = document_key(&planner, &items, &planned.names, file)?;
+    let (scope, items, key) = if group_terms(select).is_empty() {
+        let planned = planner.scope(select, Tied::Nothing, Rows::One)?;
+        let items = planner.items(select, &planned.names)?;
+        let key = row_key(&planner, &planned.names);
+        (planned.scope, items, key)
+    } else {
+        let Grouped { scope, items, key } = planner.grouped(select)?;
+        (scope, items, key)
+    };
+    let key = document_key(&key, &items, file)?;
     let indexes = view_indexes(file, &items)?;
     let view = View {
         name: file.name.value.clone(),
         select: source.select_text(&planner.edits)?,
         nodes: Vec::new(),
-        scope: planned.scope,
+        scope,
         collections: planner.collections,
         outputs: items
             .into_iter()
@@ -189,35 +197,30 @@ fn plan_view(
     Ok(DraftView { view, nodes: planner.nodes })
 }
 
-/// The outputs that are the root's primary key.
-fn document_key(
-    planner: &Planner<'_>,
-    items: &[Item],
-    names: &Names<'_>,
-    file: &ViewFile,
-) -> Refused<Vec<usize>> {
-    let root = planner.definition(NodeId(0));
-    let place_of = |wanted: usize| {
-        items.iter().position(|item| {
-            matches!(item.value.kind, ExprKind::Column { node: NodeId(0), column } if column == wanted)
-        })
+/// What tells a table's rows apart, each value with what it is called: its primary key.
+fn row_key(planner: &Planner<'_>, names: &Names<'_>) -> Vec<(Expr, String)> {
+    let root = NodeId(0);
+    let term = |&column: &usize| {
+        let value = planner.columns_of(root, false).swap_remove(column).value.ok()?;
+        Some((value, names.called(root, column)))
     };
-    root.key
-        .iter()
-        .map(|&column| {
-            place_of(column).ok_or_else(|| {
-                let missing = root.key.iter().filter(|column| place_of(**column).is_none());
-                let missing: Vec<String> =
-                    missing.map(|&column| names.called(NodeId(0), column)).collect();
-                let message = format!(
-                    "view `{}` does not show the key of its documents: add {} to its columns",
-                    file.name.value,
-                    listed(missing.iter().map(String::as_str))
-                );
-                Refusal::at(file.name.span.start, message)
-            })
-        })
-        .collect()
+    planner.key(root).iter().filter_map(term).collect()
+}
+
+/// The outputs that are the key.
+fn document_key(key: &[(Expr, String)], items: &[Item], file: &ViewFile) -> Refused<Vec<usize>> {
+    let place_of = |value: &Expr| items.iter().position(|item| item.value.kind == value.kind);
+    let missing = key.iter().filter(|(value, _)| place_of(value).is_none());
+    let missing: Vec<&str> = missing.map(|(_, name)| name.as_str()).collect();
+    if missing.is_empty() {
+        return Ok(key.iter().filter_map(|(value, _)| place_of(value)).collect());
+    }
+    let message = format!(
+        "view `{}` does not show the key of its documents: add {} to its columns",
+        file.name.value,
+        listed(missing.into_iter())
+    );
+    Err(Refusal::at(file.name.span.start, message))
 }
 
 fn view_indexes(file: &ViewFile, items: &[Item]) -> Refused<Vec<ViewIndex>> {
@@ -261,7 +264,7 @@ fn view_indexes(file: &ViewFile, items: &[Item]) -> Refused<Vec<ViewIndex>> {
 /// Hashes everything that documents and their index entries follow from: the SQL, the types, the
 /// engine's semantics.
 fn fingerprint(plan: &mut Plan) {
-    for view in &mut plan.views {
+    let of = |view: &View| {
         let mut text = format!("{ENGINE_SEMANTICS}\n{}\n", view.select);
         for output in &view.outputs {
             text.push_str(&format!("{} {:?}\n", output.name, output.expr.ty));
@@ -270,11 +273,11 @@ fn fingerprint(plan: &mut Plan) {
             text.push_str(&format!("{} {:?}\n", index.name, index.columns));
         }
         for node in &view.nodes {
+            let table = plan.table(node.table);
             let read = node.reads.iter().map(|&column| {
-                let column = &plan.tables[usize::from(node.table.0)].columns[column];
+                let column = &table.columns[column];
                 format!("{} {:?} {}", column.name, column.ty, column.nullable)
             });
-            let table = &plan.tables[usize::from(node.table.0)];
             text.push_str(&format!(
                 "{} {:?} {:?}\n",
                 table.name,
@@ -282,6 +285,10 @@ fn fingerprint(plan: &mut Plan) {
                 read.collect::<Vec<_>>()
             ));
         }
-        view.fingerprint = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()));
+        format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+    };
+    let fingerprints: Vec<String> = plan.views.iter().map(of).collect();
+    for (view, fingerprint) in plan.views.iter_mut().zip(fingerprints) {
+        view.fingerprint = fingerprint;
     }
 }

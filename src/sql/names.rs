@@ -64,19 +64,49 @@ impl<'o> Names<'o> {
         Ok(())
     }
 
+    /// Adds the columns of a SELECT list, which HAVING sees beside what is grouped by.
+    pub(super) fn add_listed(&mut self, columns: Vec<NamedColumn>) {
+        self.relations.push(Relation { alias: String::new(), columns });
+    }
+
     /// The column that `name` or `qualifier.name` means, in the innermost SELECT that has it.
     pub(super) fn column(&self, qualifier: Option<&Ident>, name: &Ident) -> Refused<&NamedColumn> {
         let wanted = name.value.to_lowercase();
         let mut scope = Some(self);
         let mut known_qualifier = None;
         while let Some(names) = scope {
-            if let Some(own) = names.aggregated.map(|inside| &inside.names.relations)
-                && own.iter().any(|relation| relation.has(qualifier, &wanted))
+            let listed_too = names.listed(qualifier, &wanted);
+            if let Some(inside) = names.aggregated
+                && inside.names.relations.iter().any(|relation| relation.has(qualifier, &wanted))
             {
-                let message = format!(
-                    "column `{}` of one of many rows stands beside an aggregate: put it inside of one, as MIN({0})",
-                    name.value
-                );
+                let own = inside.names.column(qualifier, name)?;
+                let key = inside.keys.iter().find(|key| own.value.as_ref() == Ok(&key.inside));
+                match (key, listed_too) {
+                    (Some(key), None) => return Ok(&key.beside),
+                    (Some(key), Some(item)) if item.value == key.beside.value => {
+                        return Ok(&key.beside);
+                    }
+                    (None, Some(item)) => return Ok(item),
+                    (Some(_), Some(_)) => {
+                        let message = format!(
+                            "`{}` is a column and another one of the SELECT list: give that another name",
+                            name.value
+                        );
+                        return Err(Refusal::at(name.span.start, message));
+                    }
+                    (None, None) => {}
+                }
+                let message = if inside.keys.is_empty() {
+                    format!(
+                        "column `{}` of one of many rows stands beside an aggregate: put it inside of one, as MIN({0})",
+                        name.value
+                    )
+                } else {
+                    format!(
+                        "column `{}` is not what GROUP BY names, and differs from row to row: put it inside of an aggregate, as MIN({0}), or name it there",
+                        name.value
+                    )
+                };
                 return Err(Refusal::at(qualifier.unwrap_or(name).span.start, message));
             }
             let relations = names
@@ -107,6 +137,14 @@ impl<'o> Names<'o> {
             }
         }
         Err(self.unknown(qualifier, name, known_qualifier))
+    }
+
+    /// The column of the SELECT list, which HAVING sees, that an unqualified name means.
+    fn listed(&self, qualifier: Option<&Ident>, wanted: &str) -> Option<&NamedColumn> {
+        let list = self.relations.iter().find(|relation| relation.alias.is_empty())?;
+        let is_it =
+            |column: &&NamedColumn| qualifier.is_none() && column.name.to_lowercase() == wanted;
+        list.columns.iter().find(is_it)
     }
 
     /// What a column of a node is called in this SELECT.

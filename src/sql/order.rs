@@ -48,7 +48,7 @@ impl Planner<'_> {
         let definition = self.definition(node);
         let by_bytes =
             |&column: &usize| definition.columns[column].ty.is_ok_and(|ty| ty.is_told_by_bytes());
-        if definition.key.iter().all(by_bytes) { Vec::new() } else { self.by_key(node) }
+        if self.key(node).iter().all(by_bytes) { Vec::new() } else { self.by_key(node) }
     }
 
     /// The terms of an ORDER BY, which must end in a unique key of the scope's rows.
@@ -150,8 +150,7 @@ impl Planner<'_> {
     fn rest_of_key(&self, node: NodeId) -> Vec<usize> {
         let edge = self.nodes[usize::from(node.0)].edge.as_ref();
         let fixed = edge.map_or(&[][..], |edge| &edge.child_columns);
-        let key = &self.definition(node).key;
-        key.iter().copied().filter(|column| !fixed.contains(column)).collect()
+        self.key(node).iter().copied().filter(|column| !fixed.contains(column)).collect()
     }
 
     /// The columns that make a scope's rows differ, as they are written.

@@ -30,6 +30,8 @@ pub struct NodeId(pub u16);
 pub struct Plan {
     /// Tables, by [`TableId`].
     pub tables: Vec<Table>,
+    /// Tables that follow from others: the ids after those of `tables`.
+    pub groupings: Vec<Grouping>,
     /// Views, by [`ViewId`].
     pub views: Vec<View>,
 }
@@ -45,10 +47,34 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The primary key: places in `columns`, in key order.
     pub key: Vec<usize>,
-    /// Non-unique indexes that edges need: each a list of places in `columns`.
-    pub indexes: Vec<Vec<usize>>,
+    /// Non-unique indexes that edges need.
+    pub indexes: Vec<TableIndex>,
     /// How rows of `columns` are packed.
     pub layout: RowLayout,
+}
+
+/// A non-unique index of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableIndex {
+    /// Places in [`Table::columns`].
+    pub columns: Vec<usize>,
+    /// Whether values are told apart as groups are: NULL equals NULL, text goes by its bytes.
+    pub as_groups: bool,
+}
+
+/// The groups that GROUP BY makes of a table's rows: a row for each combination of values that
+/// some row has, NULL being a value like any other.
+#[derive(Clone, Debug)]
+pub struct Grouping {
+    /// The table whose rows are grouped.
+    pub of: TableId,
+    /// Its index by the columns of `table.key`, in that order.
+    pub index: usize,
+    /// The groups, named as the table they are of: the columns that rows are grouped by, all of
+    /// which are the key.
+    pub table: Table,
+    /// By column of `table`: its place in the columns of the table grouped.
+    pub columns: Vec<usize>,
 }
 
 /// Where a table's rows come from.
@@ -152,7 +178,8 @@ pub struct Node {
 }
 
 /// `child.child_columns = parent.parent_columns`, pairwise. Integers of different types compare
-/// as numbers, everything else has equal types and compares by bytes; NULL matches nothing.
+/// as numbers, everything else has equal types and compares by bytes, text by its collation; NULL
+/// matches nothing.
 #[derive(Clone, Debug)]
 pub struct Edge {
     /// The node whose row is known when this one's are looked for.
@@ -165,6 +192,8 @@ pub struct Edge {
     pub down: Access,
     /// How to find the parent's rows from the child's.
     pub up: Access,
+    /// Whether values are told apart as groups are: NULL equals NULL, text goes by its bytes.
+    pub as_groups: bool,
 }
 
 /// How rows are found by the values of an edge's columns.
@@ -328,9 +357,25 @@ impl Plan {
         tables(self) == tables(other) && views(self) == views(other)
     }
 
-    /// The table with this id.
+    /// The table with this id, or the groups.
     pub fn table(&self, id: TableId) -> &Table {
-        &self.tables[usize::from(id.0)]
+        let place = usize::from(id.0);
+        match place.checked_sub(self.tables.len()) {
+            None => &self.tables[place],
+            Some(grouping) => &self.groupings[grouping].table,
+        }
+    }
+
+    /// What a table's rows are the groups of, if they are.
+    pub fn grouping(&self, id: TableId) -> Option<&Grouping> {
+        self.groupings.get(usize::from(id.0).checked_sub(self.tables.len())?)
+    }
+
+    /// All tables, groups last, with their ids.
+    pub fn every_table(&self) -> impl Iterator<Item = (TableId, &Table)> {
+        let groupings = self.groupings.iter().map(|grouping| &grouping.table);
+        let tables = self.tables.iter().chain(groupings).enumerate();
+        tables.map(|(place, table)| (TableId(place as u16), table))
     }
 
     /// The view with this id.
@@ -338,7 +383,7 @@ impl Plan {
         &self.views[usize::from(id.0)]
     }
 
-    /// The tables with their ids.
+    /// The tables that rows come in for, with their ids.
     pub fn tables_with_ids(&self) -> impl Iterator<Item = (TableId, &Table)> {
         self.tables.iter().enumerate().map(|(i, table)| (TableId(i as u16), table))
     }
@@ -346,6 +391,13 @@ impl Plan {
     /// The views with their ids.
     pub fn views_with_ids(&self) -> impl Iterator<Item = (ViewId, &View)> {
         self.views.iter().enumerate().map(|(i, view)| (ViewId(i as u16), view))
+    }
+}
+
+impl Grouping {
+    /// Places in the table grouped of columns of the groups.
+    pub fn places(&self, columns: &[usize]) -> Vec<usize> {
+        columns.iter().map(|&column| self.columns[column]).collect()
     }
 }
 

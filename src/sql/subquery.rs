@@ -11,7 +11,7 @@ use super::expr::{Expr, ExprKind};
 use super::names::{NamedColumn, Names};
 use super::plan::{Aggregate, JoinKind, NodeId};
 use super::select_text::Edit;
-use super::tree::{Planner, Rows};
+use super::tree::{Planner, Rows, Tied};
 use super::typing::BIGINT;
 use crate::value::Type;
 
@@ -38,7 +38,7 @@ impl Planner<'_> {
             (None, self.aggregated_items(query, select, names)?)
         } else {
             let first = self.nodes.len();
-            let planned = self.scope(select, Some(names), Rows::One)?;
+            let planned = self.scope(select, Tied::Outer(names), Rows::One)?;
             let mut items = self.items(select, &planned.names)?;
             let order_by = self.first_row(query, select, &planned.scope, &planned.names, &items)?;
             let scope = planned.scope;
@@ -101,7 +101,7 @@ impl Planner<'_> {
             let value = self.expr(sql, &Names::beside(&inside))?;
             return Ok(as_subquery(value));
         }
-        let planned = self.scope(select, Some(names), Rows::One)?;
+        let planned = self.scope(select, Tied::Outer(names), Rows::One)?;
         let value = match column(sql, &planned.names) {
             Ok(named) if !named.zerofill => value_of(sql, named)?,
             _ => self.expr(sql, &planned.names)?,
@@ -124,7 +124,7 @@ impl Planner<'_> {
             return Err(Refusal::on(order_by, message));
         }
         limit_one(query, false)?;
-        let planned = self.scope(select, Some(names), Rows::Many)?;
+        let planned = self.scope(select, Tied::Outer(names), Rows::Many)?;
         for sql in select.projection.iter().filter_map(item_expr) {
             if has_aggregate(sql) {
                 let message = "EXISTS of an aggregate, which always has a row: write (SELECT …) and compare its value";
@@ -263,7 +263,7 @@ fn one_row(query: &Query) -> Refused<()> {
 }
 
 /// The expression of a SELECT item.
-fn item_expr(item: &SelectItem) -> Option<&ast::Expr> {
+pub(super) fn item_expr(item: &SelectItem) -> Option<&ast::Expr> {
     match item {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
         _ => None,

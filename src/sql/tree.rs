@@ -36,6 +36,8 @@ pub(super) struct DraftNode {
     pub(super) alias: String,
     /// Place in [`Catalog::tables`].
     pub(super) table: usize,
+    /// The columns by which it is the groups of the table, rather than the table.
+    pub(super) groups: Option<Vec<usize>>,
     pub(super) edge: Option<DraftEdge>,
 }
 
@@ -44,6 +46,8 @@ pub(super) struct DraftEdge {
     pub(super) parent: NodeId,
     pub(super) parent_columns: Vec<usize>,
     pub(super) child_columns: Vec<usize>,
+    /// Whether values are told apart as groups are: NULL equals NULL, text goes by its bytes.
+    pub(super) as_groups: bool,
 }
 
 /// What a table reference stands for.
@@ -65,6 +69,7 @@ impl DraftEdge {
             parent: pairs[0].parent,
             parent_columns: pairs.iter().map(|pair| pair.parent_column).collect(),
             child_columns: pairs.iter().map(|pair| pair.child_column).collect(),
+            as_groups: false,
         }
     }
 }
@@ -78,6 +83,17 @@ pub(super) enum Rows {
     Many,
 }
 
+/// What the rows of a SELECT are found from.
+#[derive(Clone, Copy)]
+pub(super) enum Tied<'n> {
+    /// Nothing: they are a view's own.
+    Nothing,
+    /// The row of the SELECT around it, by equalities in WHERE.
+    Outer(&'n Names<'n>),
+    /// The groups at this node, by what GROUP BY says.
+    Groups(NodeId, &'n [ast::Expr]),
+}
+
 /// A SELECT's FROM and WHERE, and what its columns are called.
 pub(super) struct PlannedScope<'n> {
     pub(super) scope: Scope,
@@ -89,7 +105,7 @@ impl Planner<'_> {
     pub(super) fn scope<'n>(
         &mut self,
         select: &Select,
-        outer: Option<&'n Names<'n>>,
+        tied: Tied<'n>,
         rows: Rows,
     ) -> Refused<PlannedScope<'n>> {
         let [TableWithJoins { relation, joins }] = select.from.as_slice() else {
@@ -104,7 +120,10 @@ impl Planner<'_> {
             });
         };
         let first_node = self.nodes.len();
-        let mut names = Names::inside(outer);
+        let mut names = Names::inside(match tied {
+            Tied::Outer(outer) => Some(outer),
+            Tied::Nothing | Tied::Groups(..) => None,
+        });
         let (mut loose, mut on) = (Vec::new(), Vec::new());
         loose.push(Loose::read(self, relation, &mut names)?);
         // Tables that inner joins bring together commute where no row has to stay one.
@@ -124,9 +143,12 @@ impl Planner<'_> {
         if let Some(selection) = &select.selection {
             conjuncts(selection, &mut conditions);
         }
-        let begins = match outer {
-            None => 0,
-            Some(_) => self.tie_one(first_node, &loose, &mut conditions, &names)?,
+        let begins = match tied {
+            Tied::Nothing => 0,
+            Tied::Outer(_) => self.tie_one(first_node, &loose, &mut conditions, &names)?,
+            Tied::Groups(groups, terms) => {
+                self.tie_groups((groups, terms), select, &loose, &names)?
+            }
         };
         let mut scope = self.arrange(first_node, loose, begins, on, &names)?;
         scope.joins.extend(others);
@@ -141,6 +163,12 @@ impl Planner<'_> {
     /// The definition of a node's table.
     pub(super) fn definition(&self, node: NodeId) -> &TableDefinition {
         &self.catalog.tables[self.nodes[usize::from(node.0)].table]
+    }
+
+    /// The columns that a node's rows are known by: its table's primary key, or what it is grouped by.
+    pub(super) fn key(&self, node: NodeId) -> &[usize] {
+        let groups = self.nodes[usize::from(node.0)].groups.as_deref();
+        groups.unwrap_or(&self.definition(node).key)
     }
 
     /// What a table reference stands for: a table, or the SELECT of another view or between
@@ -181,7 +209,7 @@ impl Planner<'_> {
             return Err(Refusal::on(name, "more than 65535 tables in one view: split it"));
         };
         let from = NodeId(id);
-        self.nodes.push(DraftNode { alias: alias.value.clone(), table, edge: None });
+        self.nodes.push(DraftNode { alias: alias.value.clone(), table, groups: None, edge: None });
         let columns = self.columns_of(from, optional);
         Ok(Source { from, joins: Vec::new(), filter: None, alias, columns })
     }
@@ -206,7 +234,7 @@ impl Planner<'_> {
     }
 
     /// The columns that a node gives to its SELECT.
-    fn columns_of(&self, node: NodeId, optional: bool) -> Vec<NamedColumn> {
+    pub(super) fn columns_of(&self, node: NodeId, optional: bool) -> Vec<NamedColumn> {
         let definition = self.definition(node);
         let columns = definition.columns.iter().enumerate().map(|(place, column)| NamedColumn {
             name: column.name.clone(),
@@ -356,7 +384,7 @@ impl Planner<'_> {
             let expr = Expr::new(ExprKind::Column { node, column }, ty, false);
             Some(OrderBy { expr, descending: false })
         };
-        definition.key.iter().filter_map(term).collect()
+        self.key(node).iter().filter_map(term).collect()
     }
 
     /// Why a join is no lookup.
@@ -371,13 +399,13 @@ impl Planner<'_> {
         let definition = self.definition(node);
         let unusable = pairs
             .iter()
-            .filter(|pair| definition.key.contains(&pair.child_column))
+            .filter(|pair| self.key(node).contains(&pair.child_column))
             .find_map(|pair| pair.obstacle.as_ref());
         if let Some(why) = unusable {
             return Refusal::on(factor, format!("the join of `{}` {why}", alias.value));
         }
         let equal = |&column: &usize| format!("{} = …", names.called(node, column));
-        let conditions: Vec<String> = definition.key.iter().map(equal).collect();
+        let conditions: Vec<String> = self.key(node).iter().map(equal).collect();
         let table = match factor {
             TableFactor::Table { name, .. } => name.to_string(),
             _ => definition.name.clone(),
@@ -421,7 +449,7 @@ impl Planner<'_> {
             .into_iter()
             .filter(|pair| pair.parent == parent && pair.obstacle.is_none())
             .collect();
-        let (parent_key, child_key) = (&self.definition(parent).key, &self.definition(from).key);
+        let (parent_key, child_key) = (self.key(parent), self.key(from));
         let chosen = edges::tying(&pairs, parent_key, child_key);
         let used: Vec<usize> = chosen.iter().map(|pair| pair.condition).collect();
         self.nodes[usize::from(from.0)].edge = Some(DraftEdge::of(&chosen));
@@ -542,7 +570,7 @@ pub(super) fn conjuncts<'a>(sql: &'a ast::Expr, out: &mut Vec<&'a ast::Expr>) {
     }
 }
 
-fn unnested(sql: &ast::Expr) -> &ast::Expr {
+pub(super) fn unnested(sql: &ast::Expr) -> &ast::Expr {
     match sql {
         ast::Expr::Nested(inner) => unnested(inner),
         other => other,

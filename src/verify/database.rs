@@ -28,6 +28,9 @@ pub(super) struct Database {
     connection: Conn,
 }
 
+/// NULL as a literal.
+const NULL: &str = "NULL";
+
 /// Columns of a table or view that rows are addressed by.
 pub(super) struct KeyColumns<'a> {
     pub(super) names: Vec<&'a str>,
@@ -109,6 +112,23 @@ impl Database {
         Ok(rows.iter().map(|row| key_of(row.iter())).collect())
     }
 
+    /// The same of the groups that a table's rows make by these columns.
+    pub(super) async fn groups_after(
+        &mut self,
+        table: &str,
+        columns: &KeyColumns<'_>,
+        after: Option<&Key>,
+        count: usize,
+    ) -> Result<Vec<Key>, VerifyError> {
+        let by = columns.ordered().join(", ");
+        let filter = after.map_or(String::new(), |key| format!(" WHERE {}", columns.above(key)));
+        let table = quoted_name(table);
+        let sql =
+            format!("SELECT {by} FROM {table}{filter} GROUP BY {by} ORDER BY {by} LIMIT {count}");
+        let rows = self.rows(&sql, &columns.types).await?;
+        Ok(rows.iter().map(|row| key_of(row.iter())).collect())
+    }
+
     /// The view's rows of these keys. `with` precedes the SELECT: the events it needs. Where a row
     /// raises an error, the keys are divided until it stands alone.
     pub(super) async fn answers(
@@ -126,7 +146,8 @@ impl Database {
                 continue;
             }
             let filter = columns.among(part);
-            // The condition is pushed down into the SELECT, which has neither LIMIT nor GROUP BY.
+            // The condition is pushed down into the SELECT, which has no LIMIT, and groups by these
+            // columns if at all.
             let sql = format!("{with}SELECT * FROM ({}) AS v WHERE {filter}", view.select);
             match self.select(&sql).await? {
                 Outcome::Rows(rows) => {
@@ -190,8 +211,11 @@ impl KeyColumns<'_> {
         let (columns, values) = (self.ordered(), self.literals(key));
         let alternative = |last: usize| {
             let mut terms: Vec<String> =
-                (0..last).map(|at| format!("{} = {}", columns[at], values[at])).collect();
-            terms.push(format!("{} > {}", columns[last], values[last]));
+                (0..last).map(|at| equals(&columns[at], &values[at])).collect();
+            terms.push(match values[last].as_str() {
+                NULL => format!("{} IS NOT NULL", columns[last]),
+                value => format!("{} > {value}", columns[last]),
+            });
             terms.join(" AND ")
         };
         let alternatives: Vec<String> = (0..columns.len()).map(alternative).collect();
@@ -213,19 +237,31 @@ impl KeyColumns<'_> {
 /// `(a, b)` down into a SELECT, and would compute all of its rows.
 pub(super) fn among(names: &[String], tuples: impl Iterator<Item = Vec<String>>) -> String {
     if let [name] = names {
-        return format!("{name} IN ({})", tuples.flatten().collect::<Vec<_>>().join(", "));
+        let (nulls, values): (Vec<String>, Vec<String>) =
+            tuples.flatten().partition(|value| value == NULL);
+        let values = format!("{name} IN ({})", values.join(", "));
+        return match (nulls.is_empty(), values.ends_with("()")) {
+            (true, _) => values,
+            (false, true) => format!("{name} IS NULL"),
+            (false, false) => format!("({values} OR {name} IS NULL)"),
+        };
     }
     let both = |values: Vec<String>| {
-        let terms = names.iter().zip(&values).map(|(name, value)| format!("{name} = {value}"));
+        let terms = names.iter().zip(&values).map(|(name, value)| equals(name, value));
         terms.collect::<Vec<_>>().join(" AND ")
     };
     format!("({})", tuples.map(both).collect::<Vec<_>>().join(" OR "))
 }
 
+/// The condition that a column has a value, NULL included.
+fn equals(name: &str, value: &str) -> String {
+    if value == NULL { format!("{name} IS NULL") } else { format!("{name} = {value}") }
+}
+
 /// A value as a literal of MySQL's.
 pub(super) fn literal(value: &Value<'_>, ty: Type) -> String {
     match value {
-        Value::Null => "NULL".to_owned(),
+        Value::Null => NULL.to_owned(),
         Value::Text(text) => format!("_utf8mb4 x'{}'", hex(text.as_bytes())),
         Value::Bytes(bytes) => format!("x'{}'", hex(bytes)),
         Value::Date(_) | Value::Time(_) | Value::DateTime(_) | Value::Timestamp(_) => {
@@ -305,11 +341,17 @@ mod tests {
         let keys = [key(&[Value::Int(1)]), key(&[Value::Int(2)])];
         assert_eq!(one.among(&keys), "`id` IN (1, 2)");
         let two = KeyColumns { names: vec!["a", "b`"], types: vec![INT, TEXT] };
+        let nothing = key(&[Value::Null]);
+        assert_eq!(one.above(&nothing), "(`id` IS NOT NULL)");
+        assert_eq!(one.among(std::slice::from_ref(&nothing)), "`id` IS NULL");
+        assert_eq!(one.among(&[nothing, keys[0].clone()]), "(`id` IN (1) OR `id` IS NULL)");
         let pair = key(&[Value::Int(1), Value::Text("é'".into())]);
         assert_eq!(
             two.above(&pair),
             "(`a` > 1 OR `a` = 1 AND CAST(CONVERT(`b``` USING utf8mb4) AS BINARY) > _utf8mb4 x'c3a927')"
         );
+        let half = key(&[Value::Null, Value::Text("".into())]);
+        assert_eq!(two.among(&[half]), "(`a` IS NULL AND `b``` = _utf8mb4 x'')");
         let other = key(&[Value::Int(2), Value::Text("".into())]);
         assert_eq!(
             two.among(&[pair, other]),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::database::text_literal;
 use crate::change::{Change, Op};
 use crate::mysql::quoted_name;
-use crate::sql::plan::{Plan, Table, TableId, TableSource, View};
+use crate::sql::plan::{Edge, Grouping, Node, Plan, Table, TableId, TableSource, View};
 use crate::value::{
     Collation, Key, Row, Type, Value, into_text, to_text, write_json, write_json_string,
 };
@@ -20,10 +20,13 @@ pub(super) struct Events {
     tables: BTreeMap<TableId, EventTable>,
 }
 
+#[derive(Default)]
 struct EventTable {
     rows: BTreeMap<Key, Row>,
     /// By columns: from their values, made comparable, to the keys of the rows that have them.
     indexes: BTreeMap<Vec<usize>, HashMap<Key, BTreeSet<Key>>>,
+    /// By columns that rows are grouped by: the same from their values as they are.
+    groups: BTreeMap<Vec<usize>, BTreeMap<Key, BTreeSet<Key>>>,
 }
 
 impl Events {
@@ -34,10 +37,16 @@ impl Events {
             if plan.table(node.table).source == TableSource::Captured {
                 continue;
             }
-            let new = || EventTable { rows: BTreeMap::new(), indexes: BTreeMap::new() };
-            let table = tables.entry(node.table).or_insert_with(new);
-            if let Some(edge) = &node.edge {
-                table.indexes.entry(edge.child_columns.clone()).or_default();
+            let (id, columns) = rows_of(&plan, node);
+            let table = tables.entry(id).or_default();
+            match &node.edge {
+                Some(Edge { as_groups: true, .. }) => {
+                    table.groups.entry(columns).or_default();
+                }
+                Some(_) => {
+                    table.indexes.entry(columns).or_default();
+                }
+                None => {}
             }
         }
         Events { plan, tables }
@@ -62,6 +71,7 @@ impl Events {
             Op::Truncate => {
                 events.rows.clear();
                 events.indexes.values_mut().for_each(HashMap::clear);
+                events.groups.values_mut().for_each(BTreeMap::clear);
             }
         }
     }
@@ -79,19 +89,37 @@ impl Events {
             .collect()
     }
 
-    /// The keys of the rows that have one of these values in these columns.
-    pub(super) fn keys_with(
+    /// The first `count` groups of a stream's rows above `after`, by their values.
+    pub(super) fn groups_after(
         &self,
-        table: TableId,
-        columns: &[usize],
-        values: &[Vec<Value<'static>>],
-    ) -> BTreeSet<Key> {
-        let index = self.tables.get(&table).and_then(|events| events.indexes.get(columns));
-        let found = |values: &Vec<Value<'static>>| {
-            let key = comparable(values.iter())?;
-            index.and_then(|index| index.get(&key)).map(|keys| keys.iter().cloned())
+        grouping: &Grouping,
+        after: Option<&Key>,
+        count: usize,
+    ) -> Vec<Key> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let columns = &self.plan.table(grouping.of).indexes[grouping.index].columns;
+        let events = self.tables.get(&grouping.of);
+        let Some(groups) = events.and_then(|events| events.groups.get(columns)) else {
+            return Vec::new();
         };
-        values.iter().filter_map(found).flatten().collect()
+        let from = after.map_or(Unbounded, Excluded);
+        let above = groups.range::<Key, _>((from, Unbounded));
+        above.take(count).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The keys of the events that hang on a row with one of these values by a node's edge, or that
+    /// the groups are of that do.
+    pub(super) fn keys_with(&self, node: &Node, values: &[Vec<Value<'static>>]) -> BTreeSet<Key> {
+        let (id, columns) = rows_of(&self.plan, node);
+        let Some(events) = self.tables.get(&id) else { return BTreeSet::new() };
+        let as_groups = node.edge.as_ref().is_some_and(|edge| edge.as_groups);
+        let found = |values: &Vec<Value<'static>>| {
+            if as_groups {
+                return events.groups.get(&columns)?.get(&key_of(values.iter()));
+            }
+            events.indexes.get(&columns)?.get(&comparable(values.iter())?)
+        };
+        values.iter().filter_map(found).flatten().cloned().collect()
     }
 
     /// The values of columns of these rows.
@@ -145,12 +173,26 @@ impl Events {
     }
 }
 
+/// The table whose rows a node's are, or are the groups of, and the columns there that its edge is
+/// of.
+fn rows_of(plan: &Plan, node: &Node) -> (TableId, Vec<usize>) {
+    let columns = node.edge.as_ref().map_or(&[][..], |edge| &edge.child_columns);
+    match plan.grouping(node.table) {
+        None => (node.table, columns.to_vec()),
+        Some(grouping) => (grouping.of, grouping.places(columns)),
+    }
+}
+
 impl EventTable {
     fn insert(&mut self, table: &Table, key: Key, row: Row) {
         for (columns, index) in &mut self.indexes {
-            if let Some(values) = row_values(table, &row, columns) {
+            if let Some(values) = comparable(row_values(table, &row, columns).iter()) {
                 index.entry(values).or_default().insert(key.clone());
             }
+        }
+        for (columns, groups) in &mut self.groups {
+            let values = key_of(row_values(table, &row, columns).iter());
+            groups.entry(values).or_default().insert(key.clone());
         }
         self.rows.insert(key, row);
     }
@@ -158,7 +200,8 @@ impl EventTable {
     fn remove(&mut self, table: &Table, key: &Key) {
         let Some(row) = self.rows.remove(key) else { return };
         for (columns, index) in &mut self.indexes {
-            let Some(values) = row_values(table, &row, columns) else { continue };
+            let values = row_values(table, &row, columns);
+            let Some(values) = comparable(values.iter()) else { continue };
             if let Some(keys) = index.get_mut(&values) {
                 keys.remove(key);
                 if keys.is_empty() {
@@ -166,13 +209,26 @@ impl EventTable {
                 }
             }
         }
+        for (columns, groups) in &mut self.groups {
+            let values = key_of(row_values(table, &row, columns).iter());
+            if let Some(keys) = groups.get_mut(&values) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    groups.remove(&values);
+                }
+            }
+        }
     }
 }
 
-fn row_values(table: &Table, row: &Row, columns: &[usize]) -> Option<Key> {
-    let values: Vec<Value<'_>> =
-        columns.iter().map(|&column| table.layout.value(row.as_bytes(), column)).collect();
-    comparable(values.iter())
+fn row_values<'r>(table: &Table, row: &'r Row, columns: &[usize]) -> Vec<Value<'r>> {
+    columns.iter().map(|&column| table.layout.value(row.as_bytes(), column)).collect()
+}
+
+fn key_of<'v>(values: impl Iterator<Item = &'v Value<'v>>) -> Key {
+    let mut key = Key::new();
+    values.for_each(|value| key.push(value));
+    key
 }
 
 /// Values as a key in which integers of different types are equal; `None` if one is NULL, which
@@ -245,7 +301,7 @@ fn sql_type(ty: Type) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::plan::{Access, Column, Edge, Node, NodeId, Scope, Stream, TimestampUnit};
+    use crate::sql::plan::{Access, Column, NodeId, Scope, Stream, TableIndex, TimestampUnit};
     use crate::value::{RowLayout, RowWriter};
 
     const UNSIGNED: Type = Type::Int { bytes: 8, unsigned: true };
@@ -267,7 +323,7 @@ mod tests {
             source: TableSource::Stream(stream),
             columns: columns.into_iter().map(column).collect(),
             key: vec![3],
-            indexes: vec![vec![0]],
+            indexes: vec![TableIndex { columns: vec![0], as_groups: false }],
             layout: RowLayout::new(&columns.map(|(_, ty)| ty)),
         };
         let edge = Edge {
@@ -276,6 +332,7 @@ mod tests {
             child_columns: vec![0],
             down: Access::Index(0),
             up: Access::Primary,
+            as_groups: false,
         };
         let view = View {
             name: "v".into(),
@@ -294,7 +351,7 @@ mod tests {
             indexes: Vec::new(),
             fingerprint: String::new(),
         };
-        let plan = Arc::new(Plan { tables: vec![table], views: vec![view] });
+        let plan = Arc::new(Plan { tables: vec![table], views: vec![view], ..Plan::default() });
         let events = Events::new(Arc::clone(&plan), plan.views.iter());
         (plan, events)
     }
@@ -314,7 +371,8 @@ mod tests {
         for (order, offset) in [(7, 0), (8, 1), (7, 2), (u64::MAX, 3)] {
             events.apply(upsert(&plan, order, "x", offset));
         }
-        let found = |events: &Events, value| events.keys_with(STREAM, &[0], &[vec![value]]).len();
+        let node = &plan.views[0].nodes[0];
+        let found = |events: &Events, value| events.keys_with(node, &[vec![value]]).len();
         assert_eq!(found(&events, Value::Int(7)), 2);
         assert_eq!(found(&events, Value::UInt(8)), 1);
         assert_eq!(found(&events, Value::UInt(u64::MAX)), 1);

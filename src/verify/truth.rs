@@ -12,7 +12,7 @@ use super::topics::Topics;
 use crate::change::Partition;
 use crate::mysql::quoted_name;
 use crate::sql::plan::{Node, NodeId, Plan, TableId, TableSource, View};
-use crate::value::{Key, Type, Value};
+use crate::value::{Collation, Key, Type, Value};
 
 /// Largest text of events in one SELECT, in bytes; fewer keys are asked for at once above it.
 const EVENTS_BYTES_MAX: usize = 8 << 20;
@@ -84,12 +84,18 @@ impl<'a> Truth<'a> {
     ) -> Result<Vec<Key>, VerifyError> {
         let root = view.nodes[0].table;
         let table = self.plan.table(root);
-        if let TableSource::Stream(_) = table.source {
-            let topics = self.topics.as_ref();
-            return Ok(topics.map_or_else(Vec::new, |t| t.events.keys_after(root, after, count)));
+        let grouping = self.plan.grouping(root);
+        if let (TableSource::Stream(_), Some(topics)) = (&table.source, &self.topics) {
+            return Ok(match grouping {
+                None => topics.events.keys_after(root, after, count),
+                Some(grouping) => topics.events.groups_after(grouping, after, count),
+            });
         }
-        let began = Instant::now();
-        let keys = self.database.keys_after(&table.name, &self.table_key(root), after, count).await;
+        let (began, columns) = (Instant::now(), self.table_key(root));
+        let keys = match grouping {
+            None => self.database.keys_after(&table.name, &columns, after, count).await,
+            Some(_) => self.database.groups_after(&table.name, &columns, after, count).await,
+        };
         self.pace.worked(began.elapsed(), 0);
         keys
     }
@@ -146,7 +152,7 @@ impl<'a> Truth<'a> {
         let Some(edge) = &view.node(node).edge else { return Ok(keys.iter().cloned().collect()) };
         let values = self.values(view, edge.parent, &edge.parent_columns, keys).await?;
         let Some(topics) = &self.topics else { return Ok(BTreeSet::new()) };
-        Ok(topics.events.keys_with(view.node(node).table, &edge.child_columns, &values))
+        Ok(topics.events.keys_with(view.node(node), &values))
     }
 
     /// The values that a node's rows have in some columns, for documents with these keys: by the
@@ -202,10 +208,13 @@ impl<'a> Truth<'a> {
         parents: &[Vec<Value<'static>>],
     ) -> Result<Vec<Vec<Value<'static>>>, VerifyError> {
         let Some(edge) = &node.edge else { return Ok(Vec::new()) };
-        if self.is_stream(node.table) {
+        if self.plan.table(node.table).source != TableSource::Captured {
             let Some(topics) = &self.topics else { return Ok(Vec::new()) };
-            let keys = topics.events.keys_with(node.table, &edge.child_columns, parents);
-            return Ok(self.event_values(node.table, &keys, columns));
+            let keys = topics.events.keys_with(node, parents);
+            return Ok(match self.plan.grouping(node.table) {
+                None => self.event_values(node.table, &keys, columns),
+                Some(of) => self.event_values(of.of, &keys, &of.places(columns)),
+            });
         }
         self.select_values(node.table, &edge.child_columns, columns, parents).await
     }
@@ -249,16 +258,23 @@ impl<'a> Truth<'a> {
         Ok(found)
     }
 
+    /// Whether a table's rows are events; groups of them are none.
     fn is_stream(&self, table: TableId) -> bool {
-        self.plan.table(table).source != TableSource::Captured
+        let is_captured = self.plan.table(table).source == TableSource::Captured;
+        !is_captured && self.plan.grouping(table).is_none()
     }
 
     fn table_key(&self, table: TableId) -> KeyColumns<'a> {
+        // Whatever orders an ENUM, groups come in the order of their bytes.
+        let by_bytes = |ty| match ty {
+            Type::Text(_) if self.plan.grouping(table).is_some() => Type::Text(Collation::Other),
+            ty => ty,
+        };
         let table = self.plan.table(table);
         let columns = table.key.iter().map(|&place| &table.columns[place]);
         KeyColumns {
             names: columns.clone().map(|column| column.name.as_str()).collect(),
-            types: columns.map(|column| column.ty).collect(),
+            types: columns.map(|column| by_bytes(column.ty)).collect(),
         }
     }
 }

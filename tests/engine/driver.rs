@@ -28,7 +28,7 @@ fn holding(plan: &Plan, columns: &[Vec<usize>]) -> Plan {
             ..table.clone()
         }
     };
-    Plan { tables: plan.tables.iter().zip(columns).map(table).collect(), views: Vec::new() }
+    Plan { tables: plan.tables.iter().zip(columns).map(table).collect(), ..Plan::default() }
 }
 
 /// One step of a test.
@@ -161,7 +161,7 @@ impl Driver {
     pub(super) fn settle(&mut self) {
         while self.work_off() {}
         for (view, plan) in self.plan.views_with_ids() {
-            let wanted = self.rows.documents(plan);
+            let wanted = self.rows.documents(&self.plan, plan);
             assert_eq!(self.published[usize::from(view.0)], wanted, "view {}", plan.name);
         }
     }

@@ -60,10 +60,21 @@ impl Rows {
         tables.flat_map(|(i, rows)| rows.values().map(move |row| (TableId(i as u16), row)))
     }
 
+    /// Each combination of values that rows are grouped by, by key.
+    fn groups(&self, grouping: &Grouping) -> BTreeMap<Key, Values> {
+        let group = |row: &Values| {
+            let group: Values = grouping.columns.iter().map(|&at| row[at].clone()).collect();
+            (key_of(&grouping.table, &group), group)
+        };
+        self.tables[usize::from(grouping.of.0)].values().map(group).collect()
+    }
+
     /// The documents of a view.
-    pub(super) fn documents(&self, view: &View) -> BTreeMap<Key, Document> {
+    pub(super) fn documents(&self, plan: &Plan, view: &View) -> BTreeMap<Key, Document> {
         let scan = Scan { view, rows: self, bound: RefCell::new(BTreeMap::new()) };
-        let root = &self.tables[usize::from(view.nodes[0].table.0)];
+        let id = view.nodes[0].table;
+        let groups = plan.grouping(id).map(|grouping| self.groups(grouping));
+        let root = groups.as_ref().unwrap_or_else(|| &self.tables[usize::from(id.0)]);
         let documents = root.iter().map(|(key, row)| (key.clone(), scan.document(row)));
         documents.filter(|(_, document)| *document != Document::Absent).collect()
     }
@@ -274,6 +285,7 @@ impl<'a> Scan<'a> {
         let matches = |row: &&Values| {
             let mut pairs = edge.parent_columns.iter().zip(&edge.child_columns);
             pairs.all(|(&up, &down)| match (&parent[up], &row[down]) {
+                (a, b) if edge.as_groups => a == b,
                 (Value::Null, _) | (_, Value::Null) => false,
                 (a, b) => compare_as(self.rows.types[table][down], a, b).is_eq(),
             })

@@ -2,6 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 use viewtide::sql::expr::{Expr, ExprKind};
 use viewtide::sql::plan::*;
 use viewtide::value::{Collation, RowLayout, Type, Value};
@@ -96,6 +97,8 @@ const NONE: u8 = u8::MAX;
 #[derive(Clone, Debug)]
 pub(super) struct ViewShape {
     root: usize,
+    /// Columns that the root's rows are grouped by; those of its key if there are none.
+    grouped: Option<&'static [usize]>,
     filtered: bool,
     branches: Vec<Branch>,
 }
@@ -109,6 +112,9 @@ pub(super) struct Shape {
     views: Vec<ViewShape>,
 }
 
+/// What rows are grouped by.
+const GROUPS: [&[usize]; 5] = [&[2], &[4], &[7, 3], &[3], &[]];
+
 /// Random schemas with one or two views, nested up to depth three.
 pub(super) fn shapes() -> impl Strategy<Value = Shape> {
     let key = prop_oneof![
@@ -117,14 +123,15 @@ pub(super) fn shapes() -> impl Strategy<Value = Shape> {
         Just(KeyKind::Text),
         Just(KeyKind::Composite)
     ];
-    let view = (0..TABLES, 0..4u8, vec(branches(), 0..4), 0..3u8);
-    let view = view.prop_map(|(root, filtered, mut branches, twin)| {
+    let grouped = prop_oneof![2 => Just(None), 1 => select(GROUPS.to_vec()).prop_map(Some)];
+    let view = (0..TABLES, grouped, 0..4u8, vec(branches(), 0..4), 0..3u8);
+    let view = view.prop_map(|(root, grouped, filtered, mut branches, twin)| {
         // The same rows hang there once more, for another purpose.
         if let (0, Some(first)) = (twin, branches.first().cloned()) {
             let inner = Vec::new();
             branches.insert(0, Branch { kind: Kind::Collection([0, NONE, NONE]), inner, ..first });
         }
-        ViewShape { root, filtered: filtered == 0, branches }
+        ViewShape { root, grouped, filtered: filtered == 0, branches }
     });
     let shape = (vec(key, TABLES), any::<bool>(), vec(view, 1..3));
     shape.prop_map(|(keys, letters, views)| Shape { keys, letters, views })
@@ -133,7 +140,7 @@ pub(super) fn shapes() -> impl Strategy<Value = Shape> {
 /// A chain of lookups: every row of table 0 has one of table 1, and that one of table 2.
 pub(super) fn chain() -> Shape {
     let branches = vec![by_key(0, 1, Kind::Lookup), by_key(1, 2, Kind::Lookup)];
-    let views = vec![ViewShape { root: 0, filtered: false, branches }];
+    let views = vec![ViewShape { root: 0, grouped: None, filtered: false, branches }];
     Shape { keys: vec![KeyKind::Signed; TABLES], letters: false, views }
 }
 
@@ -143,8 +150,8 @@ pub(super) fn siblings() -> Shape {
     let first = vec![by_key(0, 1, Kind::Pick)];
     let parent = vec![by_key(0, 0, Kind::Lookup)];
     let views = vec![
-        ViewShape { root: 0, filtered: false, branches: first },
-        ViewShape { root: 1, filtered: false, branches: parent },
+        ViewShape { root: 0, grouped: None, filtered: false, branches: first },
+        ViewShape { root: 1, grouped: None, filtered: false, branches: parent },
     ];
     Shape { keys: vec![KeyKind::Signed; TABLES], letters: false, views }
 }
@@ -171,7 +178,7 @@ pub(super) fn lists(letters: bool) -> Shape {
     ];
     let branches =
         branches.into_iter().map(|branch| Branch { required: false, ..branch }).collect();
-    let views = vec![ViewShape { root: 0, filtered: false, branches }];
+    let views = vec![ViewShape { root: 0, grouped: None, filtered: false, branches }];
     Shape { keys: vec![KeyKind::Signed; TABLES], letters, views }
 }
 
@@ -217,12 +224,13 @@ impl Shape {
 pub(super) fn plan(shape: &Shape) -> Plan {
     let table = |(i, key)| table(i, key, shape.letters);
     let mut tables: Vec<Table> = shape.keys.iter().enumerate().map(table).collect();
+    let mut groupings = Vec::new();
     let views = shape.views.iter().enumerate().map(|(i, view)| {
-        let mut builder = Builder::new(&shape.keys, &mut tables);
+        let mut builder = Builder::new(&shape.keys, &mut tables, &mut groupings);
         builder.view(format!("view{i}"), view)
     });
     let views = views.collect();
-    Plan { tables, views }
+    Plan { tables, groupings, views }
 }
 
 fn table(i: usize, key: &KeyKind, letters: bool) -> Table {
@@ -253,23 +261,37 @@ fn table(i: usize, key: &KeyKind, letters: bool) -> Table {
 struct Builder<'a> {
     keys: &'a [KeyKind],
     tables: &'a mut [Table],
+    groupings: &'a mut Vec<Grouping>,
     nodes: Vec<Node>,
     collections: Vec<Collection>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(keys: &'a [KeyKind], tables: &'a mut [Table]) -> Builder<'a> {
-        Builder { keys, tables, nodes: Vec::new(), collections: Vec::new() }
+    fn new(
+        keys: &'a [KeyKind],
+        tables: &'a mut [Table],
+        groupings: &'a mut Vec<Grouping>,
+    ) -> Builder<'a> {
+        Builder { keys, tables, groupings, nodes: Vec::new(), collections: Vec::new() }
     }
 
     fn view(&mut self, name: String, shape: &ViewShape) -> View {
-        let root = self.node(shape.root, None);
-        let key_columns = self.keys[shape.root].columns();
-        let mut outputs: Vec<Expr> = key_columns.iter().map(|&c| self.column(root, c)).collect();
-        let key = (0..outputs.len()).collect();
-        outputs.push(self.column(root, W));
-        let (scope, values) = self.scope(root, &shape.branches, shape.filtered, false);
-        outputs.extend(values);
+        let mut outputs;
+        let key;
+        let scope;
+        if let Some(columns) = shape.grouped {
+            (scope, outputs) = self.groups(shape, columns);
+            key = (0..outputs.len() - 3).collect();
+        } else {
+            let root = self.node(shape.root, None);
+            let key_columns = self.keys[shape.root].columns();
+            outputs = key_columns.iter().map(|&c| self.column(root, c)).collect();
+            key = (0..outputs.len()).collect();
+            outputs.push(self.column(root, W));
+            let values;
+            (scope, values) = self.scope(root, &shape.branches, shape.filtered, false);
+            outputs.extend(values);
+        }
         let outputs: Vec<Output> = outputs
             .into_iter()
             .enumerate()
@@ -289,6 +311,58 @@ impl<'a> Builder<'a> {
             indexes,
             fingerprint: String::new(),
         }
+    }
+
+    /// The groups of a table, which count while their rows do, and what they show: their key, how
+    /// many rows there are, and two aggregates of them.
+    fn groups(&mut self, shape: &ViewShape, columns: &[usize]) -> (Scope, Vec<Expr>) {
+        let key = self.keys[shape.root].columns();
+        let by = if columns.is_empty() { key.as_slice() } else { columns };
+        let (table, own) = if columns.is_empty() {
+            (TableId(shape.root as u16), key.clone())
+        } else {
+            self.grouping(shape.root, columns)
+        };
+        let root = self.node_of(table, None);
+        let edge = Edge {
+            parent: root,
+            down: self.access(shape.root, by, true),
+            up: Access::Primary,
+            parent_columns: own.clone(),
+            child_columns: by.to_vec(),
+            as_groups: true,
+        };
+        self.read(root, &own);
+        let from = self.node(shape.root, Some(edge));
+        let (scope, inner) = self.scope(from, &shape.branches, shape.filtered, true);
+        let values = self.collection(scope, &inner, true, [0, 2, 15]);
+        let mut outputs: Vec<Expr> = own.into_iter().map(|at| self.column(root, at)).collect();
+        let filter = Some(values[0].clone());
+        outputs.extend(values);
+        (Scope { from: root, joins: Vec::new(), filter }, outputs)
+    }
+
+    /// The groups of a table by columns, and the places of these in their rows.
+    fn grouping(&mut self, of: usize, by: &[usize]) -> (TableId, Vec<usize>) {
+        let mut columns = by.to_vec();
+        columns.sort_unstable();
+        let key: Vec<usize> =
+            by.iter().map(|column| columns.binary_search(column).unwrap()).collect();
+        let Access::Index(index) = self.access(of, by, true) else { panic!("no index") };
+        let held = &self.tables[of];
+        let columns_held: Vec<Column> =
+            columns.iter().map(|&column| held.columns[column].clone()).collect();
+        let types: Vec<Type> = columns_held.iter().map(|column| column.ty).collect();
+        let table = Table {
+            name: held.name.clone(),
+            source: TableSource::Captured,
+            columns: columns_held,
+            key: key.clone(),
+            indexes: Vec::new(),
+            layout: RowLayout::new(&types),
+        };
+        self.groupings.push(Grouping { of: TableId(of as u16), index, table, columns });
+        (TableId((TABLES + self.groupings.len() - 1) as u16), key)
     }
 
     /// A scope from a node with these branches, and the values that it offers.
@@ -472,38 +546,52 @@ impl<'a> Builder<'a> {
         };
         let edge = Edge {
             parent,
-            down: self.access(branch.table, &child_columns),
-            up: self.access(parent_table, &parent_columns),
+            down: self.access(branch.table, &child_columns, false),
+            up: self.access(parent_table, &parent_columns, false),
             parent_columns,
             child_columns,
+            as_groups: false,
         };
         self.read(parent, &edge.parent_columns);
         self.node(branch.table, Some(edge))
     }
 
     fn node(&mut self, table: usize, edge: Option<Edge>) -> NodeId {
+        self.node_of(TableId(table as u16), edge)
+    }
+
+    fn node_of(&mut self, table: TableId, edge: Option<Edge>) -> NodeId {
         let node = NodeId(self.nodes.len() as u16);
         let reads = edge.iter().flat_map(|edge| edge.child_columns.clone()).collect();
-        self.nodes.push(Node { alias: String::new(), table: TableId(table as u16), reads, edge });
+        self.nodes.push(Node { alias: String::new(), table, reads, edge });
         node
     }
 
-    fn access(&mut self, table: usize, columns: &[usize]) -> Access {
-        if self.keys[table].columns() == columns && !self.goes_by_letters(table) {
+    fn access(&mut self, table: usize, columns: &[usize], as_groups: bool) -> Access {
+        if self.keys[table].columns() == columns && (as_groups || !self.goes_by_letters(table)) {
             return Access::Primary;
         }
-        let indexes = &mut self.tables[table].indexes;
-        let place = indexes.iter().position(|index| index == columns).unwrap_or_else(|| {
-            indexes.push(columns.to_vec());
+        let Table { indexes, columns: held, .. } = &mut self.tables[table];
+        let shared = columns.iter().all(|&column| held[column].ty != LETTERS);
+        let same = |index: &TableIndex| {
+            index.columns == columns && (shared || index.as_groups == as_groups)
+        };
+        let place = indexes.iter().position(same).unwrap_or_else(|| {
+            indexes.push(TableIndex { columns: columns.to_vec(), as_groups });
             indexes.len() - 1
         });
+        indexes[place].as_groups |= as_groups;
         Access::Index(place)
     }
 
     fn column(&mut self, node: NodeId, column: usize) -> Expr {
         self.read(node, &[column]);
         let table = usize::from(self.nodes[usize::from(node.0)].table.0);
-        let ty = self.tables[table].columns[column].ty;
+        let columns = match table.checked_sub(TABLES) {
+            None => &self.tables[table].columns,
+            Some(grouping) => &self.groupings[grouping].table.columns,
+        };
+        let ty = columns[column].ty;
         Expr { kind: ExprKind::Column { node, column }, ty, nullable: true }
     }
 

@@ -26,10 +26,14 @@ CREATE TABLE visits (id INT PRIMARY KEY, person VARCHAR(10), area VARCHAR(10), p
 ";
 
 /// Views that others read.
-const INNER: [(&str, &str); 4] = [
+const INNER: [(&str, &str); 6] = [
     ("cards", "
 SELECT c.id, c.name, r.country AS land, c.level > 1 AS senior, IF(c.level > 1, 1, 2.50) AS rate, c.region_id FROM customers c
 LEFT JOIN regions r ON r.id = c.region_id WHERE c.level IS NOT NULL"),
+    ("by_status", "
+SELECT status, COUNT(*) AS n, SUM(total) AS total FROM orders GROUP BY status HAVING n > 1"),
+    ("by_both", "
+SELECT customer_id, status, COUNT(*) AS n, SUM(total) AS total FROM orders GROUP BY customer_id, status"),
     ("totals", "
 SELECT o.id AS number, o.customer_id AS buyer, o.total, (SELECT COUNT(*) FROM order_lines l WHERE l.order_id = o.id) AS line_count,
   o.total > 20 AS large, IF(o.total > 20, 1, 2.50) AS rate FROM orders o"),
@@ -39,7 +43,54 @@ SELECT l.*, p.price AS listed, COALESCE(p.price, 7) AS price_or FROM order_lines
 SELECT t.number, t.total, t.line_count, k.name AS buyer_name, k.senior, k.rate FROM totals t JOIN cards AS k ON k.id = t.buyer WHERE t.number > 3"),
 ];
 
-const VIEWS: [(&str, &str); 47] = [
+const VIEWS: [(&str, &str); 65] = [
+    ("groups of a column that can be NULL", "
+SELECT o.customer_id, COUNT(*) AS n, SUM(o.total) AS total, MAX(o.at) AS newest, COUNT(DISTINCT o.status) AS statuses,
+  GROUP_CONCAT(o.id ORDER BY o.total DESC, o.id) AS ids, IF(COUNT(*) > 2, 1, 2.50) AS rate FROM orders o GROUP BY o.customer_id"),
+    ("groups of two columns, of which one is not shown first", "
+SELECT COUNT(*) AS n, status, customer_id AS buyer, status IS NULL AS none, MIN(total) - customer_id AS less FROM orders GROUP BY customer_id, status"),
+    ("groups while rows count", "
+SELECT status, COUNT(*) AS n FROM orders WHERE total > 20 AND customer_id > 3 GROUP BY status"),
+    ("groups by the name of a column of the SELECT list", "
+SELECT o.status AS state, AVG(o.total) AS mean FROM orders o GROUP BY state"),
+    ("groups that HAVING takes", "
+SELECT o.customer_id, COUNT(*) AS n, SUM(o.total) AS total FROM orders o WHERE o.status <> 'sent' GROUP BY o.customer_id
+HAVING n > 0 AND SUM(o.total) > 5 AND (o.customer_id IS NULL OR o.customer_id < 14) AND MIN(o.id) < 29"),
+    ("groups and nothing of them", "
+SELECT p.sku, p.country FROM prices p GROUP BY p.sku, p.country"),
+    ("groups of a table that others are joined to", "
+SELECT r.country, COUNT(*) AS orders, SUM(l.quantity) AS pieces, COUNT(DISTINCT c.id) AS customers, JSON_ARRAYAGG(l.price) AS prices FROM order_lines l
+JOIN orders o ON o.id = l.order_id JOIN customers c ON c.id = o.customer_id JOIN regions r ON r.id = c.region_id
+GROUP BY r.country HAVING COUNT(DISTINCT c.id) >= 1"),
+    ("groups of the first table with others that may be missing", "
+SELECT o.customer_id, COUNT(l.line) AS line_count, SUM(p.weight * l.quantity) AS weight FROM orders o
+LEFT JOIN order_lines l ON l.order_id = o.id LEFT JOIN products p ON p.sku = l.sku AND p.weight > 1 GROUP BY o.customer_id"),
+    ("a table's own rows as groups", "
+SELECT c.id, c.name, COUNT(o.id) AS orders, COUNT(*) AS rows_, SUM(o.total) AS total, c.level + COUNT(o.id) AS sum FROM customers c
+LEFT JOIN orders o ON o.customer_id = c.id AND o.status = 'paid' GROUP BY c.id"),
+    ("a table's own rows as groups while they have others", "
+SELECT COUNT(*) AS n, c.name, c.id FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.total < 90 GROUP BY c.id, c.name, c.level"),
+    ("a composite key's rows as groups", "
+SELECT l.line, l.order_id, l.sku, GROUP_CONCAT(p.what ORDER BY p.id) AS parts FROM order_lines l
+JOIN parts p ON p.order_id = l.order_id AND p.line = l.line GROUP BY l.order_id, l.line HAVING parts <> 'nut'"),
+    ("groups of an ENUM, and of text by its bytes", "
+SELECT v.mood, v.place COLLATE utf8mb4_0900_bin AS spelled, COUNT(*) AS n, COUNT(v.person) AS people FROM visits v
+GROUP BY v.mood, v.place COLLATE utf8mb4_0900_bin"),
+    ("groups with subqueries tied to them", "
+SELECT o.status, COUNT(*) AS n, (SELECT COUNT(*) FROM orders p WHERE p.status = o.status AND p.total > 50) AS large,
+  EXISTS (SELECT 1 FROM orders q WHERE q.status = o.status AND q.customer_id IS NULL) AS loose FROM orders o GROUP BY o.status"),
+    ("groups that are joined by their key", "
+SELECT o.id, o.status, g.n, g.total FROM orders o LEFT JOIN by_status AS g ON g.status = o.status AND g.n > 2"),
+    ("groups that rows are picked and collected of", "
+SELECT c.id, (SELECT GROUP_CONCAT(g.status, ':', g.n ORDER BY g.status) FROM by_both g WHERE g.customer_id = c.id) AS statuses,
+  p.n AS most FROM customers c
+LEFT JOIN LATERAL (SELECT g.n FROM by_both g WHERE g.customer_id = c.id ORDER BY g.n DESC, g.status LIMIT 1) AS p ON TRUE"),
+    ("groups of groups", "
+SELECT g.status, COUNT(*) AS customers, SUM(g.n) AS orders, MAX(g.total) AS most FROM by_both g WHERE g.n > 0 GROUP BY g.status"),
+    ("groups as they are", "
+SELECT g.customer_id, g.status, g.n + 1 AS more FROM by_both g WHERE g.n > 1"),
+    ("groups of a view", "
+SELECT t.buyer, SUM(t.total) AS total, MAX(t.total) AS highest FROM totals AS t GROUP BY t.buyer"),
     ("look-ups under look-ups, either side first", "
 SELECT o.id, c.name AS customer, r.name AS region, k.name AS country FROM orders AS o
 LEFT JOIN customers AS c ON o.customer_id = c.id

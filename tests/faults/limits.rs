@@ -122,12 +122,15 @@ pub(crate) async fn hot_customer(scene: &mut Scene) {
     let memory = resident_mib(scene.deployment.process().id());
     scene.notes.push(format!(
         "{orders} orders of one customer: all are changed after {took:.2} s; p99 of other writes until they \
-         are read: usually {usual:.0} ms, meanwhile {meanwhile:.0} ms; {memory} MiB resident"
+         are read: usually {}, meanwhile {}; {memory} MiB resident",
+        milliseconds(usual),
+        milliseconds(meanwhile)
     ));
 }
 
-/// The p99 of the time from a commit until it is read, in milliseconds; infinite if none was.
-async fn freshness(scene: &Scene, during: Duration) -> f64 {
+/// The p99 of the time from a commit until it is read, in milliseconds; `None` if none was read in
+/// time: readers who ask for a position wait for all that was committed before it.
+async fn freshness(scene: &Scene, during: Duration) -> Option<f64> {
     let (url, address) = (scene.deployment.mysql_url(), scene.deployment.address());
     let mut author = Author::new(&url, &address, OWN_ORDERS[2]);
     let mut times = Vec::new();
@@ -140,8 +143,11 @@ async fn freshness(scene: &Scene, during: Duration) -> f64 {
         }
     }
     times.sort_by(f64::total_cmp);
-    // Where none is read in time, the machine has other things to do.
-    times.get(times.len() * 99 / 100).copied().unwrap_or(f64::INFINITY)
+    times.get(times.len() * 99 / 100).copied()
+}
+
+fn milliseconds(time: Option<f64>) -> String {
+    time.map_or_else(|| "none in time".to_owned(), |time| format!("{time:.0} ms"))
 }
 
 /// Waits until what is answered there holds this text.

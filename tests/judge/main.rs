@@ -20,6 +20,7 @@ mod case;
 mod changes;
 mod expressions;
 mod forms;
+mod groups;
 mod maintained;
 mod mutants;
 mod patches;

@@ -32,6 +32,13 @@ pub(crate) struct Named {
     pub(crate) ty: Option<ColumnType>,
 }
 
+impl Named {
+    /// Whether rows are grouped by it: columns that can be tied to are exact.
+    pub(crate) fn groups(&self) -> bool {
+        self.ty.is_some_and(|ty| ty.ties != 0)
+    }
+}
+
 /// A FROM with its joins and its WHERE.
 pub(crate) struct Scope {
     /// ` FROM … JOIN …`.
@@ -105,6 +112,9 @@ pub(crate) fn select(random: &mut StdRng, tables: &[Table], name: &str) -> Writt
 impl Writer<'_> {
     fn view(&mut self, name: &str) -> Written {
         let table = self.random.random_range(0..self.tables.len());
+        if self.chance(0.2) {
+            return self.grouped(table, name);
+        }
         let mut scope = self.from(table, &[]);
         self.joins(&mut scope, 3, true);
         if self.chance(0.35) {

@@ -22,7 +22,7 @@ fn world() -> World {
         key: vec![0],
         indexes: Vec::new(),
     };
-    let plan = Plan { tables: vec![table], views: Vec::new() };
+    let plan = Plan { tables: vec![table], ..Plan::default() };
     let mut specs = specs();
     specs.push(PartitionSpec {
         partition: Partition { topic: "p".to_owned(), number: 0 },
