@@ -142,7 +142,7 @@ impl Planner<'_> {
                 ExprKind::Literal(Value::UInt(v)) if *v == 1 << 63 => {
                     Ok(Expr::new(ExprKind::Literal(Value::Int(i64::MIN)), BIGINT, false))
                 }
-                ExprKind::Literal(Value::Int(v)) => {
+                ExprKind::Literal(Value::Int(v)) if *v >= 0 => {
                     Ok(Expr::new(ExprKind::Literal(Value::Int(-v)), BIGINT, false))
                 }
                 _ => refused(sql, negative(value)),

@@ -155,6 +155,14 @@ pub(super) fn is_unsigned(ty: Type) -> bool {
 
 /// The type of `-expr`.
 pub(super) fn negated(expr: &Expr) -> Result<Type, String> {
+    let is_plain = match expr.kind {
+        ExprKind::Literal(Value::Int(number)) => number >= 0,
+        ExprKind::Literal(Value::UInt(_)) | ExprKind::Boolean(_) => true,
+        _ => !is_constant(expr),
+    };
+    if expr.ty.is_integer() && !is_plain {
+        return Err("negates a calculation with constants alone, which MySQL makes a DECIMAL where it is below zero: write what it comes to".to_owned());
+    }
     match expr.ty {
         Type::Int { .. } | Type::Year | Type::Bit { .. } => Ok(BIGINT),
         ty @ Type::Decimal { .. } => Ok(ty),
