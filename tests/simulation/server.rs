@@ -1,7 +1,7 @@
 //! The server that processes talk to: what it holds, what readers are let see, and what goes wrong
 //! on the way. Sabotage is done here, on behalf of a pipeline that would do it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub(super) struct Server {
     pub(super) trouble: Trouble,
     /// How often it lost something.
     pub(super) losses: u64,
+    /// How many claims it granted whose owner was not told: another may end its lease unseen.
+    pub(super) untold_claims: u64,
     since: Instant,
     /// Documents of a step that are not written yet.
     held_back: Vec<(Target, ViewStep)>,
@@ -58,6 +60,7 @@ impl Server {
             snapshots: Vec::new(),
             trouble: Trouble::default(),
             losses: 0,
+            untold_claims: 0,
             since: Instant::now(),
             held_back: Vec::new(),
         }
@@ -166,7 +169,17 @@ impl Store for Link {
     }
 
     async fn claim(&mut self, claim: &NewClaim<'_>) -> Result<Reply, Failure> {
-        self.exchange(false, |server| server.contents.claim(claim, server.now_ms())).await
+        let granted = Cell::new(false);
+        let claim = |server: &mut Server| {
+            let reply = server.contents.claim(claim, server.now_ms());
+            granted.set(matches!(reply, Reply::Claimed { .. }));
+            reply
+        };
+        let outcome = self.exchange(false, claim).await;
+        if outcome.is_err() && granted.get() {
+            self.server.borrow_mut().untold_claims += 1;
+        }
+        outcome
     }
 
     async fn renew(&mut self, owner: &Owner, lease: Duration) -> Result<Reply, Failure> {
