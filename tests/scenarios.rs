@@ -34,8 +34,24 @@ macro_rules! scenarios {
 }
 
 scenarios![
-    address, aggregates, arrival, deletes, errors, items, keys, long_lists, moves, nulls, picks,
-    rounding, spellings, status, truncate
+    address,
+    aggregates,
+    arrival,
+    deletes,
+    errors,
+    items,
+    keys,
+    lists_in_order,
+    long_lists,
+    moves,
+    nested_groups,
+    nulls,
+    picks,
+    rounding,
+    searches,
+    spellings,
+    status,
+    truncate
 ];
 
 #[test]

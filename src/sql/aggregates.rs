@@ -12,14 +12,14 @@ use super::grouping::GroupKey;
 use super::names::Names;
 use super::operators::joined_text;
 use super::order::is_descending;
-use super::plan::{Aggregate, BitOp, Collection, Scope};
+use super::plan::{Aggregate, BitOp, Collection, OrderBy, Scope};
 use super::tokens::unquote;
 use super::tree::{PlannedScope, Planner, Rows, Tied};
 use super::typing::{
-    BIGINT, BIGINT_UNSIGNED, average, extreme, has_element, has_text, is_floating, orderable, sum,
-    type_name,
+    BIGINT, BIGINT_UNSIGNED, average, extreme, has_element, has_text, is_dated, is_floating,
+    orderable, sum, type_name,
 };
-use crate::value::Type;
+use crate::value::{Type, Value};
 
 /// Aggregates that collections are made of.
 pub(super) const AGGREGATES: [&str; 11] = [
@@ -199,7 +199,11 @@ impl Planner<'_> {
         };
         let (scope, names) = (self.collections[inside.collection].scope.clone(), &inside.names);
         let order_by = match terms {
-            Some(terms) => self.order(terms, &scope, names, &[], "the ORDER BY of GROUP_CONCAT")?,
+            Some(terms) => {
+                let what = "the ORDER BY of GROUP_CONCAT";
+                let terms = self.order(terms, &scope, names, &[], what)?;
+                terms.into_iter().map(with_null_as_zero).collect()
+            }
             None if self.has_one_row(&scope) => self.order_of_one(scope.from),
             None => {
                 let key = self.key_text(&scope, names);
@@ -420,4 +424,24 @@ pub(super) fn has_aggregate(sql: &ast::Expr) -> bool {
         | ast::Expr::IsNotFalse(inner) => has_aggregate(inner),
         _ => false,
     }
+}
+
+/// A term of the ORDER BY of GROUP_CONCAT, where MySQL lets NULL stand where 0 and the empty text
+/// stand. No date stands before NULL.
+fn with_null_as_zero(term: OrderBy) -> OrderBy {
+    let OrderBy { expr, descending } = term;
+    let ty = expr.ty;
+    let zero = match ty {
+        Type::Text(_) => Value::Text("".into()),
+        Type::Bytes => Value::Bytes(Vec::new().into()),
+        Type::Time { .. } => Value::Time(0),
+        _ if is_dated(ty) => Value::Null,
+        _ => Value::Int(0),
+    };
+    if !expr.nullable || zero.is_null() {
+        return OrderBy { expr, descending };
+    }
+    let zero = Expr::new(ExprKind::Literal(zero), ty, false);
+    let expr = Expr::new(ExprKind::Coalesce(vec![expr, zero]), ty, false);
+    OrderBy { expr, descending }
 }

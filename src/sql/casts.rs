@@ -5,7 +5,9 @@ use sqlparser::ast::{CharacterLength, DataType, ExactNumberInfo, ObjectName, Tim
 use super::collations::held;
 use super::expr::{Derivation, Expr, ExprKind};
 use super::functions::json_of;
-use super::typing::{BIGINT, BIGINT_UNSIGNED, has_text, is_dated, is_numeric, type_name};
+use super::typing::{
+    BIGINT, BIGINT_UNSIGNED, has_text, is_cut_off, is_dated, is_numeric, type_name,
+};
 use crate::value::{Collation, Type};
 
 /// CAST.
@@ -53,6 +55,9 @@ pub(super) fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
             ));
         }
     };
+    if ty.is_integer() && is_cut_off(&value) {
+        return Err("casts UNIX_TIMESTAMP with a fraction to a whole number, which MySQL cuts off where it rounds others: write FLOOR(…)".to_owned());
+    }
     if !fits {
         return Err(format!(
             "casts {from} to {}, which is not supported: cast a value that is closer to it",

@@ -118,7 +118,11 @@ impl Planner<'_> {
         let begins = begins.unwrap_or(0);
         let from = loose[begins].from();
         let key = self.key(from).to_vec();
-        let is_row = key.iter().all(|column| columns.contains(column));
+        // Groups of groups are known by what is written here, in this order.
+        let is_row = match self.nodes[usize::from(from.0)].groups {
+            None => key.iter().all(|column| columns.contains(column)),
+            Some(_) => columns.starts_with(&key),
+        };
         let columns = if is_row { key } else { columns };
         // A row is known by its key, whatever else is named.
         for term in terms.iter().filter(|_| !is_row) {
@@ -239,28 +243,25 @@ impl Planner<'_> {
         keys
     }
 
-    /// What tells groups apart: a row's primary key, or all that is grouped by.
+    /// What tells groups apart, in the order of their key: a row's primary key, or the columns that
+    /// rows are grouped by.
     fn key_of_groups(&self, groups: NodeId, written: &[Expr]) -> Vec<(Expr, String)> {
         let definition = self.definition(groups);
         let columns = self.columns_of(groups, false);
-        if self.nodes[usize::from(groups.0)].groups.is_none() {
+        let Some(key) = &self.nodes[usize::from(groups.0)].groups else {
             let of = |&column: &usize| {
                 let value = columns[column].value.clone().ok()?;
                 Some((value, columns[column].name.clone()))
             };
             return definition.key.iter().filter_map(of).collect();
-        }
-        let mut key: Vec<(Expr, String)> = Vec::new();
-        for value in written {
-            let mut value = value.clone();
+        };
+        let of = |&column: &usize| {
+            let is_it = |value: &&Expr| grouped_column(value).is_some_and(|(_, it)| it == column);
+            let mut value = written.iter().find(is_it)?.clone();
             put(&mut value, groups);
-            if let Some((_, column)) = grouped_column(&value)
-                && key.iter().all(|(known, _)| *known != value)
-            {
-                key.push((value, definition.columns[column].name.clone()));
-            }
-        }
-        key
+            Some((value, definition.columns[column].name.clone()))
+        };
+        key.iter().filter_map(of).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::expr::{Expr, ExprKind, kernels};
 use super::functions::{constant, kernel};
-use super::typing::{BIGINT, fsp, is_dated, is_floating, is_numeric, type_name};
+use super::typing::{BIGINT, fsp, is_cut_off, is_dated, is_floating, is_numeric, type_name};
 use crate::value::{Decimal, MICROS_PER_DAY, MICROS_PER_SECOND, Type, Value};
 
 /// Most fractional digits of a second.
@@ -95,6 +95,7 @@ pub(super) fn add_interval(value: Expr, n: Expr, unit: &str, sign: i64) -> Resul
 fn count(n: Expr, unit: &str) -> Result<Expr, String> {
     let ExprKind::Literal(Value::Text(text)) = &n.kind else {
         return match n.ty {
+            _ if unit != "SECOND" && is_cut_off(&n) => Err("has an INTERVAL of UNIX_TIMESTAMP with a fraction, which MySQL cuts off where it rounds others: write FLOOR(…)".to_owned()),
             ty if is_numeric(ty) => Ok(n),
             ty => Err(format!("has an INTERVAL of {}: CAST it to a number", type_name(ty))),
         };

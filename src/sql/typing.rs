@@ -260,6 +260,13 @@ pub(super) fn is_constant(expr: &Expr) -> bool {
         && expr.children().into_iter().all(is_constant)
 }
 
+/// Whether it is a UNIX_TIMESTAMP with a fraction, which MySQL cuts off to a whole number where it
+/// rounds every other DECIMAL.
+pub(super) fn is_cut_off(expr: &Expr) -> bool {
+    matches!(&expr.kind, ExprKind::Call(kernel, _) if kernel.name == "UNIX_TIMESTAMP")
+        && !expr.ty.is_integer()
+}
+
 /// Why two values do not compare; otherwise whether they compare as DOUBLE.
 pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
     if left.is_null_literal() || right.is_null_literal() {
@@ -315,8 +322,18 @@ pub(super) fn has_text(expr: &Expr) -> Result<(), String> {
                 .to_owned())
         }
         Type::Bytes => Err("makes text of bytes: declare the column as text".to_owned()),
+        _ if are_bits(expr) => {
+            Err("makes text of BIT_AND, BIT_OR or BIT_XOR, which MySQL gives as bytes: add 0 to make it a number"
+                .to_owned())
+        }
         _ => Ok(()),
     }
+}
+
+/// Whether it is what BIT_AND, BIT_OR or BIT_XOR gives: of all aggregates they alone are UNSIGNED and
+/// never NULL.
+fn are_bits(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Collection(..)) && is_unsigned(expr.ty) && !expr.nullable
 }
 
 /// Why a value does not go into JSON.

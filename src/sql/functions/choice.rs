@@ -2,7 +2,7 @@
 
 use super::super::expr::{CompareOp, Expr, ExprKind, kernels};
 use super::super::operators::{case, compare};
-use super::super::typing::{has_text, merged, orderable};
+use super::super::typing::{has_text, is_constant, merged, orderable};
 use super::{Function, MANY, kernel};
 use crate::value::{Type, Value};
 
@@ -40,6 +40,9 @@ fn null_if(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
         return Err("takes two values".to_owned());
     };
     let ty = value.ty;
+    if ty.is_integer() && is_constant(&value) && !matches!(value.kind, ExprKind::Literal(_)) {
+        return Err("compares what is calculated of constants alone, to which MySQL may give the sign of the other: write what it comes to".to_owned());
+    }
     let equal = compare(CompareOp::Equal, value.clone(), other)?;
     let null = Expr::new(ExprKind::Literal(Value::Null), ty, true);
     let kind = ExprKind::Case { branches: vec![(equal, null)], otherwise: Some(Box::new(value)) };

@@ -206,7 +206,9 @@ fn instr(mut arguments: Vec<Expr>, sql: String) -> Result<Expr, String> {
 
 fn locate(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
     let arguments = converted(arguments, &[Text, Text, Whole])?;
-    let compute: Compute = match known_collation(&arguments[..2])? {
+    known_collation(&arguments[..2])?;
+    // MySQL compares as the text does that is searched, whichever of the two collations is stronger.
+    let compute: Compute = match known_collation(&arguments[1..2])? {
         Collation::Insensitive => kernels::locate::<kernels::Letters>,
         _ => kernels::locate::<kernels::Bytes>,
     };
