@@ -2,7 +2,7 @@
 //!
 //! A table that is held as before moves as it is, with the indexes that are still of use; rows of
 //! other columns are packed anew one by one. What the former plan did not hold is NULL, and told: it
-//! has to be read anew. Of views nothing goes over: none is live, as after a start.
+//! has to be read anew, unless there is no row that could have it. Of views nothing goes over: none is live, as after a start.
 //!
 //! Until the rows of a table are packed anew, memory has to hold them twice.
 
@@ -98,6 +98,7 @@ fn take_rows(rows: &mut Table, now: &plan::Table, before: &plan::Table, former: 
         return Held::Whole;
     }
     let mut writer = RowWriter::new(&now.layout);
+    let mut is_empty = true;
     for row in (0..former.slots()).filter_map(|slot| former.row(slot)) {
         for (column, place) in places.iter().enumerate() {
             if let Some(place) = place {
@@ -106,10 +107,11 @@ fn take_rows(rows: &mut Table, now: &plan::Table, before: &plan::Table, former: 
             }
         }
         rows.insert(writer.finish());
+        is_empty = false;
     }
     let without: Vec<usize> =
         (0..places.len()).filter(|&column| places[column].is_none()).collect();
-    if without.is_empty() { Held::Whole } else { Held::Without(without) }
+    if is_empty || without.is_empty() { Held::Whole } else { Held::Without(without) }
 }
 
 #[cfg(test)]
@@ -191,5 +193,18 @@ mod tests {
                 .collect();
             assert_eq!(shown_now.concat(), shown, "{table}");
         }
+    }
+
+    /// A column that is read from here on is missing in no row where there is none.
+    #[test]
+    fn an_empty_table_lacks_nothing() {
+        let before = plan("t (id int, a int, PRIMARY KEY (id))", "id FROM t");
+        let now = plan("t (id int, a int, PRIMARY KEY (id))", "id, a FROM t");
+        let mut engine = Engine::new(Arc::clone(&before));
+        assert_eq!(Engine::new(before).replan(Arc::clone(&now)).held, [Held::Whole]);
+        let mut row = RowWriter::new(&engine.plan.tables[0].layout);
+        row.set_number(0, 1);
+        engine.apply(Change { table: TableId(0), op: Op::Upsert(row.finish()) });
+        assert_eq!(engine.replan(now).held, [Held::Without(vec![1])]);
     }
 }
