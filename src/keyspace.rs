@@ -239,6 +239,15 @@ impl Generations {
         }
     }
 
+    /// The next one is given up if it is of another definition than this.
+    pub fn abandon_others(&mut self, fingerprint: &str) {
+        if let Some(next) = self.next.take_if(|next| next.fingerprint != fingerprint) {
+            let renamed =
+                |current: &Generation| Generation { number: next.number + 1, ..current.clone() };
+            self.next = self.current.as_ref().map(renamed);
+        }
+    }
+
     /// The next one is filled: from here on it is read.
     pub fn switch(&mut self) {
         if let Some(next) = self.next.take() {

@@ -337,7 +337,7 @@ async fn a_redis_that_is_down_is_waited_for() {
     let mut waits = Vec::new();
     for _ in 0..8 {
         match sink.commit(&step).await {
-            Err(SinkError::Retry { reason, after }) => {
+            Err(SinkError::Retry { reason, after, .. }) => {
                 assert!(reason.contains(&redis.address()) || reason.contains("reply"), "{reason}");
                 waits.push(after);
             }

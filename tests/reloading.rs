@@ -7,14 +7,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mysql_async::prelude::Queryable as _;
 use serde_json::Value;
 
+use crate::restarts::delete_below;
 use crate::support::deployment::Deployment;
 use crate::support::http;
+use crate::support::redis::RedisServer;
 use crate::support::stack::repository;
 
 const ROWS: usize = 500;
 
 async fn shop(purpose: &str) -> Deployment {
-    let mut shop = Deployment::new(purpose, &repository().join("sql"), None).await;
+    shop_with(purpose, "", None).await
+}
+
+/// The same with further tables, and a Redis of its own.
+async fn shop_with(purpose: &str, tables: &str, redis: Option<&RedisServer>) -> Deployment {
+    let url = redis.map(RedisServer::url);
+    let mut shop = Deployment::new(purpose, &repository().join("sql"), url.as_deref()).await;
+    shop.execute(tables).await;
     let orders: Vec<_> = (1..=ROWS).map(|order| format!("({order}, 1, 1)")).collect();
     shop.execute(&format!(
         "INSERT INTO users (user_id, name, email) VALUES (1, 'Ada', 'ada@example.org');
@@ -173,4 +182,141 @@ async fn a_wider_column_is_declared_without_a_restart() {
     shop.eventually("/readyz", |status, _| status == 200).await;
     shop.assert_verified();
     assert_eq!(logged(&shop, "read anew: asking for it"), 0);
+}
+
+/// A table that the first snapshot has read is added to one that was read anew, twice; of its topic,
+/// retention has taken something. Only views that read it wait, and a crash right after forgets nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_added_table_holds_no_other_up() {
+    let extras = "CREATE TABLE extras (id INT PRIMARY KEY, order_id INT NOT NULL, what VARCHAR(9))";
+    let rows = "INSERT INTO extras VALUES (1, 1, 'bow'), (2, 2, 'card'), (3, 3, 'wrap')";
+    let mut shop = shop_with("added", &format!("{extras};\n{rows};\n"), None).await;
+    let reviews = "CREATE TABLE reviews (id INT PRIMARY KEY, order_id INT NOT NULL)";
+    shop.execute(&format!("{reviews};\nINSERT INTO reviews VALUES (1, 1), (2, 1);\n")).await;
+    let users = "CREATE TABLE IF NOT EXISTS `users`";
+    shop.edit("schema.sql", users, &format!("{reviews};\n{extras};\n{users}"));
+    let reviewed = "CREATE VIEW reviewed AS SELECT order_id,
+        (SELECT COUNT(*) FROM reviews AS r WHERE r.order_id = o.order_id) AS reviews FROM orders AS o;";
+    shop.redefine("reviewed", Some(reviewed));
+    shop.signal("-HUP");
+    shop.eventually("/reviewed/1", |_, order| order["reviews"] == 2).await;
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    delete_below(&[(shop.table_topic("extras"), 2)].into()).await;
+    let view = "CREATE VIEW extras AS SELECT id, what, order_id FROM extras;";
+    for _ in 0..2 {
+        shop.redefine("extras", Some(view));
+        shop.signal("-HUP");
+        let not_waiting = |_: u16, body: &Value| {
+            let text = body.to_string();
+            assert!(!text.contains("view reviewed"), "{text}");
+            assert!(!text.contains("view order_details_mv: filling"), "{text}");
+            body["ready"] == true
+        };
+        shop.eventually("/extras/3", |_, extra| extra["what"] == "wrap").await;
+        shop.eventually("/readyz", not_waiting).await;
+        shop.kill();
+        shop.execute("UPDATE extras SET what = 'ribbon' WHERE id = 1;\n").await;
+        shop.start();
+        shop.eventually("/extras/1", |_, extra| extra["what"] == "ribbon").await;
+        shop.eventually("/readyz", |status, _| status == 200).await;
+        shop.assert_verified();
+        shop.execute("UPDATE extras SET what = 'bow' WHERE id = 1;\n").await;
+        shop.redefine("extras", None);
+        shop.signal("-HUP");
+        shop.eventually("/extras/1", |status, _| status == 404).await;
+    }
+    assert_eq!(logged(&shop, "lost records"), 0);
+    assert_eq!(logged(&shop, "reading all from the topics"), 0);
+}
+
+/// A column that is read from here on, of a table without rows, is there at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_table_lacks_nothing() {
+    let mut shop = shop_with("empty", "CREATE TABLE notes (id INT PRIMARY KEY, a INT)", None).await;
+    let users = "CREATE TABLE IF NOT EXISTS `users`";
+    let notes = "CREATE TABLE notes (id INT PRIMARY KEY, a INT)";
+    shop.edit("schema.sql", users, &format!("{notes};\n{users}"));
+    shop.redefine("notes", Some("CREATE VIEW notes AS SELECT id FROM notes;"));
+    shop.signal("-HUP");
+    shop.execute("INSERT INTO notes VALUES (1, 1);\n").await;
+    shop.eventually("/notes/1", |status, _| status == 200).await;
+    shop.execute("DELETE FROM notes;\n").await;
+    shop.eventually("/notes/1", |status, _| status == 404).await;
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    let asked = logged(&shop, "asking for it");
+    shop.redefine("notes", Some("CREATE VIEW notes AS SELECT id, a FROM notes;"));
+    shop.signal("-HUP");
+    shop.execute("INSERT INTO notes VALUES (2, 7);\n").await;
+    shop.eventually("/notes/2", |_, note| note["a"] == 7).await;
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    shop.assert_verified();
+    assert_eq!(logged(&shop, "asking for it"), asked);
+}
+
+/// A change that fills Redis' memory up is taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_there_is_no_memory_for_is_taken_back() {
+    let redis = RedisServer::start();
+    let mut shop = shop_with("no_memory", "", Some(&redis)).await;
+    let info: String = redis.run(&["INFO", "memory"]);
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let bound = used.parse::<u64>().unwrap() + (4 << 20);
+    let _: String = redis.run(&["CONFIG", "SET", "maxmemory", &bound.to_string()]);
+    let large = "CREATE VIEW large AS SELECT order_id, REPEAT('x', 40000) AS text FROM orders;";
+    shop.redefine("large", Some(large));
+    shop.signal("-HUP");
+    shop.eventually("/readyz", |_, body| body.to_string().contains("memory")).await;
+    shop.redefine("large", None);
+    shop.signal("-HUP");
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    shop.execute("UPDATE users SET name = 'Eve';\n").await;
+    shop.eventually("/users/1", |_, user| user["name"] == "Eve").await;
+    shop.assert_verified();
+    assert_eq!(logged(&shop, "claimed the pipeline"), 1, "it was restarted");
+}
+
+/// What takes a restart is told of what is followed, not of what was wanted in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_a_restart_is_not_followed_by_a_detour() {
+    let redis = RedisServer::start();
+    let mut shop = shop_with("detour", "", Some(&redis)).await;
+    let path = "sql/views/order_details_mv.sql";
+    let details = fs::read_to_string(repository().join(path)).unwrap();
+    let documents = fs::read_to_string(repository().join("sql/views/order_documents.sql")).unwrap();
+    // A step is under way, and stays so.
+    let _: String = redis.run(&["CLIENT", "PAUSE", "600000", "WRITE"]);
+    let consumed =
+        format!("viewtide_records_consumed_total{{topic=\"{}\"}}", shop.table_topic("users"));
+    let before = shop.metric(&consumed).await.unwrap();
+    shop.execute("UPDATE users SET name = 'Eve';\n").await;
+    shop.eventually_metric(&consumed, |now| now > before).await;
+    let retries = "viewtide_retries_total{part=\"redis\"}";
+    let so_far = shop.metric(retries).await.unwrap_or(0.0);
+    shop.eventually_metric(retries, |now| now >= so_far + 3.0).await;
+    let mut wanted = 0;
+    let mut follow = async |shop: &mut Deployment| {
+        wanted += 1;
+        shop.signal("-HUP");
+        while logged(shop, "SIGHUP: following changed definitions") < wanted {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    shop.redefine("order_details_mv", None);
+    shop.redefine("order_documents", None);
+    follow(&mut shop).await;
+    shop.edit("streams/order_updates.sql", "  status", "  note VARCHAR(20),\n  status");
+    let noted = details.replace("e.status", "CONCAT(e.status, COALESCE(e.note, ''))");
+    let noted = noted.replace("SELECT status, ", "SELECT status, note, ");
+    shop.redefine("order_details_mv", Some(&noted));
+    follow(&mut shop).await;
+    let _: String = redis.run(&["CLIENT", "UNPAUSE"]);
+    let says = |_: u16, body: &Value| body.to_string().contains("definitions: event topic");
+    shop.eventually("/readyz", says).await;
+    shop.eventually("/users/1", |_, user| user["name"] == "Eve").await;
+    shop.edit("streams/order_updates.sql", "  note VARCHAR(20),\n", "");
+    shop.redefine("order_details_mv", Some(&details));
+    shop.redefine("order_documents", Some(&documents));
+    shop.signal("-HUP");
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    shop.assert_verified();
 }

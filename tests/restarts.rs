@@ -249,7 +249,7 @@ fn applied(shop: &Deployment, redis: &RedisServer) -> BTreeMap<String, i64> {
     fields.iter().filter_map(position).collect()
 }
 
-async fn delete_below(offsets: &BTreeMap<String, i64>) {
+pub(crate) async fn delete_below(offsets: &BTreeMap<String, i64>) {
     let mut list = TopicPartitionList::new();
     for (topic, offset) in offsets {
         list.add_partition_offset(topic, 0, Offset::Offset(*offset)).unwrap();

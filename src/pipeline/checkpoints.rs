@@ -5,6 +5,8 @@
 //! takes a small, constant share of what applying takes, and reading again what came since a
 //! checkpoint never takes much longer than loading it. Within a checkpoint, steps come first: a
 //! block of rows is put together after as many records, or while there is nothing else to do.
+//!
+//! One of another plan is begun at once, whatever it costs: the last may lack what that plan needs.
 
 use std::future;
 use std::sync::Arc;
@@ -47,6 +49,8 @@ pub(super) struct Checkpoints<C: CheckpointStorage> {
     since: Instant,
     /// After a failure.
     not_before: Instant,
+    /// The last is of another plan.
+    hurries: bool,
     current: Option<Current<C::Writer>>,
 }
 
@@ -83,8 +87,14 @@ impl<C: CheckpointStorage> Checkpoints<C> {
             records: 0,
             since: Instant::now(),
             not_before: Instant::now(),
+            hurries: false,
             current: None,
         }
+    }
+
+    /// The next is due now: the last is of another plan.
+    pub(super) fn hurry(&mut self) {
+        self.hurries = true;
     }
 
     /// Where they are written, and the bytes of the last; one that is being written is given up.
@@ -116,7 +126,7 @@ impl<C: CheckpointStorage> Checkpoints<C> {
     /// Completes when there is something to do while nothing else is.
     pub(super) async fn idle(&self) {
         match &self.current {
-            None if self.records == 0 => future::pending().await,
+            None if self.records == 0 && !self.hurries => future::pending().await,
             None => sleep_until(self.due_at()).await,
             Some(current) if current.ended => current.writing.over().await,
             Some(current) => current.writing.room().await,
@@ -145,6 +155,9 @@ impl<C: CheckpointStorage> Checkpoints<C> {
 
     /// When the next checkpoint is to begin, if nothing more is applied.
     fn due_at(&self) -> Instant {
+        if self.hurries {
+            return self.not_before;
+        }
         if self.records == 0 {
             return Instant::now() + self.interval;
         }
@@ -179,6 +192,7 @@ impl<C: CheckpointStorage> Checkpoints<C> {
             Ok(Outcome { number, bytes, took }) => {
                 info!(number, rows, bytes, seconds = took.as_secs_f64(), "wrote a checkpoint");
                 self.bytes = bytes;
+                self.hurries = false;
                 self.metrics.uncovered_records.set(self.records as i64);
                 self.metrics.checkpoints.inc();
                 self.metrics.checkpoint_seconds.set(took.as_secs_f64());

@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::change::Positions;
 use crate::config::Config;
@@ -70,6 +70,9 @@ const BATCHES_PER_STEP: usize = 16;
 /// How long a record that fits nowhere may wait for the notification that explains it: it may have
 /// been written at about the same time, to another topic.
 const MISFIT_WAIT: Duration = Duration::from_secs(10);
+
+/// What readiness says of changed definitions that cannot be followed, by this name.
+const DEFINITIONS: &str = "definitions";
 
 /// Why the pipeline stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -203,6 +206,8 @@ struct Pipeline<R, S, C: CheckpointStorage> {
     readiness: Readiness,
     wanted: Wanted,
     plans: Plans,
+    /// A plan that was wanted and cannot be followed.
+    refused: Option<Arc<Plan>>,
     /// What cannot be put in order, and until when that may pass.
     misfit: Option<(SequenceError, Instant)>,
     /// Where the checkpoint ended that was loaded: before, the state is of no one moment.
@@ -243,13 +248,23 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     }
 
     /// Another plan that can be followed from here on.
-    fn other_plan(&self) -> Option<Arc<Plan>> {
+    fn other_plan(&mut self) -> Option<Arc<Plan>> {
         let can = self.look_at.is_none()
             && !self.sequencer.is_replaying()
             && !self.writer.is_ending()
             && !self.writer.is_rewound();
-        let plan = Arc::clone(&self.plans.borrow());
-        (can && !Arc::ptr_eq(&plan, &self.plan)).then_some(plan)
+        if !can {
+            return None;
+        }
+        let plan = replan::other(&self.plans, &self.plan, self.refused.as_ref())?;
+        // Whoever sent it may have compared it with one in between, which was not followed.
+        if let Some(reason) = needs_start(&self.plan, &plan) {
+            error!("changed definitions are not followed: {reason}");
+            self.readiness.block(DEFINITIONS, reason);
+            self.refused = Some(plan);
+            return None;
+        }
+        Some(plan)
     }
 
     /// Moves what was read into the sequencer; waits for it unless there is other work. False when
@@ -258,7 +273,8 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let replaying = self.sequencer.is_replaying();
         let is_due = !self.publisher.backlog.is_empty() || !self.views.to_fill().is_empty();
         if !is_due || replaying {
-            let Pipeline { writer, reader, checkpoints, look_at, misfit, plan, plans, .. } = self;
+            let Pipeline { writer, reader, checkpoints, look_at, misfit, .. } = self;
+            let Pipeline { plan, plans, refused, .. } = self;
             let misfit_until = misfit.as_ref().map(|(_, until)| *until);
             let waiting = async {
                 tokio::select! {
@@ -270,7 +286,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
                     () = sleep_until(misfit_until.unwrap_or_else(Instant::now)), if misfit_until.is_some() => {
                         Ok(None)
                     }
-                    () = replan::other(plans, plan), if !replaying => Ok(None),
+                    () = replan::wait_for_other(plans, plan, refused.as_ref()), if !replaying => Ok(None),
                     () = checkpoints.idle(), if !replaying => Ok(None),
                 }
             };
@@ -298,6 +314,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     /// was nothing to apply.
     async fn step(&mut self) -> Result<bool, PipelineError> {
         let replaying = self.sequencer.is_replaying();
+        let added = self.sequencer.added();
         let mut released = Released::default();
         while released.changes.len() < STEP_CHANGES
             && self.release(&mut released)?
@@ -305,6 +322,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         {}
         self.apply(&mut released);
         self.observe_state();
+        self.tell_all |= self.sequencer.added() < added;
         self.checkpoints.note(released.records);
         if replaying {
             self.note_positions(&released);
@@ -337,7 +355,9 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             self.start_fill(view);
         }
         for (&partition, &position) in &released.positions {
-            step.position(self.sequencer.partition(partition), position);
+            if !self.sequencer.is_added(partition) {
+                step.position(self.sequencer.partition(partition), position);
+            }
         }
         stale::tell(&self.plan, &self.sequencer, &released, &mut step);
         if released.watermarks != Watermarks::default() {
@@ -409,8 +429,11 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         if step.is_empty() {
             return Ok(());
         }
-        match self.writer.commit(&step).await? {
-            Settled::Ending => {}
+        let Pipeline { writer, plans, plan, refused, .. } = self;
+        let is_other_wanted = || replan::other(plans, plan, refused.as_ref()).is_some();
+        match writer.commit_unless(&step, is_other_wanted).await? {
+            // What is due now is not what would be due then: the state is ahead of Redis.
+            Settled::Ending | Settled::GivenUp => {}
             Settled::Rewound => drop(self.refill().await?),
             Settled::Landed => {
                 self.note_applied(released);
@@ -436,7 +459,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         }
         match self.writer.commit(&step).await? {
             Settled::Landed => Ok(true),
-            Settled::Ending => Ok(false),
+            Settled::Ending | Settled::GivenUp => Ok(false),
             Settled::Rewound => self.refill().await.map(|_| false),
         }
     }

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use tracing::info;
 
 use super::start::{Claimed, claimed};
-use super::{Outside, Pipeline, PipelineError, Plans};
+use super::{DEFINITIONS, Outside, Pipeline, PipelineError, Plans};
 use crate::config::Config;
 use crate::engine::{Engine, Held, Replanned};
 use crate::sink::Store;
@@ -46,12 +46,30 @@ pub fn needs_start(former: &Plan, plan: &Plan) -> Option<String> {
     })
 }
 
-/// Completes when another plan is to be followed.
-pub(super) async fn other(plans: &mut Plans, plan: &Arc<Plan>) {
-    if plans.wait_for(|wanted| !Arc::ptr_eq(wanted, plan)).await.is_err() {
+/// The plan that is wanted, if it is neither the one that is followed nor the one that was refused.
+pub(super) fn other(
+    plans: &Plans,
+    followed: &Arc<Plan>,
+    refused: Option<&Arc<Plan>>,
+) -> Option<Arc<Plan>> {
+    let wanted = plans.borrow();
+    is_other(&wanted, followed, refused).then(|| Arc::clone(&wanted))
+}
+
+/// Completes when there is such a plan.
+pub(super) async fn wait_for_other(
+    plans: &mut Plans,
+    followed: &Arc<Plan>,
+    refused: Option<&Arc<Plan>>,
+) {
+    if plans.wait_for(|wanted| is_other(wanted, followed, refused)).await.is_err() {
         // Nobody is left who could have another one.
         future::pending::<()>().await;
     }
+}
+
+fn is_other(wanted: &Arc<Plan>, followed: &Arc<Plan>, refused: Option<&Arc<Plan>>) -> bool {
+    !Arc::ptr_eq(wanted, followed) && !refused.is_some_and(|refused| Arc::ptr_eq(wanted, refused))
 }
 
 impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
@@ -75,6 +93,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let (applied, end) = (sequencer.applied(), sequencer.positions());
         let (engine, of_plan) = (publisher.engine, Arc::clone(&plan));
         let mut replanning = Box::pin(replanned(engine, of_plan));
+        readiness.clear(DEFINITIONS);
         let replanned = claimed(&mut writer, &mut meta, async |_| Ok((&mut replanning).await));
         let replanned = replanned.await?;
         drop(replanning);
@@ -95,7 +114,11 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let amend = |specs: &[PartitionSpec], applied: &mut Applied| {
             want_anew(&of_plan, &held, specs, applied);
         };
-        again.read_on(log, config, loaded, amend).await
+        let mut pipeline = again.read_on(log, config, loaded, amend).await?;
+        if let Some(pipeline) = &mut pipeline {
+            pipeline.checkpoints.hurry();
+        }
+        Ok(pipeline)
     }
 }
 

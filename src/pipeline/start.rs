@@ -12,7 +12,8 @@ use super::checkpoints::Checkpoints;
 use super::lookout::Standing;
 use super::observe::Handles;
 use super::publisher::Publisher;
-use super::views::{self, Views};
+use super::succession::trust_former_run;
+use super::views::Views;
 use super::writer::Writer;
 use super::{Outside, Pipeline, PipelineError, STEP_CHANGES};
 use crate::change::Positions;
@@ -101,6 +102,7 @@ impl<S: Store, C: CheckpointStorage> Claimed<S, C> {
         let Claimed { plan, views, mut writer, storage, mut meta, standing_by, outside } = self;
         let Outside { metrics, readiness, wanted, plans } = outside;
         let empty = empty(config, &plan);
+        loaded.end.retain(|partition, _| !loaded.applied.is_added(partition));
         let reading = claimed(&mut writer, &mut meta, async |meta| {
             let course = Course::find(&loaded.end, &meta.positions).unwrap_or_else(|| {
                 warn!(
@@ -127,7 +129,7 @@ impl<S: Store, C: CheckpointStorage> Claimed<S, C> {
             info!("redis is behind the checkpoint: every view is filled from there");
             distrust(&mut meta);
         }
-        views::trust_former_run(&mut specs, &plan, &meta);
+        trust_former_run(&mut specs, &plan, &meta);
         metrics.loaded_rows.set(loaded.rows as i64);
         let (of_plan, counted) = (Arc::clone(&plan), Arc::clone(&metrics));
         amend(&specs, &mut loaded.applied);
@@ -141,6 +143,7 @@ impl<S: Store, C: CheckpointStorage> Claimed<S, C> {
             look_at: standing_by.then(Instant::now),
             loaded: loaded.end,
             misfit: None,
+            refused: None,
             wanted,
             plans,
             views: views.unwrap_or_else(|| Views::new(&plan, readiness.clone())),

@@ -1,6 +1,8 @@
 //! Where a run takes up what was before it: another's that it followed, a former one's, or its own
 //! when Redis lost data or went back.
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -10,11 +12,13 @@ use super::lookout::{LEASE_LOOK, Standing};
 use super::start::Course;
 use super::views::Stage;
 use super::writer::Settled;
-use super::{Pipeline, PipelineError, stale, start, views};
+use super::{Pipeline, PipelineError, stale, start};
+use crate::change::Partition;
 use crate::sink::{Meta, Step, Store, Target};
 use crate::source::Records;
+use crate::source::record::{PartitionSpec, Role};
 use crate::source::transactions::Released;
-use crate::sql::plan::{Plan, ViewId};
+use crate::sql::plan::{Plan, View, ViewId};
 use crate::state::CheckpointStorage;
 
 impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
@@ -27,12 +31,13 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let Some(standing) = self.writer.stand().await? else { return Ok(false) };
         let is_owner = matches!(standing, Standing::Owner(_));
         let (Standing::Owner(meta) | Standing::Standby(meta)) = standing;
-        let mut reached = self.sequencer.positions();
+        let mut reached = self.sequencer.told_positions();
         for (partition, end) in &self.loaded {
             let at = reached.entry(partition.clone()).or_default();
             *at = if at.next_offset < end.next_offset { *end } else { *at };
         }
-        reached.retain(|_, position| position.next_offset > 0);
+        let unwanted = self.unwanted();
+        reached.retain(|of, position| position.next_offset > 0 && !unwanted.contains(of));
         let Some(Course { targets, leads }) = Course::find(&reached, &meta.positions) else {
             return Err(PipelineError::Estranged);
         };
@@ -49,11 +54,23 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         }
         self.look_at = None;
         self.sequencer.succeed(&targets);
-        views::trust_former_run(self.sequencer.specs_mut(), &self.plan, &self.claimed);
+        trust_former_run(self.sequencer.specs_mut(), &self.plan, &self.claimed);
         if !self.sequencer.is_replaying() {
             self.take_over();
         }
         Ok(true)
+    }
+
+    /// Partitions of tables that are not wanted any more: the owner may have ceased to read them before.
+    fn unwanted(&self) -> BTreeSet<Partition> {
+        let wanted = self.plans.borrow();
+        let is_unwanted = |spec: &&PartitionSpec| {
+            spec.role.table().is_some_and(|table| {
+                let name = &self.plan.table(table).name;
+                wanted.tables.iter().all(|other| other.name != *name)
+            })
+        };
+        self.sequencer.specs().filter(is_unwanted).map(|spec| spec.partition.clone()).collect()
     }
 
     /// The state is what Redis' positions say: goes on where the former run stopped. Views whose
@@ -112,7 +129,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
                 self.note_all_positions();
                 Ok(true)
             }
-            Settled::Ending => Ok(false),
+            Settled::Ending | Settled::GivenUp => Ok(false),
             // It went back once more: the caller's next step or renewal finds the same.
             Settled::Rewound => Ok(true),
         }
@@ -134,7 +151,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     /// Tells Redis where the state is, and takes back what it knows of that is not followed any
     /// more: taken up again later, it must not be believed.
     pub(super) fn tell_all(&self, step: &mut Step) {
-        let positions = self.sequencer.positions();
+        let positions = self.sequencer.told_positions();
         for (partition, position) in &positions {
             step.position(partition, *position);
         }
@@ -162,6 +179,25 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             }
             is_read
         });
+    }
+}
+
+/// A former run published a view as it is defined and followed its tables, which none does before all
+/// events of its streams were applied: what came since need not be there first. One that stands still
+/// may be of other positions: its streams may have been read from their beginnings since.
+pub(super) fn trust_former_run<'a>(
+    specs: impl IntoIterator<Item = &'a mut PartitionSpec>,
+    plan: &Plan,
+    meta: &Meta,
+) {
+    let views: Vec<ViewId> = plan.views_with_ids().map(|(id, _)| id).collect();
+    let left = Left::find(plan, &views, meta).unwrap_or_default();
+    for spec in specs {
+        let (Role::Stream(table), Some(target)) = (spec.role, spec.target) else { continue };
+        let reads = |view: &View| view.nodes.iter().any(|node| node.table == table);
+        if left.stages.iter().any(|(view, _)| reads(plan.view(*view))) {
+            spec.end_at_start = spec.end_at_start.min(target.next_offset);
+        }
     }
 }
 
@@ -204,7 +240,9 @@ impl Left {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::Position;
     use crate::keyspace::{Generation, Generations};
+    use crate::sql::plan::TableId;
     use crate::sql::{Definitions, SourceFile, plan_views};
 
     #[test]
@@ -253,5 +291,50 @@ mod tests {
         let Left { backlog, stages } = Left::find(&plan, &due, &claimed).unwrap();
         assert!(backlog.is_empty());
         assert_eq!(stages, [(id("whole"), Stage::Complete)]);
+    }
+
+    #[test]
+    fn a_stream_of_a_view_that_is_followed_need_not_be_read_further_than_it_was() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let plan = plan_views(&Definitions {
+            tables: Vec::new(),
+            streams: vec![file("e.sql", "CREATE TABLE e (n int) COMMENT 'topic=e; format=json';")],
+            views: vec![file("v.sql", "CREATE VIEW v AS SELECT _partition, _offset, n FROM e;")],
+        })
+        .unwrap();
+        let spec = PartitionSpec {
+            partition: Partition { topic: "e".into(), number: 0 },
+            role: Role::Stream(TableId(0)),
+            start: Position::default(),
+            target: Some(Position { next_offset: 5, fingerprint: 1 }),
+            end_at_start: 9,
+            lost: None,
+        };
+        let view = &plan.views[0];
+        let of = |number| Some(Generation::of(view, number));
+        let other = of(1).map(|of| Generation { fingerprint: "other".into(), ..of });
+        let end = |current, next, fills: Option<u64>, target| {
+            let fill = fills.map(|generation| {
+                format!(
+                    r#"{{"moments": [""], "work": [{{"view": "v", "generation": {generation},
+                    "since": 0, "fill": {{"is_first": true, "after": null, "until": null,
+                    "around_to": null}}}}]}}"#
+                )
+            });
+            let views = [("v".to_owned(), Generations { current, next })].into();
+            let meta = Meta { views, backlog: fill, ..Meta::default() };
+            let mut specs = [PartitionSpec { target, ..spec.clone() }];
+            trust_former_run(&mut specs, &plan, &meta);
+            specs[0].end_at_start
+        };
+        assert_eq!(end(of(1), None, None, spec.target), 5);
+        assert_eq!(end(None, of(1), Some(1), spec.target), 5);
+        assert_eq!(end(other.clone(), of(2), Some(2), spec.target), 5);
+        assert_eq!(end(of(1), None, None, None), 9, "nothing of it was read");
+        assert_eq!(end(other.clone(), None, None, spec.target), 9);
+        // A change was taken back: what is read is of this definition, and stands still.
+        assert_eq!(end(of(1), other.clone(), Some(1), spec.target), 9);
+        assert_eq!(end(of(1), of(2), None, spec.target), 9);
+        assert_eq!(end(None, of(1), None, spec.target), 9);
     }
 }

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use crate::keyspace::Generations;
-use crate::sink::{Meta, Step, Target};
-use crate::source::record::{Lacks, PartitionSpec, Role};
+use crate::sink::{Step, Target};
+use crate::source::record::Lacks;
 use crate::sql::plan::{Node, Plan, TableId, View, ViewId};
 use crate::telemetry::Readiness;
 
@@ -37,6 +37,8 @@ pub(super) struct Views {
 #[derive(Debug)]
 struct Status {
     name: String,
+    /// [`View::fingerprint`] of its definition.
+    fingerprint: String,
     /// The tables it reads, and whether each is complete.
     tables: BTreeMap<TableId, bool>,
     /// The columns it reads.
@@ -49,26 +51,6 @@ struct Status {
     held: Generations,
     /// Redis is to be told of them, whatever it holds.
     untold: bool,
-}
-
-/// A former run published a view of this definition, which none does before all events of its
-/// streams were applied: what came since need not be there first.
-pub(super) fn trust_former_run<'a>(
-    specs: impl IntoIterator<Item = &'a mut PartitionSpec>,
-    plan: &Plan,
-    meta: &Meta,
-) {
-    let is_published = |view: &View| {
-        let held = meta.views.get(&view.name);
-        held.is_some_and(|held| held.all().any(|of| of.fingerprint == view.fingerprint))
-    };
-    for spec in specs {
-        let (Role::Stream(table), Some(target)) = (spec.role, spec.target) else { continue };
-        let reads = |view: &View| view.nodes.iter().any(|node| node.table == table);
-        if plan.views.iter().any(|view| reads(view) && is_published(view)) {
-            spec.end_at_start = spec.end_at_start.min(target.next_offset);
-        }
-    }
 }
 
 impl Views {
@@ -84,6 +66,7 @@ impl Views {
         };
         let status = |view: &View| Status {
             name: view.name.clone(),
+            fingerprint: view.fingerprint.clone(),
             // Groups are complete with the rows that they are of.
             tables: view
                 .nodes
@@ -189,11 +172,12 @@ impl Views {
         view.tell(&self.readiness);
     }
 
-    /// Takes over what a former run left of each view.
+    /// Takes over what a former run left of each view, but for what it filled of other definitions.
     pub(super) fn take_generations(&mut self, held: &BTreeMap<String, Generations>) {
         for view in &mut self.views {
             view.held = held.get(&view.name).cloned().unwrap_or_default();
             view.generations = view.held.clone();
+            view.generations.abandon_others(&view.fingerprint);
             view.untold = true;
             view.tell(&self.readiness);
         }
@@ -290,7 +274,6 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::{Partition, Position};
     use crate::keyspace::Generation;
     use crate::sql::{Definitions, SourceFile, plan_views};
 
@@ -305,30 +288,6 @@ mod tests {
             views: views.iter().map(view).collect(),
         })
         .unwrap()
-    }
-
-    #[test]
-    fn a_stream_of_a_published_view_need_not_be_read_further_than_it_was() {
-        let plan = plan(&["v"]);
-        let spec = PartitionSpec {
-            partition: Partition { topic: "events".into(), number: 0 },
-            role: Role::Stream(TableId(0)),
-            start: Position::default(),
-            target: Some(Position { next_offset: 5, fingerprint: 1 }),
-            end_at_start: 9,
-            lost: None,
-        };
-        let end = |fingerprint: &str, target: Option<Position>| {
-            let view = View { fingerprint: fingerprint.into(), ..plan.views[0].clone() };
-            let held = Generations { next: Some(Generation::of(&view, 1)), current: None };
-            let meta = Meta { views: [("v".to_owned(), held)].into(), ..Meta::default() };
-            let mut specs = [PartitionSpec { target, ..spec.clone() }];
-            trust_former_run(&mut specs, &plan, &meta);
-            specs[0].end_at_start
-        };
-        assert_eq!(end(&plan.views[0].fingerprint, spec.target), 5);
-        assert_eq!(end("other", spec.target), 9);
-        assert_eq!(end(&plan.views[0].fingerprint, None), 9);
     }
 
     #[test]
@@ -405,10 +364,11 @@ mod tests {
             views.drop_abandoned(&mut step);
             (step.only_drops(), step.dropped().iter().map(|(_, number)| *number).collect())
         };
-        assert_eq!(drops(&mut views), (false, Vec::new()), "it may be filled on");
-        views.start_fill(id, view);
         assert_eq!(drops(&mut views), (true, vec![2]));
         assert_eq!(drops(&mut views), (false, Vec::new()));
+        assert!(views.generations(id).is_frozen(), "what is read stands still all the same");
+        views.start_fill(id, view);
+        assert_eq!(drops(&mut views), (false, Vec::new()), "it is filled on");
         views.switch(id);
         assert_eq!(drops(&mut views), (false, Vec::new()), "that goes with what is read instead");
     }

@@ -28,6 +28,8 @@ pub(super) enum Settled {
     Rewound,
     /// The process is to end; whether it took effect is unknown.
     Ending,
+    /// Redis has no memory for it, and it is not wanted any more. Only a claim may follow.
+    GivenUp,
 }
 
 /// The writing end of the pipeline.
@@ -140,6 +142,15 @@ impl<S: Store> Writer<S> {
 
     /// Commits a step, however long it takes.
     pub(super) async fn commit(&mut self, step: &Step) -> Result<Settled, PipelineError> {
+        self.commit_unless(step, || false).await
+    }
+
+    /// The same, but while Redis has no memory for it, it may be of no use any more.
+    pub(super) async fn commit_unless(
+        &mut self,
+        step: &Step,
+        is_useless: impl Fn() -> bool,
+    ) -> Result<Settled, PipelineError> {
         loop {
             let Some(outcome) = self.ending.bound(self.sink.commit(step)).await else {
                 return Ok(Settled::Ending);
@@ -153,8 +164,10 @@ impl<S: Store> Writer<S> {
                 }
                 Err(error) => error,
             };
+            let is_full = matches!(error, SinkError::Retry { is_full: true, .. });
             match self.judge(error)? {
                 None => return Ok(Settled::Rewound),
+                Some(_) if is_full && is_useless() => return Ok(Settled::GivenUp),
                 Some(wait) if self.pause(wait).await => {}
                 Some(_) => return Ok(Settled::Ending),
             }
@@ -216,7 +229,7 @@ impl<S: Store> Writer<S> {
     /// How long to wait before the same again; `None` when Redis went back.
     fn judge(&mut self, error: SinkError) -> Result<Option<Duration>, PipelineError> {
         match error {
-            SinkError::Retry { reason, after } => {
+            SinkError::Retry { reason, after, is_full: _ } => {
                 warn!(%reason, "redis cannot do it now; trying again");
                 self.readiness.block(Part::Redis.name(), reason);
                 self.metrics.retries(Part::Redis).inc();

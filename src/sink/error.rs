@@ -17,6 +17,8 @@ pub enum SinkError {
         reason: String,
         /// How long to wait: grows with each failure in a row, up to a second.
         after: Duration,
+        /// It has no memory left.
+        is_full: bool,
     },
     /// Another process has claimed the pipeline: this one must write nothing more.
     #[error("another process has claimed the pipeline (epoch {epoch})")]

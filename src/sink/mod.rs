@@ -305,6 +305,7 @@ impl<S: Store> Sink<S> {
 
     /// The failure as the pipeline hears of it, with the time to wait.
     fn report(&mut self, failure: Failure) -> SinkError {
+        let is_full = matches!(failure, Failure::OutOfMemory(_));
         let reason = match failure {
             Failure::NoReply(reason) | Failure::NotNow(reason) | Failure::OutOfMemory(reason) => {
                 reason
@@ -314,7 +315,7 @@ impl<S: Store> Sink<S> {
         };
         let after = RETRY_MIN.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX);
         self.failures += 1;
-        SinkError::Retry { reason, after }
+        SinkError::Retry { reason, after, is_full }
     }
 }
 

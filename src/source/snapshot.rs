@@ -28,6 +28,10 @@
 //! lost. Until a snapshot that was asked for afterwards begins to read it anew, its records are
 //! passed over, and what those were of is contained in that snapshot.
 //!
+//! A table may be added to those that are read. What was told of its snapshots so far has been passed,
+//! so its rows say nothing of other tables, and it is complete only once a snapshot reads it anew that
+//! says so from then on.
+//!
 //! A statement may rewrite a table without changes of its rows ([`super::rewrites`]). Then it is complete
 //! only by a snapshot from nothing that contains the statement, or by one that reads the table anew
 //! and began behind it: which transactions had been read then, its first notification tells.
@@ -60,6 +64,9 @@ pub(super) struct Snapshot {
     incremental: Incremental,
     /// Nobody can tell its older rows from its newer ones.
     in_doubt: bool,
+    /// It was added to the tables that are read, and no snapshot is known to read it anew since.
+    #[serde(default)]
+    added: bool,
     /// Records of it are gone that no snapshot has made up for.
     lost: bool,
     /// Where the table's topic ended when that was found.
@@ -200,7 +207,7 @@ impl Snapshot {
         let reading = Some(Wanting::Reading { rows: self.incremental.rows });
         let after = Some(Wanting::After(self.bound));
         match &self.anew {
-            _ if self.lost => after,
+            _ if self.lost || self.added => after,
             _ if self.is_read_anew() => reading,
             None if self.in_doubt => after,
             _ if self.rewritten_since(|_| true).next().is_some() => after,
@@ -227,6 +234,26 @@ impl Snapshot {
         self.in_doubt = true;
     }
 
+    /// The table is read from here on, though what was told of its snapshots has been passed.
+    pub(super) fn add(&mut self) {
+        self.added = true;
+    }
+
+    /// Whether it was added, and no snapshot is known to read it anew since.
+    pub(super) fn is_added(&self) -> bool {
+        self.added
+    }
+
+    /// An added table is like any other once a snapshot reads it anew of which that is told.
+    fn settle(&mut self) {
+        let is_told = |anew: &Anew| self.asked.iter().any(|asked| asked.id == anew.id);
+        if self.added && self.anew.as_ref().is_some_and(is_told) {
+            self.added = false;
+            self.latest = None;
+            (self.rows, self.closed) = (0, false);
+        }
+    }
+
     /// A snapshot begins that is to read the table anew, when these transactions had been read. Of
     /// several beginnings the first counts.
     pub(super) fn reading_anew(&mut self, id: AnewId, contains: &Watermarks) {
@@ -241,6 +268,7 @@ impl Snapshot {
             {
                 self.contain(contains);
             }
+            self.settle();
         }
     }
 
@@ -362,6 +390,7 @@ impl Snapshot {
         self.anew = Some(Anew { id, followed, after_loss: self.lost });
         (self.lost, self.in_doubt) = (false, false);
         self.incremental = Incremental::default();
+        self.settle();
     }
 
     /// Records of the snapshot that come again later mean nothing.
@@ -504,9 +533,11 @@ impl Snapshot {
     }
 
     /// The snapshot that rows were applied of though no notification tells of it yet: nobody knows
-    /// which other tables it reads.
+    /// which other tables it reads. What was told of an added table's nobody will hear again; no view
+    /// that reads it is published, and what others read says so itself.
     pub(super) fn untold(&self) -> Option<BinlogPlace> {
-        self.latest.filter(|latest| self.told.iter().all(|told| told.of != *latest))
+        let is_untold = |latest: &BinlogPlace| self.told.iter().all(|told| told.of != *latest);
+        self.latest.filter(|latest| !self.added && is_untold(latest))
     }
 
     /// Whether everything that was read is applied, if of other tables rows of these snapshots

@@ -191,6 +191,11 @@ impl Deployment {
         }
     }
 
+    /// What the file of a view says.
+    pub(crate) fn definition(&self, view: &str) -> String {
+        fs::read_to_string(self.folder.join(format!("sql/views/{view}.sql"))).unwrap()
+    }
+
     /// Starts `viewtide serve`: an API of its own, by the views as they are now.
     pub(crate) async fn serve(&self) -> Serving {
         let address = format!("127.0.0.1:{}", free_port());

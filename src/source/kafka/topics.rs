@@ -55,7 +55,8 @@ struct Found {
 /// Where records of tables, of their transactions or of statements that changed them are gone that the state at hand lacks, MySQL has
 /// what they told: all tables are read anew. What their topics still have is read for the record;
 /// transactions, notifications and heartbeats are read from their ends on, as those of before belong
-/// to nothing any more.
+/// to nothing any more. What is gone of a table that the state at hand does not know concerns that
+/// table alone, which is read anew anyway.
 pub(super) fn partitions(
     consumer: &BaseConsumer,
     settings: &Settings,
@@ -66,11 +67,7 @@ pub(super) fn partitions(
     let known = |of: &Found| former.applied.partitions.get(&of.partition);
     let start = |of: &Found| known(of).map(|known| known.position).unwrap_or_default();
     let is_cut = |of: &Found| of.held.is_some_and(|(low, _)| low > start(of).next_offset);
-    let may_be_lost = |role| match role {
-        Role::Table(_) | Role::Transactions | Role::Notifications | Role::SchemaChanges => true,
-        Role::Stream(_) | Role::Heartbeats | Role::Commands => false,
-    };
-    let lost = found.iter().any(|of| may_be_lost(of.role) && is_cut(of)).then(latest_until_now);
+    let lost = found.iter().any(|of| is_loss(of, former)).then(latest_until_now);
     let mut specs = Vec::new();
     for of in found {
         let unknown = |next_offset| Position { next_offset, fingerprint: 0 };
@@ -104,6 +101,19 @@ pub(super) fn partitions(
         specs.push(PartitionSpec { partition, role, start, target, end_at_start, lost });
     }
     Ok(specs)
+}
+
+/// Whether records that all tables depend on are gone before they were read.
+fn is_loss(of: &Found, former: &Former) -> bool {
+    let Some((low, _)) = of.held else { return false };
+    let known = &former.applied.partitions;
+    match (of.role, known.get(&of.partition)) {
+        (Role::Stream(_) | Role::Heartbeats | Role::Commands, _) => false,
+        (_, Some(known)) => low > known.position.next_offset,
+        // It is added to those that are read.
+        (Role::Table(_), None) if !known.is_empty() => false,
+        (_, None) => low > 0,
+    }
 }
 
 /// Every partition that a plan reads.
@@ -324,4 +334,30 @@ fn from_offset(partition: &Partition, offset: i64) -> Result<TopicPartitionList,
 
 fn wait(error: KafkaError) -> NotYet {
     NotYet::Wait(format!("the broker does not answer: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::transactions::Applied;
+
+    #[test]
+    fn a_table_that_is_added_loses_nothing_of_others() {
+        let found = |topic: &str, role, low| Found {
+            partition: Partition { topic: topic.to_owned(), number: 0 },
+            role,
+            held: Some((low, 9)),
+        };
+        let (table, transactions) = (Role::Table(TableId(0)), Role::Transactions);
+        let mut former = Former::default();
+        let is_lost = |former: &Former| {
+            [("t", table, 2), ("t", table, 0), ("added", table, 2), ("x", transactions, 2)]
+                .map(|(topic, role, low)| is_loss(&found(topic, role, low), former))
+        };
+        assert_eq!(is_lost(&former), [true, false, true, true], "all are read from the beginning");
+        let mut applied = Applied::default();
+        applied.want_anew(&found("t", table, 0).partition, Default::default());
+        former.applied = applied;
+        assert_eq!(is_lost(&former), [true, false, false, true]);
+    }
 }

@@ -29,6 +29,8 @@ struct Need {
     behind_last: u64,
     /// What is missing is not waited for.
     lost: bool,
+    /// It lies behind what a former run had applied.
+    beyond: bool,
 }
 
 /// What came of an attempt to release the front transaction.
@@ -143,6 +145,7 @@ impl Sequencer {
                 cursor: head,
                 behind_last: head,
                 lost: false,
+                beyond: false,
             }
         };
         Some(Front {
@@ -176,7 +179,7 @@ impl Sequencer {
             let offset = record.map_or(queue.end(), |record| record.offset);
             // A former run released the transaction with what it had up to there.
             if self.replaying && queue.is_beyond_target(offset) {
-                need.lost = true;
+                (need.lost, need.beyond) = (true, true);
                 break;
             }
             let Some(record) = record else { break };
@@ -237,7 +240,8 @@ impl Sequencer {
     fn take_transaction(&mut self, topic: PartitionId, front: Front, into: &mut Released) {
         self.take_changes(&front, into);
         for need in &front.needs {
-            self.queues[need.partition.index()].end_transaction(&front.gtid, need.lacks() > 0);
+            let queue = &mut self.queues[need.partition.index()];
+            queue.end_transaction(&front.gtid, need.lacks() > 0, need.beyond);
             self.update_flow(need.partition);
         }
         while self.queues[topic.index()].head_number() <= front.end {

@@ -130,10 +130,17 @@ impl Applied {
             return;
         }
         let mut new = AppliedPartition { seen: watermarks.clone(), lacks, ..Default::default() };
+        new.snapshot.add();
         for (server, number) in watermarks.iter() {
             new.snapshot.rewritten(&Gtid { server: server.clone(), number });
         }
         partitions.insert(partition.clone(), new);
+    }
+
+    /// Whether a table was added here that no snapshot is known to read anew yet
+    /// ([`Sequencer::told_positions`]).
+    pub fn is_added(&self, partition: &Partition) -> bool {
+        self.partitions.get(partition).is_some_and(|known| known.snapshot.is_added())
     }
 
     /// How far every partition is applied.
@@ -443,6 +450,24 @@ impl Sequencer {
     /// How far every partition is applied.
     pub fn positions(&self) -> Positions {
         self.queues.iter().map(|q| (q.spec.partition.clone(), q.position)).collect()
+    }
+
+    /// How far the partitions are applied that a run without this state may be told of. Of a table that
+    /// was added changes were passed over that lie behind its position: such a run reads it from its
+    /// beginning, up to no position, until a snapshot reads it anew.
+    pub fn told_positions(&self) -> Positions {
+        let told = self.queues.iter().filter(|queue| !queue.snapshot.is_added());
+        told.map(|q| (q.spec.partition.clone(), q.position)).collect()
+    }
+
+    /// Whether the partition is one of which no position is told yet.
+    pub fn is_added(&self, id: PartitionId) -> bool {
+        self.queues[id.index()].snapshot.is_added()
+    }
+
+    /// How many of them there are.
+    pub fn added(&self) -> usize {
+        self.queues.iter().filter(|queue| queue.snapshot.is_added()).count()
     }
 
     /// All that a sequencer has to know to go on from here.

@@ -1,5 +1,6 @@
 //! Single rules of the order, each on a few records.
 
+mod adding;
 mod following;
 mod lacking;
 mod losing;

@@ -94,3 +94,24 @@ fn who_has_caught_up_succeeds_at_once() {
     numbers.sort_unstable();
     assert_eq!(numbers, [2, 11, 12]);
 }
+
+#[test]
+fn of_more_transactions_than_are_remembered_the_table_is_read_anew() {
+    for (transactions, forgets) in [(64, false), (65, true)] {
+        let mut world = World::new();
+        for number in 1..=transactions {
+            world.push(TRANSACTIONS, end(number, &[(ORDERS, 1)]));
+        }
+        // The other does not read the table.
+        let targets = reached(&[(TRANSACTIONS, transactions as i64)]);
+        world.sequencer.follow(&targets);
+        world.changes();
+        world.sequencer.succeed(&targets);
+        for number in 1..=transactions {
+            world.push(ORDERS, row(number, 1, 1, upsert(0, number)));
+        }
+        assert_eq!(world.changes().len(), 64);
+        let wanting: Vec<_> = world.sequencer.wanting().map(|(table, _)| table).collect();
+        assert_eq!(wanting.contains(&TableId(0)), forgets);
+    }
+}
