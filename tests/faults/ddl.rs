@@ -68,14 +68,14 @@ const REWRITES: [&[&str]; 3] = [
 ];
 
 /// Writes to `marks`, which has no part in what the witness holds against itself.
-struct Marks {
+pub(crate) struct Marks {
     stopped: Arc<AtomicBool>,
     written: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
 impl Marks {
-    async fn start(scene: &mut Scene) -> Marks {
+    pub(crate) async fn start(scene: &mut Scene) -> Marks {
         let mut mysql = scene.deployment.mysql().await;
         let mut random = StdRng::seed_from_u64(scene.random.random());
         let (stopped, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -91,7 +91,7 @@ impl Marks {
     }
 
     /// Ends it after what it is at; how many statements there were.
-    async fn stop(self) -> u64 {
+    pub(crate) async fn stop(self) -> u64 {
         self.stopped.store(true, Ordering::Relaxed);
         self.task.await.unwrap();
         self.written.load(Ordering::Relaxed)

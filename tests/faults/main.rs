@@ -35,6 +35,7 @@
 //! | registry empty after a restart | `registry-empty` |
 //! | new snapshot by command · TRUNCATE · ALTER TABLE | `resnapshot`, `truncate`, `alter`, `column-dropped` |
 //! | DDL that changes or removes rows without row events | `ddl-rewrites`, `tests/rewrites.rs` |
+//! | definitions changed, added and taken back by SIGHUP, with kills · with takeovers | `reload`, `reload-standby`, `tests/reloading.rs` |
 //! | latency, cuts, half-open, lost replies, resets | `redis-network`, `kafka-network`, `registry-network`, `mysql-network`, `connect-network` |
 //! | a registry that takes the connector's requests and never answers | open: its client waits for good, and the connector is said to run |
 //! | disk full · file handles · clock | `disk-full`, `file-handles`, `clock` (MySQL's) |
@@ -61,6 +62,7 @@ mod own_writes;
 mod processor;
 mod redis;
 mod registry;
+mod reload;
 mod sabotage;
 mod scenario;
 mod scene;

@@ -26,7 +26,7 @@ const WIDE_WITHIN: Duration = Duration::from_millis(1500);
 const END_WAIT: Duration = Duration::from_secs(5);
 
 /// A lease, and some more.
-const TAKE_OVER_WAIT: Duration = Duration::from_secs(60);
+pub(crate) const TAKE_OVER_WAIT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn kill(scene: &mut Scene) {
     for number in 1..=scene.extent.of(6, 110) {
@@ -180,7 +180,7 @@ pub(crate) async fn owner_changes(scene: &Scene) {
 }
 
 /// Waits until a process says that it stands by.
-async fn stands_by(deployment: &mut Deployment) {
+pub(crate) async fn stands_by(deployment: &mut Deployment) {
     let says = |_: u16, body: &Value| body.to_string().contains("standing by");
     deployment.eventually("/readyz", says).await;
 }

@@ -6,7 +6,7 @@ use super::load::Pace;
 use super::outcome::Catch;
 use super::scene::Scene;
 use super::{connect, connector, ddl, kafka, limits, network, own_writes};
-use super::{processor, redis, registry, sabotage};
+use super::{processor, redis, registry, reload, sabotage};
 
 /// How much is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub(crate) enum Scenario {
     Alter,
     DdlRewrites,
     ColumnDropped,
+    Reload,
+    ReloadStandby,
     RedisNetwork,
     KafkaNetwork,
     RegistryNetwork,
@@ -189,6 +191,8 @@ impl Scenario {
             Scenario::Alter => ddl::alter(scene).await,
             Scenario::DdlRewrites => ddl::rewrites(scene).await,
             Scenario::ColumnDropped => ddl::column_dropped(scene).await,
+            Scenario::Reload => reload::reload(scene).await,
+            Scenario::ReloadStandby => reload::reload_standby(scene).await,
             Scenario::RedisNetwork => network::redis(scene).await,
             Scenario::KafkaNetwork => network::kafka(scene).await,
             Scenario::RegistryNetwork => network::registry(scene).await,
