@@ -6,6 +6,7 @@ use sqlparser::ast::{
 };
 
 use super::build::refused;
+use super::collations::held_alike;
 use super::error::{Refusal, Refused};
 use super::expr::{Expr, ExprKind};
 use super::grouping::GroupKey;
@@ -176,10 +177,12 @@ impl Planner<'_> {
         inside: &Aggregated<'_>,
     ) -> Refused<Expr> {
         let ty = refused(sql, joined_text(&values))?;
+        let read = values.clone();
         let (terms, separator) = group_concat_clauses(sql, list)?;
         if distinct {
             let aggregate = self.concat_distinct(sql, values, (terms, separator), inside)?;
-            return Ok(self.among(inside.collection, aggregate, ty, true));
+            let text = self.among(inside.collection, aggregate, ty, true);
+            return Ok(held_alike(text, &read));
         }
         // It reads its arguments, unless they are constants, as columns of their types.
         for value in &mut values {
@@ -215,7 +218,7 @@ impl Planner<'_> {
             }
         };
         let aggregate = Aggregate::GroupConcat { value, order_by, separator };
-        Ok(self.among(inside.collection, aggregate, ty, true))
+        Ok(held_alike(self.among(inside.collection, aggregate, ty, true), &read))
     }
 
     /// GROUP_CONCAT(DISTINCT …), whose order has to be that of its values: MySQL leaves open which

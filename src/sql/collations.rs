@@ -50,6 +50,18 @@ pub(super) fn joint_collation(parts: &[&Expr]) -> Result<Collation, String> {
     Ok(joint.map_or(Collation::CONNECTION, |(collation, _)| collation))
 }
 
+/// Text made of these by an aggregate, which holds on to its collation as they do.
+pub(super) fn held_alike(text: Expr, values: &[Expr]) -> Expr {
+    let weakest = Derivation::Coercible;
+    let strengths = values.iter().filter_map(strength).map(|(_, derivation)| derivation);
+    match (text.ty, strengths.min().unwrap_or(weakest)) {
+        (Type::Text(collation), derivation) if derivation == weakest => {
+            held(text, collation, derivation)
+        }
+        _ => text,
+    }
+}
+
 /// The collation that values are compared by.
 pub(super) fn compared_collation(parts: &[&Expr]) -> Result<Collation, String> {
     let collation = joint_collation(parts)?;
