@@ -84,7 +84,8 @@ impl Writer<'_> {
             return Some(parts!["(SELECT ", value, scope.from.clone(), scope.filter(), ")"]);
         }
         let scope = self.tied(names, 2, Joins::LookUps)?;
-        let value = self.expression(class, &scope.names, depth - 1);
+        // Where it puts joined rows in order, MySQL raises the errors of those that it does not take.
+        let value = self.calm(|writer| writer.expression(class, &scope.names, depth - 1));
         let order = self.order(&scope);
         Some(parts!["(SELECT ", value, scope.from.clone(), scope.filter(), order, " LIMIT 1)"])
     }
