@@ -119,7 +119,11 @@ impl Planner<'_> {
             }
         };
         let nullable = name != "COUNT" && !matches!(aggregate, Aggregate::Bits(..));
-        Ok(self.among(inside.collection, aggregate, ty, nullable))
+        let read = match &aggregate {
+            Aggregate::Min(value) | Aggregate::Max(value) => vec![value.clone()],
+            _ => Vec::new(),
+        };
+        Ok(held_alike(self.among(inside.collection, aggregate, ty, nullable), &read))
     }
 
     /// JSON_OBJECTAGG, whose names have to differ: of equal ones MySQL keeps any.

@@ -50,12 +50,11 @@ pub(super) fn joint_collation(parts: &[&Expr]) -> Result<Collation, String> {
     Ok(joint.map_or(Collation::CONNECTION, |(collation, _)| collation))
 }
 
-/// Text made of these by an aggregate, which holds on to its collation as they do.
+/// Text that an aggregate or a subquery makes of these: it holds on to its collation as they do.
 pub(super) fn held_alike(text: Expr, values: &[Expr]) -> Expr {
-    let weakest = Derivation::Coercible;
     let strengths = values.iter().filter_map(strength).map(|(_, derivation)| derivation);
-    match (text.ty, strengths.min().unwrap_or(weakest)) {
-        (Type::Text(collation), derivation) if derivation == weakest => {
+    match (text.ty, strengths.min().unwrap_or(Derivation::Coercible)) {
+        (Type::Text(collation), derivation) if derivation != Derivation::Implicit => {
             held(text, collation, derivation)
         }
         _ => text,

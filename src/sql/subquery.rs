@@ -6,6 +6,7 @@ use sqlparser::tokenizer::Span;
 use super::aggregates::has_aggregate;
 use super::build::{column, value_of};
 use super::clauses::{limit_one, plain_select};
+use super::collations::held_alike;
 use super::error::{Refusal, Refused, listed};
 use super::expr::{Expr, ExprKind};
 use super::names::{NamedColumn, Names};
@@ -113,7 +114,9 @@ impl Planner<'_> {
         let value = items.into_iter().map(|item| item.value).next();
         let value = value.ok_or_else(|| Refusal::on(sql, "a subquery without a column"))?;
         let ty = value.ty;
-        Ok(self.collect(scope, Aggregate::First { value, order_by }, ty, true))
+        let read = [value.clone()];
+        let first = self.collect(scope, Aggregate::First { value, order_by }, ty, true);
+        Ok(held_alike(first, &read))
     }
 
     /// `EXISTS (SELECT …)`, whose SELECT list means nothing.

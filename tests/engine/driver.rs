@@ -92,9 +92,9 @@ impl Driver {
         self.rows.replan(&self.plan);
         for (at, held) in replanned.held.into_iter().enumerate() {
             let lacks = |column| columns.is_some_and(|kept| !kept[at].contains(&column));
-            let lacking: Vec<usize> =
+            let mut lacking: Vec<usize> =
                 (0..self.plan.tables[at].columns.len()).filter(|column| lacks(*column)).collect();
-            lacking.iter().for_each(|column| self.rows.forget(TableId(at as u16), *column));
+            lacking.retain(|column| self.rows.forget(TableId(at as u16), *column));
             match lacking.is_empty() {
                 true => assert_eq!(held, Held::Whole),
                 false => assert_eq!(held, Held::Without(lacking)),

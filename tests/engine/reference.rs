@@ -49,9 +49,11 @@ impl Rows {
         self.types = Rows::new(plan).types;
     }
 
-    /// A column of all rows of a table is NULL from here on.
-    pub(super) fn forget(&mut self, table: TableId, column: usize) {
-        self.tables[usize::from(table.0)].values_mut().for_each(|row| row[column] = Value::Null);
+    /// A column of all rows of a table is NULL from here on; whether there is a row.
+    pub(super) fn forget(&mut self, table: TableId, column: usize) -> bool {
+        let rows = &mut self.tables[usize::from(table.0)];
+        rows.values_mut().for_each(|row| row[column] = Value::Null);
+        !rows.is_empty()
     }
 
     /// Every row, table by table.

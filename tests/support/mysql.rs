@@ -121,12 +121,14 @@ impl Server {
         let columns: Vec<String> =
             root.key.iter().map(|&at| format!("`{}`", root.columns[at].name)).collect();
         let types = view.key_types();
-        let keys = self.rows(&format!("SELECT {} FROM {}", columns.join(", "), root.name)).await;
+        // Many rows are one group, and its values can be NULL.
+        let keys = format!("SELECT DISTINCT {} FROM {}", columns.join(", "), root.name);
+        let keys = self.rows(&keys).await;
         let mut answers = BTreeMap::new();
         for key in keys {
             let conditions = view.key.iter().zip(&types).zip(&key).map(|((&at, ty), bytes)| {
-                let bytes = bytes.as_ref().expect("a primary key is not NULL");
-                format!("`{}` = {}", view.outputs[at].name, literal(*ty, bytes))
+                let value = bytes.as_ref().map_or("NULL".to_owned(), |bytes| literal(*ty, bytes));
+                format!("`{}` <=> {value}", view.outputs[at].name)
             });
             let conditions: Vec<String> = conditions.collect();
             let sql =
