@@ -23,6 +23,23 @@ const SMALL: i64 = 1_000;
 const LARGE: i64 = 1_000_000;
 /// Changes of each kind that are measured.
 const CHANGES: i64 = 2_000;
+/// Changes of one group before it is the other's turn.
+const TURN: usize = 100;
+
+/// Makes the change of a number.
+type MakeChange = fn(&mut Group, i64) -> Change;
+
+/// By what they do to the group. The least and the greatest of all amounts come and go.
+const KINDS: [(&str, MakeChange); 6] = [
+    ("insert of the newest", |g, i| g.upsert(g.rows + 1 + i, 700_000 + i)),
+    ("update of the newest", |g, i| g.upsert(g.rows + CHANGES, 600_000 + i)),
+    ("delete of the newest", |g, i| g.delete(g.rows + CHANGES - i)),
+    ("update in the middle", |g, i| g.upsert(i * 7919 % g.rows + 1, 400_000 + i)),
+    ("update of the MIN", |g, i| g.upsert(g.middle(i), if i % 2 == 0 { -1 } else { 500_000 })),
+    ("update of the MAX", |g, i| {
+        g.upsert(g.middle(i), if i % 2 == 0 { 90_000_000 } else { 500_000 })
+    }),
+];
 
 const TABLES: &str = "
 CREATE TABLE accounts (id INT PRIMARY KEY, name VARCHAR(20));
@@ -48,11 +65,38 @@ fn main() {
     let large = given.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(LARGE);
     for (view, select) in [("sums, newest", SUMS), ("shops, refunded", SHOPS)] {
         println!("{view:<20}  {SMALL:>9} rows  {large:>9} rows");
-        let measure = |rows| Group::new(select, rows).measure();
-        for ((kind, small), (_, large)) in measure(SMALL).iter().zip(&measure(large)) {
-            println!("{kind:<20}  {small:>11.2} µs  {large:>11.2} µs  {:.2} times", large / small);
+        let (mut small, mut large) = (Group::new(select, SMALL), Group::new(select, large));
+        let mut sums = (0.0, 0.0);
+        for (kind, change) in KINDS {
+            let (small, large) = medians(&mut small, &mut large, change);
+            show(kind, small, large);
+            sums = (sums.0 + small, sums.1 + large);
         }
+        let kinds = KINDS.len() as f64;
+        show("a change of any kind", sums.0 / kinds, sums.1 / kinds);
     }
+}
+
+/// Prints a line of the table, in µs.
+fn show(kind: &str, small: f64, large: f64) {
+    println!("{kind:<20}  {small:>11.2} µs  {large:>11.2} µs  {:.2} times", large / small);
+}
+
+/// The medians of a change and its document, in µs, of one group and another: by turns, so that what
+/// the machine is about is the same for both.
+fn medians(a: &mut Group, b: &mut Group, change: MakeChange) -> (f64, f64) {
+    let mut times = (Vec::new(), Vec::new());
+    for start in (0..CHANGES).step_by(TURN) {
+        let turn = start..start + TURN as i64;
+        times.0.extend(turn.clone().map(|i| a.time(change, i)));
+        times.1.extend(turn.map(|i| b.time(change, i)));
+    }
+    (median(times.0), median(times.1))
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
 /// One account with many payments.
@@ -94,37 +138,21 @@ impl Group {
         group
     }
 
-    /// By kind of change: µs of one.
-    fn measure(mut self) -> Vec<(&'static str, f64)> {
-        let (rows, middle) = (self.rows, self.rows / 2);
-        // The least and the greatest of all amounts, which come and go.
-        let least = |i: i64| (middle + i % 7, if i % 2 == 0 { -1 } else { 500_000 });
-        let most = |i: i64| (middle + i % 7, if i % 2 == 0 { 90_000_000 } else { 500_000 });
-        vec![
-            ("insert of the newest", self.each(|g, i| g.upsert(rows + 1 + i, 700_000 + i))),
-            ("update of the newest", self.each(|g, i| g.upsert(rows + CHANGES, 600_000 + i))),
-            ("delete of the newest", self.each(|g, i| g.delete(rows + CHANGES - i))),
-            ("update in the middle", self.each(|g, i| g.upsert(i * 7919 % rows + 1, 400_000 + i))),
-            ("update of the MIN", self.each(|g, i| g.upsert(least(i).0, least(i).1))),
-            ("update of the MAX", self.each(|g, i| g.upsert(most(i).0, most(i).1))),
-        ]
+    /// The time of a change and its document, in µs.
+    fn time(&mut self, change: MakeChange, i: i64) -> f64 {
+        let change = change(self, i);
+        let start = Instant::now();
+        self.engine.apply(change);
+        let touched = self.engine.take_touched();
+        for (view, key) in &touched.documents {
+            black_box(self.engine.assemble(*view, key));
+        }
+        start.elapsed().as_secs_f64() * 1e6
     }
 
-    /// The median of a change and its document, in µs.
-    fn each(&mut self, change: impl Fn(&mut Group, i64) -> Change) -> f64 {
-        let mut times: Vec<f64> = Vec::new();
-        for i in 0..CHANGES {
-            let change = change(self, i);
-            let start = Instant::now();
-            self.engine.apply(change);
-            let touched = self.engine.take_touched();
-            for (view, key) in &touched.documents {
-                black_box(self.engine.assemble(*view, key));
-            }
-            times.push(start.elapsed().as_secs_f64() * 1e6);
-        }
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
+    /// A row of some in the middle.
+    fn middle(&self, i: i64) -> i64 {
+        self.rows / 2 + i % 7
     }
 
     fn upsert(&mut self, id: i64, amount: i64) -> Change {

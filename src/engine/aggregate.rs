@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use smallvec::SmallVec;
 
 use super::frame::Frame;
-use super::group::{Group, Levels, Partials, Summary, block, blocks};
+use super::long_list::{Levels, LongList, Partials, Summary, block, blocks};
 use super::order::Kept;
 use super::tally::Tally;
 use crate::sql::expr::EvalError;
@@ -67,7 +67,7 @@ impl<'e> Frame<'e> {
                 | Aggregate::ConcatDistinct { .. }
                 | Aggregate::JsonArray(_)
                 | Aggregate::JsonObject { .. },
-            ] if self.group_of(collection).is_none() => {
+            ] if self.long_list_of(collection).is_none() => {
                 let mut tally = self.tallies(collection, std::mem::take(out));
                 self.pass(collection, &mut tally)?;
                 let (text, present) = tally.pop().map_or((Vec::new(), false), Tally::into_text);
@@ -111,19 +111,19 @@ impl<'e> Frame<'e> {
         tallies.into_iter().map(Tally::finish).collect()
     }
 
-    /// The group of a collection's rows, if they are one and something of it is kept.
-    fn group_of(&self, collection: usize) -> Option<&'e Group> {
+    /// The long list of a collection's rows, if they are one and something of it is kept.
+    fn long_list_of(&self, collection: usize) -> Option<&'e LongList> {
         let from = self.view().collections[collection].scope.from;
         let is_kept = self.orders().nodes[usize::from(from.0)].kept == Kept::Values;
-        if is_kept { self.group(from) } else { None }
+        if is_kept { self.long_list(from) } else { None }
     }
 
     /// The values of a collection of whose rows something is kept.
     fn kept(&self, collection: usize) -> Option<Result<Values<'_>, EvalError>> {
-        let group = self.group_of(collection)?;
-        let scope = &self.view().collections[collection].scope;
+        let list = self.long_list_of(collection)?;
+        let Collection { scope, aggregates } = &self.view().collections[collection];
         let tallies = || self.tallies(collection, Vec::new());
-        let (mut levels, mut distinct) = match group.take(self.of_view(scope.from)) {
+        let (mut levels, mut distinct) = match list.take(self.of_view(scope.from)) {
             Some(Summary::Values { levels, distinct }) => (levels, distinct),
             _ => (Levels::default(), tallies().iter().map(|_| Default::default()).collect()),
         };
@@ -138,24 +138,27 @@ impl<'e> Frame<'e> {
             added.ok().and(partials)
         };
         let of_summaries = |summaries: &[Option<Partials>]| {
-            let mut tallies = tallies();
-            for summary in summaries {
-                let mut merged = tallies.iter_mut().zip(summary.as_ref()?);
-                merged.try_for_each(|(tally, partial)| tally.merge(partial))?;
+            let (first, others) = summaries.split_first()?;
+            let mut merged = first.clone()?;
+            for other in others {
+                let pairs = merged.iter_mut().zip(other.as_ref()?).zip(aggregates);
+                for ((merged, other), aggregate) in pairs {
+                    merged.merge(aggregate, other)?;
+                }
             }
-            tallies.into_iter().map(|tally| tally.partial(drop)).collect()
+            Some(merged)
         };
-        let whole = levels.refresh(group.members(), of_block, of_summaries);
-        distinct.iter_mut().for_each(|distinct| distinct.truncate(blocks(group.members().len())));
+        let whole = levels.refresh(list.members(), of_block, of_summaries);
+        distinct.iter_mut().for_each(|distinct| distinct.truncate(blocks(list.members().len())));
         let values = whole.and_then(Option::as_ref).map(|whole| {
             let kept = tallies().into_iter().zip(whole).zip(&distinct);
             kept.map(|((tally, partial), distinct)| tally.finish_kept(partial, distinct)).collect()
         });
         let wrong = levels.find(Option::is_none);
         let columns = &self.orders().nodes[usize::from(scope.from.0)].columns;
-        group.keep(self.of_view(scope.from), columns, Summary::Values { levels, distinct });
+        list.keep(self.of_view(scope.from), columns, Summary::Values { levels, distinct });
         values.or_else(|| {
-            let slots = block(group.members(), wrong?);
+            let slots = block(list.members(), wrong?);
             self.add_rows(scope, slots, &mut tallies()).err().map(Err)
         })
     }

@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 
 use super::aggregate::Known;
 use super::directory::NONE;
-use super::group::{First, Group, Levels, Summary};
 use super::index::{Probe, Told};
+use super::long_list::{First, Levels, LongList, Summary};
 use super::order::{Kept, NodeOrder, ViewOrders};
 use super::table::Table;
 use crate::sql::expr::{Bindings, EvalError, Expr};
@@ -40,14 +40,14 @@ pub(super) struct Frame<'e> {
     known: Vec<RefCell<Option<Known<'e>>>>,
     /// Lists that were looked through and are long, each by one of its rows, of which something
     /// can be kept.
-    long_lists: RefCell<Vec<LongList>>,
+    long_lists: RefCell<Vec<ListOf>>,
     /// The fewest rows of a list that is long.
     long: usize,
     id: ViewId,
 }
 
 /// A list of a table's rows: how it is found, and one of them.
-pub(super) type LongList = (TableId, Access, u32);
+pub(super) type ListOf = (TableId, Access, u32);
 
 /// What is done with each row that counts, while it is bound; breaks off where no more are wanted.
 pub(super) type Then<'f> = &'f mut dyn FnMut() -> Result<ControlFlow<()>, EvalError>;
@@ -89,7 +89,7 @@ impl<'e> Frame<'e> {
     }
 
     /// The lists that were looked through and are long, of which something can be kept.
-    pub(super) fn into_long_lists(self) -> Vec<LongList> {
+    pub(super) fn into_long_lists(self) -> Vec<ListOf> {
         self.long_lists.into_inner()
     }
 
@@ -98,14 +98,14 @@ impl<'e> Frame<'e> {
         (self.id, from)
     }
 
-    /// The group of the rows that hang on the bound parent of a node, if they are one.
-    pub(super) fn group(&self, node: NodeId) -> Option<&'e Group> {
+    /// The long list of the rows that hang on the bound parent of a node, if they are one.
+    pub(super) fn long_list(&self, node: NodeId) -> Option<&'e LongList> {
         let down = self.view.node(node).edge.as_ref()?.down;
-        if !self.table(node).has_groups(down) {
+        if !self.table(node).has_long_lists(down) {
             return None;
         }
         let Children { table, access, slot } = self.children(node);
-        table.group(access, slot)
+        table.long_list(access, slot)
     }
 
     /// Notes the list of a node's rows, so many of which were looked through.
@@ -207,12 +207,12 @@ impl<'e> Frame<'e> {
         let &NodeOrder { ref order, mut leads, kept, .. } =
             &self.orders.nodes[usize::from(scope.from.0)];
         if let Kept::First { .. } = kept
-            && let Some(group) = self.group(scope.from)
+            && let Some(list) = self.long_list(scope.from)
         {
-            if let Some(known) = self.first_of(group, scope) {
+            if let Some(known) = self.first_of(list, scope) {
                 return known;
             }
-            // A group's list is headed by any row, and what errors show is not to depend on that.
+            // A long list is headed by any row, and what errors show is not to depend on that.
             if let (true, Some(order)) = (leads, order) {
                 let layout = &self.table(scope.from).rows.layout;
                 let first = self.children(scope.from).min_by(|a, b| order.compare(layout, a, b));
@@ -254,16 +254,16 @@ impl<'e> Frame<'e> {
         }
     }
 
-    /// Binds the first row of a group, as far as it is kept, and tells whether there is one; `None`
+    /// Binds the first row of a list, as far as it is kept, and tells whether there is one; `None`
     /// if its rows are to be looked through.
-    fn first_of(&self, group: &Group, scope: &'e Scope) -> Option<Result<bool, EvalError>> {
+    fn first_of(&self, list: &LongList, scope: &'e Scope) -> Option<Result<bool, EvalError>> {
         let NodeOrder { order: Some(order), kept: Kept::First { filtered }, columns, .. } =
             &self.orders.nodes[usize::from(scope.from.0)]
         else {
             return None;
         };
         let table = self.table(scope.from);
-        let mut levels = match group.take(self.of_view(scope.from)) {
+        let mut levels = match list.take(self.of_view(scope.from)) {
             Some(Summary::First(levels)) => levels,
             _ => Levels::default(),
         };
@@ -291,8 +291,8 @@ impl<'e> Frame<'e> {
             slots.iter().fold(First::Nothing, |first, slot| earlier(first, counts(*slot)))
         };
         let of_summaries = |firsts: &[First]| firsts.iter().copied().fold(First::Nothing, earlier);
-        let first = levels.refresh(group.members(), of_block, of_summaries).copied();
-        group.keep(self.of_view(scope.from), columns, Summary::First(levels));
+        let first = levels.refresh(list.members(), of_block, of_summaries).copied();
+        list.keep(self.of_view(scope.from), columns, Summary::First(levels));
         match first.unwrap_or(First::Nothing) {
             First::Error => None,
             First::Nothing => {

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use smallvec::SmallVec;
 
 use super::directory::NONE;
-use super::group::{Group, Groups};
 use super::index::{Index, Probe, Rows, Told};
+use super::long_list::{LongList, LongLists};
 use super::order::RowOrder;
 use super::paged::Paged;
 use crate::sql::plan::{self, Access, TableIndex};
@@ -41,11 +41,11 @@ pub(super) struct Table {
 struct Secondary {
     heads: Index,
     links: Paged<Links>,
-    /// The head of every list is its first row by this, but for those that are groups; the others
+    /// The head of every list is its first row by this, but for long ones; the others
     /// come as they may.
     leading: Option<RowOrder>,
     /// Long lists of which summaries are kept.
-    groups: Option<Box<Groups>>,
+    long_lists: Option<Box<LongLists>>,
     /// The fewest rows of a list that is taken for long.
     long: usize,
 }
@@ -85,7 +85,7 @@ impl Table {
             heads: Index::new(&layout, &index.columns, Told::in_index(index), false),
             links: Paged::default(),
             leading: leading.clone(),
-            groups: None,
+            long_lists: None,
             long,
         };
         Table {
@@ -168,22 +168,22 @@ impl Table {
         }
     }
 
-    /// Whether some list that an index leads to is a group.
+    /// Whether some list that an index leads to is a long one.
     #[inline]
-    pub(super) fn has_groups(&self, access: Access) -> bool {
-        matches!(access, Access::Index(i) if self.secondary[i].groups.is_some())
+    pub(super) fn has_long_lists(&self, access: Access) -> bool {
+        matches!(access, Access::Index(i) if self.secondary[i].long_lists.is_some())
     }
 
-    /// The group of a list that an index leads to, by one of its rows.
+    /// The long list that an index leads to, by one of its rows.
     #[inline]
-    pub(super) fn group(&self, access: Access, slot: u32) -> Option<&Group> {
+    pub(super) fn long_list(&self, access: Access, slot: u32) -> Option<&LongList> {
         match access {
-            Access::Index(i) if slot != NONE => self.secondary[i].groups.as_ref()?.of(slot),
+            Access::Index(i) if slot != NONE => self.secondary[i].long_lists.as_ref()?.of(slot),
             _ => None,
         }
     }
 
-    /// Makes a group of the list of a row, unless it is one or short.
+    /// Makes the list of a row a long one, unless it is one or short.
     pub(super) fn gather(&mut self, access: Access, slot: u32) {
         if let (Access::Index(i), Some(_)) = (access, self.row(slot)) {
             self.secondary[i].gather(&self.rows, slot);
@@ -270,7 +270,7 @@ impl Table {
             let told = secondary.heads.told();
             secondary.heads = Index::new(&self.rows.layout, &columns, told, false);
             secondary.links = Paged::default();
-            secondary.groups = None;
+            secondary.long_lists = None;
         }
         self.promoted.clear();
         self.free = Vec::new();
@@ -315,13 +315,13 @@ impl Table {
 }
 
 impl Secondary {
-    /// Whether another index has the same lists, with the same rows at their heads. Groups are of one
-    /// plan's views, and their rows are in no order.
+    /// Whether another index has the same lists, with the same rows at their heads. Long lists are of
+    /// one plan's views, and their rows are in no order.
     fn is_like(&self, other: &Secondary) -> bool {
         self.heads.columns() == other.heads.columns()
             && self.heads.told() == other.heads.told()
             && self.leading == other.leading
-            && self.groups.is_none()
+            && self.long_lists.is_none()
     }
 
     /// Whether two rows belong into different lists.
@@ -340,8 +340,8 @@ impl Secondary {
             self.heads.insert(rows, fingerprint, slot);
             return;
         }
-        let grouped = self.groups.as_mut().is_some_and(|groups| groups.join(slot, head));
-        if !grouped && self.precedes(rows, slot, head) {
+        let is_long = self.long_lists.as_mut().is_some_and(|lists| lists.join(slot, head));
+        if !is_long && self.precedes(rows, slot, head) {
             self.heads.replace(fingerprint, head, slot);
             self.insert_after(slot, head, NONE);
         } else {
@@ -351,10 +351,10 @@ impl Secondary {
         }
     }
 
-    /// Takes a row, still in place, out of its list and its group. Tells which rows changed their
+    /// Takes a row, still in place, out of its list. Tells which rows changed their
     /// places.
     fn leave(&mut self, rows: &Rows, slot: u32, promoted: &mut Vec<u32>) {
-        let left = self.groups.as_mut().and_then(|groups| groups.leave(slot));
+        let left = self.long_lists.as_mut().and_then(|lists| lists.leave(slot));
         let Links { previous, next } = *self.links.get(slot);
         promoted.extend(self.unlink(rows, slot, left.is_some()));
         if left.is_some_and(|left| left * 2 < self.long) {
@@ -364,8 +364,8 @@ impl Secondary {
     }
 
     /// Takes a row, still in place, out of its list; the row that heads it now in its stead. Of a
-    /// group any may.
-    fn unlink(&mut self, rows: &Rows, slot: u32, grouped: bool) -> Option<u32> {
+    /// long one any may.
+    fn unlink(&mut self, rows: &Rows, slot: u32, is_long: bool) -> Option<u32> {
         let row = rows.bytes(slot)?;
         let fingerprint = self.heads.probe(rows, row).fingerprint()?;
         let Links { previous, next } = self.detach(slot);
@@ -376,7 +376,7 @@ impl Secondary {
             self.heads.remove(rows, fingerprint, slot);
             return None;
         }
-        let (first, looked_at) = if grouped { (next, 0) } else { self.first_from(rows, next) };
+        let (first, looked_at) = if is_long { (next, 0) } else { self.first_from(rows, next) };
         if first != next {
             self.detach(first);
             self.insert_after(first, next, NONE);
@@ -391,38 +391,38 @@ impl Secondary {
     /// Follows a change of a row, which was `old` before, that stays in its list. Tells which rows
     /// changed their places.
     fn changed(&mut self, rows: &Rows, slot: u32, old: &[u8], promoted: &mut Vec<u32>) {
-        match &mut self.groups {
-            Some(groups) if groups.of(slot).is_some() => {
+        match &mut self.long_lists {
+            Some(lists) if lists.of(slot).is_some() => {
                 let Some(row) = rows.bytes(slot) else { return };
-                groups.mark(slot, |column| !rows.layout.same(old, row, column));
+                lists.mark(slot, |column| !rows.layout.same(old, row, column));
             }
             _ => self.lead(rows, slot, old, promoted),
         }
     }
 
-    /// Makes a group of the list of a row, unless it is one or short.
+    /// Makes the list of a row a long one, unless it is one or short.
     fn gather(&mut self, rows: &Rows, slot: u32) {
-        let is_group = self.groups.as_ref().is_some_and(|groups| groups.of(slot).is_some());
+        let is_long = self.long_lists.as_ref().is_some_and(|lists| lists.of(slot).is_some());
         let Some(row) = rows.bytes(slot) else { return };
         let mut next = self.heads.find(rows, &self.heads.probe(rows, row));
         let mut members = Vec::new();
-        while !is_group && next != NONE {
+        while !is_long && next != NONE {
             members.push(next);
             next = self.links.get(next).next;
         }
         if members.len() > self.long {
-            self.groups.get_or_insert_default().gather(members);
+            self.long_lists.get_or_insert_default().gather(members);
         }
     }
 
-    /// Gives up the group of a row that has become short. Tells which rows changed their places.
+    /// Gives up the long list of a row that has become short. Tells which rows changed their places.
     fn dissolve(&mut self, rows: &Rows, slot: u32, promoted: &mut Vec<u32>) {
-        let Some(groups) = &mut self.groups else { return };
+        let Some(lists) = &mut self.long_lists else { return };
         if slot != NONE {
-            groups.dissolve(slot);
+            lists.dissolve(slot);
         }
-        if groups.is_empty() {
-            self.groups = None;
+        if lists.is_empty() {
+            self.long_lists = None;
         }
         let Some(row) = (if slot == NONE { None } else { rows.bytes(slot) }) else { return };
         let head = self.heads.find(rows, &self.heads.probe(rows, row));

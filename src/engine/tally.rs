@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::distinct::DistinctValues;
 use super::frame::{Frame, compare_by};
+use super::partial::{Packed, Partial};
 use crate::sql::expr::{self, EvalError, Expr};
 use crate::sql::plan::{Aggregate, BitOp, OrderBy};
 use crate::value::{Decimal, Value, compare, into_text, write_json_string, write_text};
@@ -37,23 +38,6 @@ pub(super) enum Tally<'f> {
     Text { of: Piece<'f>, any: bool, text: Vec<u8> },
     /// A text whose pieces are put in order at last.
     Sorted { of: Piece<'f>, order_by: &'f [OrderBy], pieces: Pieces<'f>, text: Vec<u8> },
-}
-
-/// A tally of some of the rows, to be merged with those of others.
-#[derive(Clone, Debug)]
-pub(super) enum Partial {
-    /// Whether there is a row.
-    Any(bool),
-    /// Rows.
-    Count(i64),
-    /// A sum and how many values it has.
-    Sum(Decimal, u64),
-    /// Bits.
-    Bits(u64),
-    /// The first value by an order; NULL of none.
-    Extreme(Value<'static>),
-    /// Values that differ, which are kept apart.
-    Distinct,
 }
 
 /// What is made of values that differ.
@@ -174,36 +158,15 @@ impl<'f> Tally<'f> {
         Some(match self {
             Tally::Any(any) => Partial::Any(any),
             Tally::Count { count, .. } => Partial::Count(count),
-            Tally::Sum { sum, values, .. } => Partial::Sum(sum, values),
+            Tally::Sum { sum, values, .. } => Partial::Sum(Packed::of_decimal(sum), values),
             Tally::Bits { bits, .. } => Partial::Bits(bits),
-            Tally::Extreme { best, .. } => Partial::Extreme(best.into_owned()),
+            Tally::Extreme { best, .. } => Partial::Extreme(Packed::of(best)),
             Tally::Distinct { seen, .. } => {
                 apart(seen);
                 Partial::Distinct
             }
             Tally::Text { .. } | Tally::Sorted { .. } | Tally::Members { .. } => return None,
         })
-    }
-
-    /// Adds the rows of another tally of the same aggregate; `None` if the sum is out of range.
-    pub(super) fn merge(&mut self, other: &Partial) -> Option<()> {
-        match (self, other) {
-            (Tally::Any(any), Partial::Any(other)) => *any |= other,
-            (Tally::Distinct { .. }, Partial::Distinct) => {}
-            (Tally::Count { count, .. }, Partial::Count(other)) => *count += other,
-            (Tally::Sum { sum, values, .. }, Partial::Sum(other, others)) => {
-                *sum = expr::add(*sum, *other)?;
-                *values += others;
-            }
-            (Tally::Bits { op, bits, .. }, Partial::Bits(other)) => op.apply(bits, *other),
-            (Tally::Extreme { wanted, best, .. }, Partial::Extreme(other)) => {
-                if is_better(other, best, *wanted) {
-                    *best = other.clone();
-                }
-            }
-            _ => return None,
-        }
-        Some(())
     }
 
     /// Adds the row that is bound.
@@ -301,15 +264,22 @@ impl<'f> Tally<'f> {
 
     /// The value of rows of which this was kept, none of which was added.
     pub(super) fn finish_kept(
-        mut self,
+        self,
         partial: &Partial,
         distinct: &DistinctValues,
     ) -> Result<Value<'f>, EvalError> {
-        if let Tally::Distinct { of, then, .. } = self {
-            return then.finish(of, distinct.values());
-        }
-        self.merge(partial).ok_or_else(out_of_range)?;
-        self.finish()
+        Ok(match (self, partial) {
+            (Tally::Distinct { of, then, .. }, _) => then.finish(of, distinct.values())?,
+            (Tally::Sum { average, .. }, Partial::Sum(sum, values)) => match sum.value() {
+                Value::Decimal(sum) => summed(sum, *values, average)?,
+                _ => Value::Null,
+            },
+            (_, Partial::Any(any)) => Value::Int(i64::from(*any)),
+            (_, Partial::Count(count)) => Value::Int(*count),
+            (_, Partial::Bits(bits)) => Value::UInt(*bits),
+            (_, Partial::Extreme(best)) => best.value(),
+            (_, Partial::Sum(..) | Partial::Distinct) => Value::Null,
+        })
     }
 
     /// The text of the rows added, behind what it was appended to; and whether it is not NULL.
@@ -463,16 +433,6 @@ impl<'f> Piece<'f> {
 /// Whether a value takes the place of the best so far.
 fn is_better(value: &Value<'_>, best: &Value<'_>, wanted: Ordering) -> bool {
     !value.is_null() && (best.is_null() || compare(value, best) == wanted)
-}
-
-impl BitOp {
-    fn apply(self, bits: &mut u64, value: u64) {
-        match self {
-            BitOp::And => *bits &= value,
-            BitOp::Or => *bits |= value,
-            BitOp::Xor => *bits ^= value,
-        }
-    }
 }
 
 /// A term of a sum; `None` for NULL.

@@ -216,6 +216,9 @@ impl PartialOrd for Decimal {
 /// By number: `21.5` equals `21.50`.
 impl Ord for Decimal {
     fn cmp(&self, other: &Decimal) -> Ordering {
+        if self.scale == other.scale {
+            return self.unscaled.cmp(&other.unscaled);
+        }
         match self.aligned(*other) {
             Some((a, b)) => a.unscaled.cmp(&b.unscaled),
             // Only a huge number beside one of large scale overflows: whole parts then decide.

@@ -1,7 +1,7 @@
 //! Long lists of an index: what aggregates and picks make of their rows is kept block by block, so
 //! that a change costs the block that it falls into and the way from there to the whole.
 //!
-//! The rows of a group stand in an array in any order; a row that goes is replaced by the last.
+//! The rows of a list stand in an array in any order; a row that goes is replaced by the last.
 //! Over it lies a tree of summaries, each of what [`FAN`] below it say, and those at the bottom of
 //! the rows of one block. A change marks its block, and whoever asks for the whole finds out anew
 //! what is marked. So nothing has to be taken back out of a sum or a maximum, and a summary never
@@ -9,16 +9,19 @@
 //! looked through.
 
 use std::cell::RefCell;
+use std::hint::black_box;
+use std::mem::discriminant;
 
 use smallvec::SmallVec;
 
 use super::directory::NONE;
 use super::distinct::DistinctValues;
-use super::tally::Partial;
+use super::partial::Partial;
+use super::read_ahead::READ_AHEAD;
 use crate::sql::plan::{NodeId, ViewId};
 
 /// Rows of a block.
-const BLOCK: usize = 32;
+const BLOCK: usize = 16;
 /// Summaries that are summed up as one.
 const FAN: usize = 4;
 /// Slots whose places are held together.
@@ -26,9 +29,9 @@ const PART: usize = 1024;
 
 /// The long lists of one index.
 #[derive(Debug, Default)]
-pub(super) struct Groups {
+pub(super) struct LongLists {
     /// Those that are gone are empty.
-    groups: Vec<Group>,
+    lists: Vec<LongList>,
     free: Vec<u32>,
     /// By slot.
     places: Places,
@@ -40,27 +43,27 @@ struct Places {
     parts: Vec<Option<Box<[Place; PART]>>>,
 }
 
-/// Where a row stands in its group.
+/// Where a row stands in its list.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    group: u32,
+    list: u32,
     position: u32,
 }
 
 impl Default for Place {
     fn default() -> Place {
-        Place { group: NONE, position: 0 }
+        Place { list: NONE, position: 0 }
     }
 }
 
 /// The rows of one long list.
 #[derive(Debug, Default)]
-pub(super) struct Group {
+pub(super) struct LongList {
     members: Vec<u32>,
     summaries: RefCell<Vec<Kept>>,
 }
 
-/// What is kept of a group for one scope of a view, by its FROM.
+/// What is kept of a list for one scope of a view, by its FROM.
 #[derive(Debug)]
 struct Kept {
     scope: (ViewId, NodeId),
@@ -70,7 +73,7 @@ struct Kept {
     summary: Option<Summary>,
 }
 
-/// A tree of summaries of the rows of a group.
+/// A tree of summaries of the rows of a list.
 #[derive(Debug)]
 pub(super) enum Summary {
     /// The aggregates of a collection; `None` where a row raises an error.
@@ -107,76 +110,96 @@ pub(super) struct Levels<T> {
     marked: Vec<u32>,
 }
 
-impl Groups {
+/// What is read before it is needed, so that the waits for memory overlap.
+pub(super) trait Readable {
+    /// Reads every cache line of it.
+    fn read(&self);
+}
+
+impl Readable for First {
+    fn read(&self) {
+        black_box(*self);
+    }
+}
+
+impl Readable for Option<Partials> {
+    fn read(&self) {
+        for partial in self.iter().flatten() {
+            black_box(discriminant(partial));
+        }
+    }
+}
+
+impl LongLists {
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
-        self.free.len() == self.groups.len()
+        self.free.len() == self.lists.len()
     }
 
-    /// The group of the row in a slot.
-    pub(super) fn of(&self, slot: u32) -> Option<&Group> {
-        let Place { group, .. } = self.places.get(slot);
-        (group != NONE).then(|| &self.groups[group as usize])
+    /// The long list of the row in a slot.
+    pub(super) fn of(&self, slot: u32) -> Option<&LongList> {
+        let Place { list, .. } = self.places.get(slot);
+        (list != NONE).then(|| &self.lists[list as usize])
     }
 
-    /// Makes a group of the rows of a list.
+    /// Makes a long list of the rows of a list.
     pub(super) fn gather(&mut self, members: Vec<u32>) {
-        let group = self.free.pop().unwrap_or(self.groups.len() as u32);
+        let list = self.free.pop().unwrap_or(self.lists.len() as u32);
         for (position, &slot) in members.iter().enumerate() {
-            self.places.set(slot, Place { group, position: position as u32 });
+            self.places.set(slot, Place { list, position: position as u32 });
         }
-        let made = Group { members, summaries: RefCell::default() };
-        match self.groups.get_mut(group as usize) {
+        let made = LongList { members, summaries: RefCell::default() };
+        match self.lists.get_mut(list as usize) {
             Some(free) => *free = made,
-            None => self.groups.push(made),
+            None => self.lists.push(made),
         }
     }
 
-    /// Adds a row to the group that another of its list is in, if it is in one; whether it is.
+    /// Adds a row to the long list that another of its list is in, if it is in one; whether it is.
     pub(super) fn join(&mut self, slot: u32, other: u32) -> bool {
-        let Place { group, .. } = self.places.get(other);
-        if group == NONE {
+        let Place { list, .. } = self.places.get(other);
+        if list == NONE {
             return false;
         }
-        let members = &mut self.groups[group as usize].members;
+        let members = &mut self.lists[list as usize].members;
         members.push(slot);
         let position = members.len() as u32 - 1;
-        self.places.set(slot, Place { group, position });
+        self.places.set(slot, Place { list, position });
         self.mark_where(slot, |_| true);
         true
     }
 
-    /// Takes a row out of its group, if it is in one; how many rows that still has.
+    /// Takes a row out of its long list, if it is in one; how many rows that still has.
     pub(super) fn leave(&mut self, slot: u32) -> Option<usize> {
-        let Place { group, position } = self.places.get(slot);
-        if group == NONE {
+        let Place { list, position } = self.places.get(slot);
+        if list == NONE {
             return None;
         }
         self.mark_where(slot, |_| true);
-        let last = self.groups[group as usize].members.last().copied();
+        let last = self.lists[list as usize].members.last().copied();
         last.into_iter().for_each(|last| self.mark_where(last, |_| true));
         self.places.set(slot, Place::default());
-        let members = &mut self.groups[group as usize].members;
+        let members = &mut self.lists[list as usize].members;
         members.swap_remove(position as usize);
         let left = members.len();
         if let Some(&moved) = members.get(position as usize) {
-            self.places.set(moved, Place { group, position });
+            self.places.set(moved, Place { list, position });
         }
         if left == 0 {
-            self.groups[group as usize] = Group::default();
-            self.free.push(group);
+            self.lists[list as usize] = LongList::default();
+            self.free.push(list);
         }
         Some(left)
     }
 
-    /// Gives up the group of a row; its rows.
+    /// Gives up the long list of a row; its rows.
     pub(super) fn dissolve(&mut self, slot: u32) -> Vec<u32> {
-        let Place { group, .. } = self.places.get(slot);
-        if group == NONE {
+        let Place { list, .. } = self.places.get(slot);
+        if list == NONE {
             return Vec::new();
         }
-        self.free.push(group);
-        let members = std::mem::take(&mut self.groups[group as usize]).members;
+        self.free.push(list);
+        let members = std::mem::take(&mut self.lists[list as usize]).members;
         members.iter().for_each(|&slot| self.places.set(slot, Place::default()));
         members
     }
@@ -188,12 +211,12 @@ impl Groups {
 
     /// Marks the block of a row for what `concerned` chooses by its columns.
     fn mark_where(&mut self, slot: u32, concerned: impl Fn(&[usize]) -> bool) {
-        let Place { group, position } = self.places.get(slot);
-        if group == NONE {
+        let Place { list, position } = self.places.get(slot);
+        if list == NONE {
             return;
         }
         let block = position / BLOCK as u32;
-        for kept in self.groups[group as usize].summaries.get_mut() {
+        for kept in self.lists[list as usize].summaries.get_mut() {
             match &mut kept.summary {
                 Some(_) if !concerned(&kept.columns) => {}
                 Some(Summary::Values { levels, .. }) => levels.mark(block),
@@ -220,7 +243,7 @@ impl Places {
     }
 }
 
-impl Group {
+impl LongList {
     /// The summary for a scope, taken out to be brought up to date; `None` if there is none yet.
     pub(super) fn take(&self, scope: (ViewId, NodeId)) -> Option<Summary> {
         let mut summaries = self.summaries.borrow_mut();
@@ -250,7 +273,7 @@ impl<T> Default for Levels<T> {
     }
 }
 
-impl<T> Levels<T> {
+impl<T: Readable> Levels<T> {
     /// Brings the summaries up to date and tells that of the whole; `None` of no row.
     pub(super) fn refresh(
         &mut self,
@@ -259,6 +282,7 @@ impl<T> Levels<T> {
         of_summaries: impl Fn(&[T]) -> T,
     ) -> Option<&T> {
         let blocks = blocks(members.len());
+        self.read_ahead();
         let mut marked = std::mem::take(&mut self.marked);
         if self.levels.is_empty() {
             self.levels.push(Vec::new());
@@ -282,6 +306,17 @@ impl<T> Levels<T> {
         }
         self.levels.truncate(level + 1);
         self.levels[level].first()
+    }
+
+    /// Reads what is put together anew, so that the waits for it overlap.
+    fn read_ahead(&self) {
+        for &block in self.marked.iter().take(READ_AHEAD) {
+            let mut first = block as usize / FAN * FAN;
+            for level in &self.levels {
+                level.iter().skip(first).take(FAN).for_each(T::read);
+                first = first / FAN / FAN * FAN;
+            }
+        }
     }
 
     /// The first block of which this is true, where it is also true of all that it is part of.
@@ -351,11 +386,11 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Rows come, go and change; what a group says of them is what they are.
+        /// Rows come, go and change; what a list says of them is what they are.
         #[test]
         fn groups_say_what_their_rows_are(acts in vec((0..400u32, 0..4u8, any::<bool>()), 1..800)) {
-            let mut groups = Groups::default();
-            groups.gather(vec![0]);
+            let mut lists = LongLists::default();
+            lists.gather(vec![0]);
             let mut values = BTreeMap::from([(0, 7)]);
             let scope = (ViewId(0), NodeId(1));
             let mut next = 7u64;
@@ -364,21 +399,21 @@ mod tests {
                 let slot = slot.max(1);
                 match (act, values.contains_key(&slot)) {
                     (0, true) => {
-                        prop_assert_eq!(groups.leave(slot), Some(values.len() - 1));
+                        prop_assert_eq!(lists.leave(slot), Some(values.len() - 1));
                         values.remove(&slot);
                     }
                     (_, true) => {
                         values.insert(slot, next);
-                        groups.mark(slot, |column| column == 3);
+                        lists.mark(slot, |column| column == 3);
                     }
                     (_, false) => {
                         values.insert(slot, next);
-                        prop_assert!(groups.join(slot, 0));
+                        prop_assert!(lists.join(slot, 0));
                     }
                 }
                 if asked {
-                    let group = groups.of(0).unwrap();
-                    let mut levels = match group.take(scope) {
+                    let list = lists.of(0).unwrap();
+                    let mut levels = match list.take(scope) {
                         Some(Summary::First(levels)) => levels,
                         _ => Levels::default(),
                     };
@@ -390,17 +425,17 @@ mod tests {
                         _ => None,
                     };
                     let found = levels.refresh(
-                        group.members(),
+                        list.members(),
                         |_, slots| least(&mut slots.iter().copied()),
                         |firsts| least(&mut firsts.iter().filter_map(row)),
                     );
                     let expected = least(&mut values.keys().copied());
                     prop_assert_eq!(found, Some(&expected));
-                    group.keep(scope, &[2, 3], Summary::First(levels));
+                    list.keep(scope, &[2, 3], Summary::First(levels));
                 }
             }
-            prop_assert_eq!(groups.dissolve(0).len(), values.len());
-            prop_assert!(groups.is_empty());
+            prop_assert_eq!(lists.dissolve(0).len(), values.len());
+            prop_assert!(lists.is_empty());
         }
     }
 }
