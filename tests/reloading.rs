@@ -3,12 +3,13 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable as _;
 use serde_json::Value;
 
 use crate::restarts::delete_below;
-use crate::support::deployment::Deployment;
+use crate::support::deployment::{Deployment, PATIENCE};
 use crate::support::http;
 use crate::support::redis::RedisServer;
 use crate::support::stack::repository;
@@ -39,6 +40,15 @@ async fn shop_with(purpose: &str, tables: &str, redis: Option<&RedisServer>) -> 
 
 fn logged(shop: &Deployment, text: &str) -> usize {
     fs::read_to_string(shop.log()).unwrap().matches(text).count()
+}
+
+/// Waits until the log has a text so many times.
+async fn is_logged(shop: &Deployment, text: &str, times: usize) {
+    let begun = Instant::now();
+    while logged(shop, text) < times {
+        assert!(begun.elapsed() < PATIENCE, "`{text}` is not in {}", shop.log().display());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The process stays, and so do the documents of all views: one is defined anew, one comes, one goes.
@@ -246,6 +256,7 @@ async fn an_empty_table_lacks_nothing() {
     let asked = logged(&shop, "asking for it");
     shop.redefine("notes", Some("CREATE VIEW notes AS SELECT id, a FROM notes;"));
     shop.signal("-HUP");
+    is_logged(&shop, "replan: following changed definitions", 2).await;
     shop.execute("INSERT INTO notes VALUES (2, 7);\n").await;
     shop.eventually("/notes/2", |_, note| note["a"] == 7).await;
     shop.eventually("/readyz", |status, _| status == 200).await;
@@ -297,9 +308,7 @@ async fn what_takes_a_restart_is_not_followed_by_a_detour() {
     let mut follow = async |shop: &mut Deployment| {
         wanted += 1;
         shop.signal("-HUP");
-        while logged(shop, "SIGHUP: following changed definitions") < wanted {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        is_logged(shop, "SIGHUP: following changed definitions", wanted).await;
     };
     shop.redefine("order_details_mv", None);
     shop.redefine("order_documents", None);

@@ -1,8 +1,6 @@
 //! Where a run takes up what was before it: another's that it followed, a former one's, or its own
 //! when Redis lost data or went back.
 
-use std::collections::BTreeSet;
-
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -13,7 +11,7 @@ use super::start::Course;
 use super::views::Stage;
 use super::writer::Settled;
 use super::{Pipeline, PipelineError, stale, start};
-use crate::change::Partition;
+use crate::change::{Partition, Positions};
 use crate::sink::{Meta, Step, Store, Target};
 use crate::source::Records;
 use crate::source::record::{PartitionSpec, Role};
@@ -31,14 +29,9 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let Some(standing) = self.writer.stand().await? else { return Ok(false) };
         let is_owner = matches!(standing, Standing::Owner(_));
         let (Standing::Owner(meta) | Standing::Standby(meta)) = standing;
-        let mut reached = self.sequencer.told_positions();
-        for (partition, end) in &self.loaded {
-            let at = reached.entry(partition.clone()).or_default();
-            *at = if at.next_offset < end.next_offset { *end } else { *at };
-        }
-        let unwanted = self.unwanted();
-        reached.retain(|of, position| position.next_offset > 0 && !unwanted.contains(of));
-        let Some(Course { targets, leads }) = Course::find(&reached, &meta.positions) else {
+        let Some(Course { targets, leads }) =
+            Course::find(&self.reached(&meta.positions), &meta.positions)
+        else {
             return Err(PipelineError::Estranged);
         };
         self.claimed = meta;
@@ -61,16 +54,25 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         Ok(true)
     }
 
-    /// Partitions of tables that are not wanted any more: the owner may have ceased to read them before.
-    fn unwanted(&self) -> BTreeSet<Partition> {
-        let wanted = self.plans.borrow();
-        let is_unwanted = |spec: &&PartitionSpec| {
-            spec.role.table().is_some_and(|table| {
-                let name = &self.plan.table(table).name;
-                wanted.tables.iter().all(|other| other.name != *name)
-            })
+    /// What the owner, which told this, has to have applied. A table that it does not read is followed
+    /// with its transactions.
+    fn reached(&self, told: &Positions) -> Positions {
+        let applied = self.sequencer.told_positions();
+        let is_table = |of: &Partition| {
+            let is =
+                |spec: &PartitionSpec| matches!(spec.role, Role::Table(_)) && spec.partition == *of;
+            self.sequencer.specs().any(is)
         };
-        self.sequencer.specs().filter(is_unwanted).map(|spec| spec.partition.clone()).collect()
+        let mut reached = applied.clone();
+        for (partition, end) in &self.loaded {
+            let at = reached.entry(partition.clone()).or_default();
+            *at = if at.next_offset < end.next_offset { *end } else { *at };
+        }
+        reached.retain(|of, at| {
+            let is_unread = !told.is_empty() && !told.contains_key(of) && is_table(of);
+            at.next_offset > 0 && !(is_unread && applied.get(of) == Some(at))
+        });
+        reached
     }
 
     /// The state is what Redis' positions say: goes on where the former run stopped. Views whose

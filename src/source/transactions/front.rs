@@ -29,8 +29,6 @@ struct Need {
     behind_last: u64,
     /// What is missing is not waited for.
     lost: bool,
-    /// It lies behind what a former run had applied.
-    beyond: bool,
 }
 
 /// What came of an attempt to release the front transaction.
@@ -145,7 +143,6 @@ impl Sequencer {
                 cursor: head,
                 behind_last: head,
                 lost: false,
-                beyond: false,
             }
         };
         Some(Front {
@@ -179,7 +176,7 @@ impl Sequencer {
             let offset = record.map_or(queue.end(), |record| record.offset);
             // A former run released the transaction with what it had up to there.
             if self.replaying && queue.is_beyond_target(offset) {
-                (need.lost, need.beyond) = (true, true);
+                need.lost = true;
                 break;
             }
             let Some(record) = record else { break };
@@ -240,8 +237,7 @@ impl Sequencer {
     fn take_transaction(&mut self, topic: PartitionId, front: Front, into: &mut Released) {
         self.take_changes(&front, into);
         for need in &front.needs {
-            let queue = &mut self.queues[need.partition.index()];
-            queue.end_transaction(&front.gtid, need.lacks() > 0, need.beyond);
+            self.queues[need.partition.index()].end_transaction(&front.gtid, need.lacks() > 0);
             self.update_flow(need.partition);
         }
         while self.queues[topic.index()].head_number() <= front.end {

@@ -359,11 +359,14 @@ impl Sequencer {
     }
 
     /// From here on, applies exactly what a run elsewhere has applied: up to these positions, and
-    /// nothing where it has none.
+    /// nothing where it has none. A table that it does not read is followed all the same with the
+    /// transactions that it applies: whoever takes over may need it.
     pub fn follow(&mut self, targets: &Positions) {
         self.aim(targets);
         for queue in &mut self.queues {
-            queue.spec.target.get_or_insert_default();
+            if targets.is_empty() || !matches!(queue.spec.role, Role::Table(_)) {
+                queue.spec.target.get_or_insert_default();
+            }
         }
         (self.following, self.replaying) = (true, true);
     }
@@ -534,8 +537,11 @@ impl Sequencer {
         }
         if let Some(place) = head.content.place() {
             return match queue.standing(place, &self.watermarks) {
-                // A former run applied it in a part.
-                Standing::New => Ok(self.replaying && self.is_past_last_end()),
+                // A former run, which read the partition, applied it in a part.
+                Standing::New => {
+                    let is_replayed = self.replaying && queue.spec.target.is_some();
+                    Ok(is_replayed && self.is_past_last_end())
+                }
                 Standing::Applied | Standing::Late => Ok(true),
                 Standing::Unended => {
                     let later = self.watermarks.last(&place.gtid);

@@ -62,13 +62,12 @@ impl Latest {
         self.0[0].1.insert(place.table_order);
     }
 
-    /// Notes that a transaction goes without some of its changes. False if an older one is not
-    /// remembered any more for it.
-    pub(super) fn miss(&mut self, gtid: &Gtid) -> bool {
+    /// Notes that a transaction goes without some of its changes.
+    pub(super) fn miss(&mut self, gtid: &Gtid) {
         if self.orders(gtid).is_none() {
             self.0.push((gtid.clone(), Orders::default()));
         }
-        self.0.drain(..self.0.len().saturating_sub(INCOMPLETE_MAX)).len() == 0
+        self.0.drain(..self.0.len().saturating_sub(INCOMPLETE_MAX));
     }
 
     /// What is applied of a transaction, if it is one of these.

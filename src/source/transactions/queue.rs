@@ -199,17 +199,12 @@ impl Queue {
         self.extended = true;
     }
 
-    /// The transaction is applied: back to the usual bound. What it went without may still come, and
-    /// will if it lies `beyond` the target: of more transactions than are remembered, it counts as
-    /// passed over.
-    pub(super) fn end_transaction(&mut self, gtid: &Gtid, incomplete: bool, beyond: bool) {
+    /// The transaction is applied: back to the usual bound. What it went without may still come.
+    pub(super) fn end_transaction(&mut self, gtid: &Gtid, incomplete: bool) {
         self.extended = false;
         if incomplete {
             self.seen.raise(gtid);
-            if !self.latest.miss(gtid) && beyond {
-                self.snapshot.add();
-                self.snapshot.rewritten(gtid);
-            }
+            self.latest.miss(gtid);
         }
     }
 
