@@ -4,6 +4,7 @@
 #   ./start.sh [--docker|--native]     start everything; may be repeated
 #   ./start.sh status                  what runs
 #   ./start.sh logs [service]          the end of the logs
+#   ./start.sh viewtide ARGUMENTS…     viewtide with the settings of this stack, as in: viewtide verify
 #   ./start.sh stop                    stop everything, keep the data
 #   ./start.sh reset                   stop everything and remove the data
 #   ./start.sh test                    install what is missing and run all tests on services of their own
@@ -187,11 +188,17 @@ status_native() {
 logs_native() {
   local service=${1:-}
   if [[ -n $service ]]; then
-    [[ -f $LOG_DIR/$service.log ]] || die "no log of $service; there are: $(cd "$LOG_DIR" && echo -- *.log)"
+    [[ -f $LOG_DIR/$service.log ]] || die "no log of $service; there are: $(cd "$LOG_DIR" && printf '%s ' *.log | sed 's/\.log / /g')"
     tail -n 200 "$LOG_DIR/$service.log"
   else
     tail -n 20 "$LOG_DIR"/*.log
   fi
+}
+
+viewtide_native() {
+  [[ -x target/release/viewtide ]] || die "viewtide is not built: ./start.sh first"
+  export_settings
+  exec target/release/viewtide "$@"
 }
 
 reset_native() {
@@ -226,6 +233,8 @@ stop_docker() { compose down; }
 status_docker() { compose ps; }
 
 logs_docker() { compose logs --tail "${LOG_LINES:-200}" "$@"; }
+
+viewtide_docker() { compose exec viewtide viewtide "$@"; }
 
 reset_docker() { compose down --volumes; }
 
@@ -291,6 +300,10 @@ case ${1:-} in
     choose_mode
     "logs_$MODE" "${@:2}"
     ;;
+  viewtide)
+    choose_mode
+    "viewtide_$MODE" "${@:2}"
+    ;;
   test) run_tests "${@:2}" ;;
-  *) die "usage: ./start.sh [--docker|--native] | status | logs [service] | stop | reset | test" ;;
+  *) die "usage: ./start.sh [--docker|--native] | status | logs [service] | viewtide … | stop | reset | test" ;;
 esac

@@ -62,7 +62,10 @@ pub(super) async fn start<L: Log, S: Store, C: CheckpointStorage>(
             (meta, false)
         }
         Some(Standing::Standby(meta)) => {
-            info!(epoch = meta.epoch, "another process runs the pipeline; standing by");
+            info!(
+                epoch = meta.epoch,
+                "another process runs the pipeline, or was killed a moment ago: standing by until its lease is over"
+            );
             (meta, true)
         }
     };

@@ -51,7 +51,10 @@ enum Outcome {
 impl Database {
     /// Connects and sets what answers depend on.
     pub(super) async fn connect(mysql: &Mysql) -> Result<Database, VerifyError> {
-        let mut connection = mysql::connect(mysql).await.map_err(VerifyError::mysql)?;
+        let unreachable = |error| VerifyError::Mysql {
+            reason: format!("{}:{}: {error}", mysql.host, mysql.port),
+        };
+        let mut connection = mysql::connect(mysql).await.map_err(unreachable)?;
         for statement in SESSION {
             connection.query_drop(statement).await.map_err(VerifyError::mysql)?;
         }

@@ -88,21 +88,36 @@ impl Author {
 
     /// Asks for the order as of a write or later.
     pub(crate) async fn read(&self, write: &Write) -> Answer {
-        let (address, order, executed) = (&self.address, self.order, &write.executed);
-        let url = format!("http://{address}/{VIEW}/{order}?after={executed}&wait={WAIT_MS}");
-        let answer = async {
-            let answer = self.client.get(url).send().await.ok()?;
-            if answer.status() == StatusCode::NOT_FOUND {
-                return Some(Answer::Stale);
+        match self.ask(&format!("?after={}&wait={WAIT_MS}", write.executed)).await {
+            Some(version) if version >= Some(write.version) => Answer::Fresh,
+            Some(_) => Answer::Stale,
+            None => Answer::Late,
+        }
+    }
+
+    /// Asks for the order, again and again, until a write is in it; whether that was in time.
+    pub(crate) async fn sees(&self, write: &Write, wait: Duration) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < wait {
+            if self.ask("").await.flatten() >= Some(write.version) {
+                return true;
             }
-            if answer.status() != StatusCode::OK {
-                return None;
+        }
+        false
+    }
+
+    /// The order's version, if there is an answer; `None` in it where there is no such order.
+    async fn ask(&self, query: &str) -> Option<Option<i64>> {
+        let url = format!("http://{}/{VIEW}/{}{query}", self.address, self.order);
+        let answer = self.client.get(url).send().await.ok()?;
+        match answer.status() {
+            StatusCode::NOT_FOUND => Some(None),
+            StatusCode::OK => {
+                let body: Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+                Some(body["version"].as_i64())
             }
-            let body: Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
-            let is_fresh = body["version"].as_i64() >= Some(write.version);
-            Some(if is_fresh { Answer::Fresh } else { Answer::Stale })
-        };
-        answer.await.unwrap_or(Answer::Late)
+            _ => None,
+        }
     }
 }
 
