@@ -6,9 +6,9 @@ use sqlparser::tokenizer::Span;
 use super::aggregates::has_aggregate;
 use super::build::{column, value_of};
 use super::clauses::{limit_one, plain_select};
-use super::collations::held_alike;
+use super::collations::{held, held_alike};
 use super::error::{Refusal, Refused, listed};
-use super::expr::{Expr, ExprKind};
+use super::expr::{Derivation, Expr, ExprKind};
 use super::names::{NamedColumn, Names};
 use super::plan::{Aggregate, JoinKind, NodeId};
 use super::select_text::Edit;
@@ -235,7 +235,7 @@ fn if_present(value: Expr, from: NodeId, required: bool) -> Expr {
 }
 
 /// A column of a temporary table: DECIMALs have the scale of their type, comparisons are numbers,
-/// and constants are no longer known.
+/// constants are no longer known, and text holds on to its collation as a column does.
 fn stored(value: Expr) -> Expr {
     let (ty, nullable) = (value.ty, value.nullable);
     let kind = match (&value.kind, ty) {
@@ -243,7 +243,11 @@ fn stored(value: Expr) -> Expr {
         (_, Type::Decimal { .. }) => ExprKind::Cast(Box::new(value)),
         _ => ExprKind::Subquery(Box::new(value)),
     };
-    Expr::new(kind, ty, nullable)
+    let column = Expr::new(kind, ty, nullable);
+    match ty {
+        Type::Text(collation) => held(column, collation, Derivation::Implicit),
+        _ => column,
+    }
 }
 
 /// What a subquery's value is to the SELECT around it: comparisons are numbers, and DECIMALs print
