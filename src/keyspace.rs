@@ -97,6 +97,9 @@ pub mod meta {
     /// complete again: `next:NAME`, value a [`super::Generation`]. While there is one, nothing is
     /// written to the one that readers read.
     pub const NEXT: &str = "next:";
+    /// Prefix of the view that answers for a name, where that is not the view of this name itself:
+    /// `served:NAME`, value the name of the view.
+    pub const SERVED: &str = "served:";
 }
 
 impl Keyspace {
@@ -115,14 +118,15 @@ impl Keyspace {
         format!("{}:scratch", self.prefix)
     }
 
-    /// What the keys of every generation of a view begin with; its number and the kind follow.
-    pub fn view_prefix(&self, view: &str) -> String {
-        format!("{}:{view}:", self.prefix)
+    /// What the keys of all views begin with; the view's name, the number of a generation and the
+    /// kind follow, with `:` between them.
+    pub fn views_prefix(&self) -> String {
+        format!("{}:", self.prefix)
     }
 
     /// The keys of a generation of a view.
     pub fn view(&self, view: &str, generation: u64) -> ViewKeys {
-        let key = |kind: &str| format!("{}{generation}:{kind}", self.view_prefix(view));
+        let key = |kind: &str| format!("{}{view}:{generation}:{kind}", self.views_prefix());
         ViewKeys {
             docs: key("docs"),
             keys: key("keys"),

@@ -88,6 +88,19 @@ enum Command {
         /// A view
         view: String,
     },
+    /// Have readers of a view's name get another view's documents from one moment on; by the name
+    /// itself, its own again. Without arguments: list which view answers for each name
+    Switch {
+        /// What readers ask for
+        #[arg(requires = "view")]
+        name: Option<String>,
+        /// The view whose documents they get: filled, and with a key like the name's own
+        view: Option<String>,
+        /// Seconds that the pipeline may take to obey
+        #[arg(long, value_name = "SECONDS", default_value_t = 30,
+              value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        wait: u64,
+    },
     /// Look at records that could not be read, and settle them
     #[command(subcommand)]
     Dlq(Dlq),
@@ -275,6 +288,16 @@ async fn obey(command: Command, config: &Config) -> ExitCode {
             told(operate::resnapshot(config, &plan, &tables, how, patience, out).await)
         }
         Command::Explain { view } => explain(&plan, &view),
+        Command::Switch { name, view, wait } => {
+            let out = &mut io::stdout();
+            told(match name.zip(view) {
+                None => operate::answering(config, &plan, out).await.map(|()| true),
+                Some((name, view)) => {
+                    let patience = Duration::from_secs(wait);
+                    operate::switch(config, &plan, &name, &view, patience, out).await
+                }
+            })
+        }
         Command::Dlq(command) => told(dlq(config, &plan, command).await),
     }
 }
@@ -346,7 +369,9 @@ fn told(outcome: Result<bool, OperateError>) -> ExitCode {
         Err(OperateError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
-        Err(error @ OperateError::NoTable { .. }) => refuse(&error),
+        Err(error @ (OperateError::NoTable { .. } | OperateError::CannotAnswer(_))) => {
+            refuse(&error)
+        }
         Err(error) => fail(&error.to_string()),
     }
 }
@@ -442,7 +467,7 @@ async fn reload(
 ) {
     while hangups.recv().await.is_some() {
         let former = Arc::clone(&plans.borrow());
-        match changed_plan(&config, &former) {
+        match changed_plan(&config, &former).await {
             Ok(None) => info!("SIGHUP: no table or view is defined otherwise than before"),
             Ok(Some(plan)) => match changeover.as_ref().map_or(Ok(()), |api| api.change(&plan)) {
                 Ok(()) => {
@@ -457,15 +482,16 @@ async fn reload(
 }
 
 /// The plan that the files make now, if it is another.
-fn changed_plan(config: &Config, former: &Plan) -> anyhow::Result<Option<Plan>> {
+async fn changed_plan(config: &Config, former: &Plan) -> anyhow::Result<Option<Plan>> {
     let plan = sql::plan_views(&config.definitions()?)?;
     if plan.is_like(former) {
         return Ok(None);
     }
-    match pipeline::needs_start(former, &plan) {
-        Some(reason) => bail!(reason),
-        None => Ok(Some(plan)),
+    if let Some(reason) = pipeline::needs_start(former, &plan) {
+        bail!(reason);
     }
+    operate::may_follow(config, former, &plan).await?;
+    Ok(Some(plan))
 }
 
 async fn bind(
@@ -500,7 +526,7 @@ fn exit_code(outcome: Result<(), PipelineError>) -> ExitCode {
             error!("{error}");
             ExitCode::from(match error {
                 PipelineError::Fenced { .. } => EXIT_FENCED,
-                PipelineError::Dial(_) => EXIT_CONFIGURATION,
+                PipelineError::Dial(_) | PipelineError::Unanswered(_) => EXIT_CONFIGURATION,
                 PipelineError::Redis(_)
                 | PipelineError::Estranged
                 | PipelineError::State(_)

@@ -10,7 +10,7 @@ use warp::reply::Response;
 use super::budget::{BYTES_MAX, Budget};
 use super::page;
 use super::position::{After, Position, Waiting};
-use super::reader::{At, Found, PAGE_BYTES_MAX, Page, Reader, Standing, Unavailable};
+use super::reader::{At, Found, PAGE_BYTES_MAX, Page, Paged, Reader, Standing, Told, Unavailable};
 use super::reply;
 use super::request::{DocumentRequest, Headers, ListRequest, RequestError, decode};
 use super::views::{Served, Views};
@@ -21,12 +21,15 @@ use crate::value::{Key, write_json, write_json_string};
 /// Memory that a page takes while it is put together: as Redis sent it, and as it is answered.
 const PAGE_ROOM: usize = 2 * PAGE_BYTES_MAX;
 
+/// How often a look-up is read anew since another view answers by then.
+const SWITCHES_MAX: usize = 4;
+
 const TOO_BUSY: &str = "too many large answers are under way";
 
 /// What handlers work with.
 #[derive(Debug)]
 pub(super) struct Handlers {
-    pub(super) views: Views,
+    pub(super) views: Arc<Views>,
     pub(super) reader: Reader,
     pub(super) readiness: Readiness,
     pub(super) metrics: Arc<Metrics>,
@@ -51,13 +54,7 @@ impl Handlers {
         };
         let if_none_match = headers.if_none_match.as_ref();
         match key {
-            None => match ListRequest::parse(view, query, headers) {
-                Ok(request) => match self.late(view, request.seen.as_ref()).await {
-                    Some(late) => late,
-                    None => self.list(view, &request, if_none_match).await,
-                },
-                Err(error) => bad_request(&error),
-            },
+            None => self.list(view, query, headers).await,
             Some(key) if key.contains('/') => {
                 reply::error(StatusCode::NOT_FOUND, "no such path; a `/` in a key is written %2F")
             }
@@ -71,38 +68,40 @@ impl Handlers {
         }
     }
 
-    /// Waits until the view contains what a request must see; an answer if that takes too long.
-    async fn late(&self, view: &Served, seen: Option<&After>) -> Option<Response> {
-        match self.waiting.wait(&self.reader, view, seen?).await {
+    /// Waits until what answers for a name contains what a request must see; an answer if that takes
+    /// too long.
+    async fn late(&self, asked: &Served, seen: Option<&After>) -> Option<Response> {
+        match self.waiting.wait(&self.reader, &self.views, asked, seen?).await {
             Ok(Ok(())) => None,
-            Ok(Err(position)) => Some(too_late(view, &position)),
+            Ok(Err(position)) => Some(too_late(asked, &position)),
             Err(error) => Some(unavailable(&error)),
         }
     }
 
     async fn document(
         &self,
-        view: &Served,
+        asked: &Served,
         DocumentRequest { key, seen }: &DocumentRequest,
         if_none_match: Option<&HeaderValue>,
     ) -> Response {
-        let At { position, found } = match self.reader.document(view, key).await {
+        let At { view, position, found } = match self.reader.document(asked, key).await {
             Ok(at) => at,
             Err(error) => return unavailable(&error),
         };
         if lacks(&position, seen.as_ref()) {
-            return too_late(view, &position);
+            return too_late(asked, &position);
         }
         let mut response = match found {
             Found::Document(document) => self.found(document, if_none_match).await,
             Found::Absent => {
-                let key = key.texts(&view.key_types).unwrap_or_default().join(",");
-                let message = format!("{} has no document {key}", view.name);
+                let key = key.texts(&asked.key_types).unwrap_or_default().join(",");
+                let message = format!("{} has no document {key}", asked.name);
                 reply::error(StatusCode::NOT_FOUND, &message)
             }
-            Found::Unknown(standing) => return not_readable(view, standing),
+            Found::Unknown(standing) => return not_readable(asked, standing),
         };
         position.tell(&mut response);
+        reply::tell_view(&mut response, &view);
         response
     }
 
@@ -116,30 +115,65 @@ impl Handlers {
         }
     }
 
-    async fn list(
+    /// A list or look-up. A look-up is read by the indexes of the view that answers: of the one that
+    /// answered last, and again if that turns out to be another by now.
+    async fn list(&self, asked: &Served, query: &str, headers: &Headers) -> Response {
+        let mut meant = self.reader.answered(asked);
+        for _ in 0..SWITCHES_MAX {
+            let view = self.views.answering(asked, &meant);
+            let request = match ListRequest::parse(view, query, headers) {
+                Ok(request) => request,
+                Err(error) if !error.is_of_index() => return bad_request(&error),
+                Err(error) => match self.reader.answering(asked).await {
+                    Ok(now) if now != meant => {
+                        meant = now;
+                        continue;
+                    }
+                    Ok(_) | Err(_) => return bad_request(&error),
+                },
+            };
+            if let Some(late) = self.late(asked, request.seen.as_ref()).await {
+                return late;
+            }
+            match self.page(asked, &meant, &request, headers.if_none_match.as_ref()).await {
+                Ok(response) => return response,
+                Err(now) => meant = now,
+            }
+        }
+        reply::not_now("another view answers at every look")
+    }
+
+    /// A page; the view that answers if that is not the one that is meant.
+    async fn page(
         &self,
-        view: &Served,
+        asked: &Served,
+        meant: &str,
         request: &ListRequest,
         if_none_match: Option<&HeaderValue>,
-    ) -> Response {
+    ) -> Result<Response, Arc<str>> {
         const { assert!(PAGE_ROOM <= BYTES_MAX) };
         let Some(room) = self.budget.room(PAGE_ROOM).await else {
-            return reply::not_now(TOO_BUSY);
+            return Ok(reply::not_now(TOO_BUSY));
         };
-        let (position, page) = match self.reader.page(view, request).await {
-            Ok(At { position, found: Ok(page) }) => (position, page),
-            Ok(At { found: Err(standing), .. }) => return not_readable(view, standing),
-            Err(error) => return unavailable(&error),
+        let At { view, position, found } = match self.reader.page(asked, meant, request).await {
+            Ok(at) => at,
+            Err(error) => return Ok(unavailable(&error)),
+        };
+        let page = match found {
+            Paged::Page(page) => page,
+            Paged::Unknown(standing) => return Ok(not_readable(asked, standing)),
+            Paged::Switched => return Err(view),
         };
         if lacks(&position, request.seen.as_ref()) {
-            return too_late(view, &position);
+            return Ok(too_late(asked, &position));
         }
         let last = page.documents.last().filter(|_| page.more_follow);
-        let next_page = last.map(|(last, _)| request.next_page(view, last));
-        let body = room.hold(list_body(view, page));
+        let next_page = last.map(|(last, _)| request.next_page(asked, last));
+        let body = room.hold(list_body(asked, self.views.answering(asked, &view), page));
         let mut response = reply::content(body, next_page, if_none_match);
         position.tell(&mut response);
-        response
+        reply::tell_view(&mut response, &view);
+        Ok(response)
     }
 
     /// `/healthz`: the process lives.
@@ -174,9 +208,9 @@ impl Handlers {
 
     /// `/`: a page for people.
     pub(super) async fn front_page(&self) -> Response {
-        let standings = self.reader.standings(&self.views).await;
+        let told = self.reader.standings().await;
         let Reasons { against, .. } = self.reasons().await;
-        page::render(&self.views, standings.as_deref().unwrap_or_default(), &against)
+        page::render(&self.views, told.as_deref().unwrap_or_default(), &against)
     }
 
     /// Why not everything can be served: what the parts of this process say, and how Redis and
@@ -186,9 +220,19 @@ impl Handlers {
         let told = |reasons: &Reasons, part: &str| {
             reasons.against.iter().any(|reason| reason.starts_with(&format!("{part}: ")))
         };
-        match self.reader.standings(&self.views).await {
-            Ok(standings) => {
-                for (view, standing) in standings {
+        match self.reader.standings().await {
+            Ok(views) => {
+                for Told { view, standing, served_by } in views {
+                    if let Some(other) = served_by {
+                        let unknown = match self.views.get(&other) {
+                            Some(_) => "",
+                            None => ", of which this process has no file: send it SIGHUP",
+                        };
+                        let name = &view.name;
+                        reasons
+                            .besides
+                            .push(format!("name {name}: answered by view {other}{unknown}"));
+                    }
                     let part = format!("view {}", view.name);
                     if standing == Standing::Complete || told(&reasons, &part) {
                         continue;
@@ -218,13 +262,13 @@ struct Reasons {
     besides: Vec<String>,
 }
 
-/// `[…]`, or `{"orders":[…]}` for a mirror.
-fn list_body(view: &Served, page: Page) -> Vec<u8> {
+/// `[…]`, or `{"orders":[…]}` under the name of a mirror, whichever view answers.
+fn list_body(asked: &Served, view: &Served, page: Page) -> Vec<u8> {
     let bytes: usize = page.documents.iter().map(|(_, document)| document.len() + 1).sum();
-    let mut body = Vec::with_capacity(bytes + view.name.len() + 16);
-    if view.is_mirror {
+    let mut body = Vec::with_capacity(bytes + asked.name.len() + 16);
+    if asked.is_mirror {
         body.push(b'{');
-        write_json_string(&mut body, &view.name);
+        write_json_string(&mut body, &asked.name);
         body.push(b':');
     }
     body.push(b'[');
@@ -238,7 +282,7 @@ fn list_body(view: &Served, page: Page) -> Vec<u8> {
         }
     }
     body.push(b']');
-    if view.is_mirror {
+    if asked.is_mirror {
         body.push(b'}');
     }
     body

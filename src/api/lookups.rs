@@ -1,5 +1,5 @@
-//! Look-ups of single documents, gathered: those that come while Redis is asked for others of the
-//! view are asked for together next.
+//! Look-ups of single documents, gathered: those that come while Redis is asked for others under the
+//! same name are asked for together next.
 //!
 //! Each is answered with what Redis held at one instant after it came, document and position, as if
 //! it had been asked for alone; but under load a whole batch shares one script and one position.
@@ -10,8 +10,9 @@ use redis::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::reader::{At, Found, Script, Shared, Standing, There, Unavailable};
-use super::reader::{fields, into_parts, there, unexpected};
-use super::views::Served;
+use super::reader::{into_parts, there, unexpected, view_of};
+use super::views::{Served, Views};
+use crate::keyspace::Keyspace;
 use crate::value::Key;
 
 /// Most documents asked for at once.
@@ -32,7 +33,7 @@ struct Lookup {
     answer: oneshot::Sender<Answer>,
 }
 
-/// Where look-ups in one view are handed in.
+/// Where look-ups under one name are handed in.
 #[derive(Debug)]
 pub(super) struct Lookups(mpsc::Sender<Lookup>);
 
@@ -41,16 +42,23 @@ pub(super) struct Lookups(mpsc::Sender<Lookup>);
 pub(super) struct Gatherer {
     documents: Arc<Shared>,
     script: Script,
-    meta: String,
-    view: Served,
+    keyspace: Keyspace,
+    views: Arc<Views>,
+    /// The view of the name that is asked by.
+    asked: Served,
     lookups: mpsc::Receiver<Lookup>,
 }
 
 impl Lookups {
-    pub(super) fn new(documents: Arc<Shared>, meta: String, view: Served) -> (Lookups, Gatherer) {
+    pub(super) fn new(
+        documents: Arc<Shared>,
+        keyspace: Keyspace,
+        views: Arc<Views>,
+        asked: Served,
+    ) -> (Lookups, Gatherer) {
         let (sender, lookups) = mpsc::channel(WAITING_MAX);
-        let script = Script::new(include_str!("document.lua"));
-        (Lookups(sender), Gatherer { documents, script, meta, view, lookups })
+        let script = Script::new(concat!(include_str!("view.lua"), include_str!("document.lua")));
+        (Lookups(sender), Gatherer { documents, script, keyspace, views, asked, lookups })
     }
 
     /// One document. While a view is filled for the first time, there may be some already.
@@ -82,13 +90,13 @@ impl Gatherer {
 
     /// Answers those in front, as many as Redis tells of.
     async fn ask(&self, waiting: &mut Vec<Lookup>) -> Result<(), Unavailable> {
-        let fields = fields(&self.view);
-        let mut call = self.script.call(&self.meta);
-        call.arg(&self.view.prefix).arg(BYTES_MAX).arg(fields.len()).arg(fields);
+        let mut call = self.script.call(&self.keyspace, &self.asked);
+        call.arg(BYTES_MAX);
         for lookup in &*waiting {
             call.arg(lookup.key.as_bytes());
         }
-        let [told, documents] = into_parts(self.documents.run(&self.script, &call).await?)?;
+        let [view, told, documents] = into_parts(self.documents.run(&self.script, &call).await?)?;
+        let view: Arc<str> = view_of(&view)?.into();
         let (there, position) = there(told)?;
         let position = Arc::new(position);
         let Value::Array(documents) = documents else { return Err(unexpected(&documents)) };
@@ -97,21 +105,22 @@ impl Gatherer {
         }
         let asked: Vec<Lookup> = waiting.drain(..documents.len()).collect();
         for (Lookup { answer, .. }, document) in asked.into_iter().zip(documents) {
-            let found = self.found(&there, document);
-            let position = Arc::clone(&position);
-            drop(answer.send(found.map(|found| At { position, found })));
+            let found = self.found(&view, &there, document);
+            let (view, position) = (Arc::clone(&view), Arc::clone(&position));
+            drop(answer.send(found.map(|found| At { view, position, found })));
         }
         Ok(())
     }
 
-    fn found(&self, there: &There, document: Value) -> Result<Found, Unavailable> {
+    fn found(&self, view: &str, there: &There, document: Value) -> Result<Found, Unavailable> {
+        let view = self.views.answering(&self.asked, view);
         let read = there.current.as_ref().or(there.next.as_ref());
-        let is_readable = read.is_some_and(|read| read.key_form == self.view.key_form);
+        let is_readable = read.is_some_and(|read| view.has_keys(&self.asked, read));
         Ok(match document {
             Value::BulkString(document) if is_readable => Found::Document(document),
             Value::BulkString(_) => Found::Unknown(Standing::OtherForm),
             Value::Nil if is_readable && there.current.is_some() => Found::Absent,
-            Value::Nil => Found::Unknown(there.standing(&self.view)),
+            Value::Nil => Found::Unknown(there.standing(view)),
             other => return Err(unexpected(&other)),
         })
     }

@@ -9,7 +9,8 @@
 //!
 //! Every answer of a view tells in `Viewtide-Position` which of MySQL's transactions it contains (a
 //! GTID set, and perhaps more), and in `Viewtide-Age` how many seconds ago the newest of them was
-//! committed. `?after=` or the header `Viewtide-After` names transactions that the answer must
+//! committed. `Viewtide-View` names the view that it is of, which another may answer for
+//! (`viewtide switch`). `?after=` or the header `Viewtide-After` names transactions that the answer must
 //! contain: it waits for them, at most `?wait=` milliseconds (0 to 10000, default 1000), and is a
 //! 504 if they have not come.
 //!
@@ -102,7 +103,7 @@ impl Api {
         readiness: Readiness,
         metrics: Arc<Metrics>,
     ) -> Result<Api, ApiError> {
-        let views = Views::new(plan, keyspace)?;
+        let views = Arc::new(Views::new(plan)?);
         let (reader, gatherers) = Reader::new(dialer, keyspace, &views);
         let handlers = Handlers {
             views,
@@ -147,7 +148,7 @@ impl Changeover {
     /// # Errors
     /// A view that cannot be served; then nothing changes.
     pub fn change(&self, plan: &Plan) -> Result<(), ApiError> {
-        let views = Views::new(plan, &self.keyspace)?;
+        let views = Arc::new(Views::new(plan)?);
         let (reader, gatherers) = Reader::new(&self.dialer, &self.keyspace, &views);
         let former = self.current.get();
         self.current.set(Handlers {

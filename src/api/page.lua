@@ -1,21 +1,19 @@
-#!lua flags=no-writes
--- A page of documents of the generation that readers read, and what there is of its view in one
--- instant.
+-- A page of documents of the generation that readers read of the view that answers for a name, in
+-- one instant.
 --
--- KEYS  meta
--- ARGV  what the view's keys begin with, kind of the sorted set of members that end in a key,
---       lower bound, upper bound, most documents, most bytes of documents (one document may have
---       more), length of what precedes the key, field of the generation read, of the one filled,
---       fields of the position …
--- Answers {{generation read, generation filled, position …}, 1 if more follow, keys, documents}.
+-- ARGV  the view that the bounds are meant for (empty: any), kind of the sorted set of members that
+--       end in a key, lower bound, upper bound, most documents, most bytes of documents (one document
+--       may have more), length of what precedes the key
+-- Answers {view, {generation read, generation filled, position …}, 1 if more follow, keys, documents};
+-- of another view than the bounds are meant for no documents.
 
-local limit, bytes_max, prefix = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local told = redis.call('HMGET', KEYS[1], unpack(ARGV, 8))
-if not told[1] then return { told, 0, {}, {} } end
-local view = ARGV[1] .. string.match(told[1], '^%d+') .. ':'
-local docs = view .. 'docs'
+local meant = ARGV[10]
+local limit, bytes_max, prefix = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
+if not told[1] or (meant ~= '' and meant ~= view) then return { view, told, 0, {}, {} } end
+local keys = keys_of(told[1])
+local docs = keys .. 'docs'
 local members =
-  redis.call('ZRANGEBYLEX', view .. ARGV[2], ARGV[3], ARGV[4], 'LIMIT', 0, limit + 1)
+  redis.call('ZRANGEBYLEX', keys .. ARGV[11], ARGV[12], ARGV[13], 'LIMIT', 0, limit + 1)
 local more = #members > limit and 1 or 0
 members[limit + 1] = nil
 if prefix > 0 then
@@ -40,4 +38,4 @@ for from = 1, count, 7000 do
   local run = redis.call('HMGET', docs, unpack(members, from, math.min(from + 6999, count)))
   for i, document in ipairs(run) do documents[from + i - 1] = document end
 end
-return { told, more, members, documents }
+return { view, told, more, members, documents }

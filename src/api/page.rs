@@ -9,7 +9,7 @@ use warp::http::StatusCode;
 use warp::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use warp::reply::Response;
 
-use super::reader::Standing;
+use super::reader::{Standing, Told};
 use super::reply;
 use super::views::{Served, Views};
 
@@ -26,12 +26,8 @@ vertical-align:top}code{font-size:.9em}.ok{color:#116329}.no{color:#a40e26}\
 @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}td,th{border-color:#30363d}\
 a{color:#6cb6ff}.ok{color:#57ab5a}.no{color:#f47067}}";
 
-/// The page; without `standings` nobody knows how the views stand.
-pub(super) fn render(
-    views: &Views,
-    standings: &[(&Served, Standing)],
-    reasons: &[String],
-) -> Response {
+/// The page; where nothing is `told`, nobody knows how the views stand.
+pub(super) fn render(views: &Views, told: &[Told<'_>], reasons: &[String]) -> Response {
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\">\
@@ -51,7 +47,7 @@ pub(super) fn render(
         "<table><tr><th>view</th><th>one document</th><th>look-ups</th><th>state</th></tr>",
     );
     for (i, view) in views.iter().enumerate() {
-        push_view(&mut html, view, standings.get(i).map(|(_, standing)| *standing));
+        push_view(&mut html, view, told.get(i));
     }
     html.push_str(
         "</table><p><a href=\"/readyz\">/readyz</a> <a href=\"/healthz\">/healthz</a> \
@@ -63,12 +59,12 @@ pub(super) fn render(
     response
 }
 
-fn push_view(html: &mut String, view: &Served, standing: Option<Standing>) {
+fn push_view(html: &mut String, view: &Served, told: Option<&Told<'_>>) {
     let path = utf8_percent_encode(&view.name, NON_ALPHANUMERIC);
     let name = Text(&view.name);
     let key: Vec<String> = view.key.iter().map(|column| format!("{{{}}}", column.name)).collect();
     let key = key.join(",");
-    let (class, state) = match standing {
+    let (class, state) = match told.map(|told| told.standing) {
         Some(Standing::Complete) => ("ok", "complete"),
         Some(Standing::Filling) => ("no", "filling"),
         Some(Standing::Renewing) => ("ok", "complete, being filled anew"),
@@ -77,13 +73,18 @@ fn push_view(html: &mut String, view: &Served, standing: Option<Standing>) {
         Some(Standing::Empty) => ("no", "empty"),
         None => ("no", "unknown"),
     };
+    let answered = match told.and_then(|told| told.served_by.as_ref()) {
+        Some(other) => format!("; readers of this name get {other}"),
+        None => String::new(),
+    };
     push(
         html,
         &format_args!(
             "<tr><td><a href=\"/{path}?limit=20\">{name}</a></td>\
-             <td><code>/{name}/{}</code></td><td>{}</td><td class=\"{class}\">{state}</td></tr>",
+             <td><code>/{name}/{}</code></td><td>{}</td><td class=\"{class}\">{state}{}</td></tr>",
             Text(&key),
-            Text(&view.indexes_shown())
+            Text(&view.indexes_shown()),
+            Text(&answered)
         ),
     );
 }

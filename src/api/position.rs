@@ -88,25 +88,21 @@ impl After {
 }
 
 impl Position {
-    /// The fields of `meta` that tell a view's position.
-    pub(super) fn fields(view: &Served) -> [&str; 4] {
-        [meta::APPLIED, meta::EXECUTED, meta::COMMITTED, &view.fields.behind]
-    }
-
-    /// Asks for what all views contain: three fields, and one for each view.
+    /// Asks for what all views contain: three fields, and two for each view, of what it contains and
+    /// of which one answers for its name.
     pub(super) fn ask_all(meta_key: &str, views: &Views) -> Cmd {
         let mut ask = redis::cmd("HMGET");
         ask.arg(meta_key).arg(&[meta::APPLIED, meta::EXECUTED, meta::COMMITTED]);
         for view in views.iter() {
-            ask.arg(&view.fields.behind);
+            ask.arg(&[&view.fields.behind, &view.served]);
         }
         ask
     }
 
-    /// Reads what Redis holds in [`Position::fields`].
+    /// Reads what a script tells of a view behind its generations.
     pub(super) fn read(fields: &[Value]) -> Position {
         match fields {
-            [applied, executed, committed, behind] => {
+            [behind, applied, executed, committed] => {
                 Position::of(applied, executed, committed, behind)
             }
             _ => Position::default(),
@@ -149,22 +145,24 @@ impl Position {
 }
 
 impl Waiting {
-    /// Waits until a view contains what a request must see; the position reached if it is too
-    /// late.
+    /// Waits until the view that answers for a name contains what a request must see; the position
+    /// reached if it is too late.
     pub(super) async fn wait(
         &self,
         reader: &Reader,
-        view: &Served,
+        views: &Views,
+        asked: &Served,
         after: &After,
     ) -> Result<Result<(), Position>, Unavailable> {
         let deadline = Instant::now() + after.wait;
         loop {
-            let looking = self.look(reader, view.place);
+            let looking = self.look(reader, views, asked);
             let Ok(position) = timeout_at(deadline.max(Instant::now() + LOOK_MAX), looking).await
             else {
                 return Err(Unavailable::late());
             };
-            let position = position?;
+            // Of a view that no file here defines only the answer itself tells.
+            let Some(position) = position? else { return Ok(Ok(())) };
             if position.contains(after) {
                 return Ok(Ok(()));
             }
@@ -176,9 +174,14 @@ impl Waiting {
         }
     }
 
-    /// Where the view in this place is. Who asked while another waited for Redis takes what that
-    /// one's next question brings.
-    async fn look(&self, reader: &Reader, place: usize) -> Result<Position, Unavailable> {
+    /// Where the view is that answers for a name; `None` if no file here defines it. Who asked while
+    /// another waited for Redis takes what that one's next question brings.
+    async fn look(
+        &self,
+        reader: &Reader,
+        views: &Views,
+        asked: &Served,
+    ) -> Result<Option<Position>, Unavailable> {
         let since = Instant::now();
         let mut last = self.last.lock().await;
         let fields = match last.take() {
@@ -188,15 +191,21 @@ impl Waiting {
                 last.insert((now, reader.positions().await?))
             }
         };
-        let [applied, executed, committed, behind @ ..] = fields.1.as_slice() else {
-            return Ok(Position::default());
+        let [applied, executed, committed, of_views @ ..] = fields.1.as_slice() else {
+            return Ok(Some(Position::default()));
         };
-        let behind = behind.get(place).unwrap_or(&Value::Nil);
-        Ok(Position::of(applied, executed, committed, behind))
+        let of_view =
+            |view: &Served, at: usize| of_views.get(2 * view.place + at).unwrap_or(&Value::Nil);
+        let view = match text(of_view(asked, 1)) {
+            Some(served_by) => views.get(served_by),
+            None => Some(asked),
+        };
+        Ok(view.map(|view| Position::of(applied, executed, committed, of_view(view, 0))))
     }
 }
 
-fn text(value: &Value) -> Option<&str> {
+/// Text that Redis answers.
+pub(super) fn text(value: &Value) -> Option<&str> {
     match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
         _ => None,
@@ -220,7 +229,7 @@ mod tests {
     #[test]
     fn a_view_contains_what_is_applied_unless_documents_are_due() {
         let (applied, executed) = (format!("{A}:1-9"), format!("{A}:1-8,{B}:1-5"));
-        let fields = [Some(applied.as_str()), Some(executed.as_str()), Some("1000000"), None];
+        let fields = [Some(applied.as_str()), Some(executed.as_str()), Some("1000000")];
         let due = format!("{A}:1-4 {B}:1-2 500000");
         for (behind, set, contained) in [
             (None, format!("{A}:9"), true),
@@ -232,7 +241,7 @@ mod tests {
             (Some(due.as_str()), format!("{B}:3"), false),
             (Some(""), format!("{A}:1"), false),
         ] {
-            let position = position([fields[0], fields[1], fields[2], behind]);
+            let position = position([behind, fields[0], fields[1], fields[2]]);
             let after = After::parse(Some(&set), None, None).unwrap().unwrap();
             assert_eq!(position.contains(&after), contained, "{behind:?} {set}");
             let committed = match behind {

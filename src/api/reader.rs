@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::lookups::{Gatherer, Lookups};
-use super::position::Position;
+use super::position::{Position, text};
 use super::request::ListRequest;
 use super::views::{Served, Views};
 use crate::dial::{DialError, Dialer};
@@ -39,10 +39,13 @@ pub(super) struct Reader {
     pages: Shared,
     /// By the places of the views.
     lookups: Vec<Lookups>,
-    meta: String,
+    keyspace: Keyspace,
+    views: Arc<Views>,
     page_script: Script,
     /// Asks for the position of every view.
     positions: Cmd,
+    /// By the places of the views: the one that answered last for the name of each.
+    answered: Vec<RwLock<Arc<str>>>,
 }
 
 /// Redis does not answer, or not usefully; told to the client and gone when it passes.
@@ -62,9 +65,10 @@ impl Unavailable {
     }
 }
 
-/// What was read, and where the view was at that moment.
+/// What was read, of which view, and where that was at that moment.
 #[derive(Debug)]
 pub(super) struct At<T> {
+    pub(super) view: Arc<str>,
     pub(super) position: Arc<Position>,
     pub(super) found: T,
 }
@@ -77,6 +81,16 @@ pub(super) enum Found {
     Absent,
     /// Nobody can tell.
     Unknown(Standing),
+}
+
+/// A page, or why there is none.
+#[derive(Debug)]
+pub(super) enum Paged {
+    Page(Page),
+    /// Nobody can tell.
+    Unknown(Standing),
+    /// The request was read by the indexes of another view than the one that answers.
+    Switched,
 }
 
 /// A page of documents.
@@ -103,6 +117,15 @@ pub(super) enum Standing {
     Empty,
 }
 
+/// A view as Redis tells of it.
+#[derive(Debug)]
+pub(super) struct Told<'v> {
+    pub(super) view: &'v Served,
+    pub(super) standing: Standing,
+    /// The view that answers for its name, if it is another.
+    pub(super) served_by: Option<String>,
+}
+
 /// The generations of a view that there are.
 pub(super) struct There {
     /// What readers read.
@@ -116,56 +139,70 @@ impl Reader {
     pub(super) fn new(
         dialer: &Dialer,
         keyspace: &Keyspace,
-        views: &Views,
+        views: &Arc<Views>,
     ) -> (Reader, Vec<Gatherer>) {
         let documents = Arc::new(Shared::new(dialer.clone()));
-        let of_view =
-            |view: &Served| Lookups::new(Arc::clone(&documents), keyspace.meta(), view.clone());
+        let of_view = |view: &Served| {
+            let (documents, views) = (Arc::clone(&documents), Arc::clone(views));
+            Lookups::new(documents, keyspace.clone(), views, view.clone())
+        };
         let (lookups, gatherers) = views.iter().map(of_view).unzip();
         let reader = Reader {
             documents,
             pages: Shared::new(dialer.clone()),
             lookups,
-            meta: keyspace.meta(),
-            page_script: Script::new(include_str!("page.lua")),
+            keyspace: keyspace.clone(),
+            views: Arc::clone(views),
+            page_script: Script::new(concat!(include_str!("view.lua"), include_str!("page.lua"))),
             positions: Position::ask_all(&keyspace.meta(), views),
+            answered: views.iter().map(|view| RwLock::new(view.name.as_str().into())).collect(),
         };
         (reader, gatherers)
     }
 
-    /// One document.
+    /// One document under a name.
     pub(super) async fn document(
         &self,
-        view: &Served,
+        asked: &Served,
         key: &Key,
     ) -> Result<At<Found>, Unavailable> {
-        self.lookups[view.place].document(key).await
+        self.lookups[asked.place].document(key).await
     }
 
-    /// A page of a list or look-up, or why there is none.
+    /// A page of a list or look-up under a name; a look-up is read by the indexes of the view that
+    /// `meant` names.
     pub(super) async fn page(
         &self,
-        view: &Served,
+        asked: &Served,
+        meant: &str,
         request: &ListRequest,
-    ) -> Result<At<Result<Page, Standing>>, Unavailable> {
+    ) -> Result<At<Paged>, Unavailable> {
         let is_lookup = !request.prefix.is_empty();
         let (lower, upper) = request.bounds();
-        let mut call = self.page_script.call(&self.meta);
-        call.arg(&view.prefix).arg(if is_lookup { "index" } else { "keys" });
+        let mut call = self.page_script.call(&self.keyspace, asked);
+        call.arg(if is_lookup { meant } else { "" }).arg(if is_lookup { "index" } else { "keys" });
         call.arg(lower).arg(upper);
         call.arg(request.limit).arg(PAGE_BYTES_MAX).arg(request.prefix.len());
-        call.arg(fields(view));
         let answer = self.pages.run(&self.page_script, &call).await?;
-        let [told, more, keys, documents] = into_parts(answer)?;
+        let [view, told, more, keys, documents] = into_parts(answer)?;
+        let view: Arc<str> = view_of(&view)?.into();
         let (there, position) = there(told)?;
         let position = Arc::new(position);
+        if is_lookup && *view != *meant {
+            self.note_answering(asked, &view);
+            return Ok(At { view, position, found: Paged::Switched });
+        }
+        let of = self.views.answering(asked, &view);
         let has_form = |read: &Generation| {
-            read.key_form == view.key_form && (!is_lookup || read.index_form == view.index_form)
+            of.has_keys(asked, read) && (!is_lookup || read.index_form == of.index_form)
         };
-        match &there.current {
-            Some(current) if has_form(current) => {}
-            Some(_) => return Ok(At { position, found: Err(Standing::OtherForm) }),
-            None => return Ok(At { position, found: Err(there.standing(view)) }),
+        let unknown = match &there.current {
+            Some(current) if has_form(current) => None,
+            Some(_) => Some(Standing::OtherForm),
+            None => Some(there.standing(of)),
+        };
+        if let Some(standing) = unknown {
+            return Ok(At { view, position, found: Paged::Unknown(standing) });
         }
         let (Value::Array(keys), Value::Array(documents)) = (keys, documents) else {
             return Err(unexpected(&more));
@@ -178,7 +215,30 @@ impl Reader {
         };
         let documents = keys.into_iter().zip(documents).filter_map(pair).collect();
         let page = Page { documents, more_follow: more == Value::Int(1) };
-        Ok(At { position, found: Ok(page) })
+        Ok(At { view, position, found: Paged::Page(page) })
+    }
+
+    /// The view that answered last for a name, as far as it is known here.
+    pub(super) fn answered(&self, asked: &Served) -> Arc<str> {
+        let answered = self.answered[asked.place].read();
+        Arc::clone(&answered.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The view that answers for a name now.
+    pub(super) async fn answering(&self, asked: &Served) -> Result<Arc<str>, Unavailable> {
+        let mut ask = redis::cmd("HGET");
+        ask.arg(self.keyspace.meta()).arg(&asked.served);
+        let told = self.documents.query(&ask).await?;
+        let view = if told == Value::Nil { &asked.name } else { view_of(&told)? };
+        Ok(self.note_answering(asked, view))
+    }
+
+    fn note_answering(&self, asked: &Served, view: &str) -> Arc<str> {
+        let view: Arc<str> = view.into();
+        let mut answered =
+            self.answered[asked.place].write().unwrap_or_else(PoisonError::into_inner);
+        *answered = Arc::clone(&view);
+        view
     }
 
     /// What every view contains, as [`Position::ask_all`] asks for it.
@@ -189,36 +249,35 @@ impl Reader {
         }
     }
 
-    /// How each view stands.
-    pub(super) async fn standings<'v>(
-        &self,
-        views: &'v Views,
-    ) -> Result<Vec<(&'v Served, Standing)>, Unavailable> {
+    /// How each view stands, and which one answers for its name.
+    pub(super) async fn standings(&self) -> Result<Vec<Told<'_>>, Unavailable> {
         let mut ask = redis::cmd("HMGET");
         // A field of no view, so that there is always one to ask for.
-        ask.arg(&self.meta).arg(meta::EPOCH);
-        for view in views.iter() {
-            ask.arg(&[&view.fields.current, &view.fields.next]);
+        ask.arg(self.keyspace.meta()).arg(meta::EPOCH);
+        for view in self.views.iter() {
+            ask.arg(&[&view.fields.current, &view.fields.next, &view.served]);
         }
         match self.documents.query(&ask).await? {
             Value::Array(told) => {
-                let pairs = told.get(1..).unwrap_or_default().chunks(2);
-                let of = |(view, pair)| (view, There::read(pair).standing(view));
-                Ok(views.iter().zip(pairs).map(of).collect())
+                let fields = told.get(1..).unwrap_or_default().chunks(3);
+                let of = |(view, of_view): (_, &[Value])| {
+                    let standing = There::read(of_view).standing(view);
+                    let served_by = of_view.get(2).and_then(text).map(str::to_owned);
+                    Told { view, standing, served_by }
+                };
+                Ok(self.views.iter().zip(fields).map(of).collect())
             }
             other => Err(unexpected(&other)),
         }
     }
 }
 
-/// The fields of `meta` that scripts answer with: two of the generations, the rest of the position.
-pub(super) fn fields(view: &Served) -> Vec<&str> {
-    let mut fields = vec![view.fields.current.as_str(), &view.fields.next];
-    fields.extend(Position::fields(view));
-    fields
+/// The view that a script or Redis names.
+pub(super) fn view_of(told: &Value) -> Result<&str, Unavailable> {
+    text(told).ok_or_else(|| unexpected(told))
 }
 
-/// What a script answers of [`fields`].
+/// What a script answers of the view: two fields of the generations, the rest of the position.
 pub(super) fn there(told: Value) -> Result<(There, Position), Unavailable> {
     let Value::Array(told) = told else { return Err(unexpected(&told)) };
     let (generations, position) = told.split_at_checked(2).unwrap_or_default();
@@ -228,12 +287,7 @@ pub(super) fn there(told: Value) -> Result<(There, Position), Unavailable> {
 impl There {
     /// Reads the fields of the generation that is read, and of the one that is filled.
     fn read(fields: &[Value]) -> There {
-        let read = |at| match fields.get(at) {
-            Some(Value::BulkString(text)) => {
-                std::str::from_utf8(text).ok().and_then(Generation::from_field)
-            }
-            _ => None,
-        };
+        let read = |at| fields.get(at).and_then(text).and_then(Generation::from_field);
         There { current: read(0), next: read(1) }
     }
 
@@ -281,10 +335,14 @@ impl Script {
         Script { code, hash: redis::Script::new(code).get_hash().to_owned() }
     }
 
-    /// A call with the key of `meta`; arguments are added to it.
-    pub(super) fn call(&self, meta: &str) -> Cmd {
+    /// A call about the view that answers for a name, as `view.lua` takes it; arguments are added to
+    /// it.
+    pub(super) fn call(&self, keyspace: &Keyspace, asked: &Served) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
-        call.arg(&self.hash).arg(1).arg(meta);
+        call.arg(&self.hash).arg(1).arg(keyspace.meta());
+        call.arg(keyspace.views_prefix()).arg(&asked.name);
+        call.arg(&[meta::SERVED, meta::VIEW, meta::NEXT, meta::BEHIND]);
+        call.arg(&[meta::APPLIED, meta::EXECUTED, meta::COMMITTED]);
         call
     }
 }

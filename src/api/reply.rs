@@ -9,11 +9,15 @@ use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::request::encoded;
 use crate::keyspace::ErrorDocument;
 use crate::value::write_json_string;
 
 /// Seconds after which a client may ask again.
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// The view whose documents an answer has.
+const VIEW: HeaderName = HeaderName::from_static("viewtide-view");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -61,6 +65,14 @@ pub(super) fn content(
         headers.insert(LINK, link);
     }
     response
+}
+
+/// Tells which view an answer is of.
+pub(super) fn tell_view(response: &mut Response, view: &str) {
+    // Printable ASCII.
+    if let Ok(view) = HeaderValue::from_str(&encoded(view).to_string()) {
+        response.headers_mut().insert(VIEW, view);
+    }
 }
 
 /// `{"error": "…"}`.

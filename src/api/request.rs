@@ -1,5 +1,7 @@
 //! What a request asks for, read from its path and query.
 
+use std::fmt::Display;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -93,6 +95,13 @@ fn parse_key(view: &Served, segment: &str) -> Result<Key, RequestError> {
     })
 }
 
+impl RequestError {
+    /// Whether it would be none for a view with other indexes.
+    pub(super) fn is_of_index(&self) -> bool {
+        matches!(self, RequestError::NoIndex { .. } | RequestError::Value { .. })
+    }
+}
+
 impl DocumentRequest {
     /// Reads a key from a path, and a query: `after` and `wait`.
     pub(super) fn parse(
@@ -165,8 +174,8 @@ impl ListRequest {
     }
 
     /// The address of the page that begins after this key.
-    pub(super) fn next_page(&self, view: &Served, last: &Key) -> String {
-        let name = utf8_percent_encode(&view.name, QUERY);
+    pub(super) fn next_page(&self, asked: &Served, last: &Key) -> String {
+        let name = encoded(&asked.name);
         let separator = if self.kept.is_empty() { "" } else { "&" };
         let cursor = BASE64_URL_SAFE_NO_PAD.encode(last.as_bytes());
         format!("/{name}?{}{separator}cursor={cursor}", self.kept)
@@ -184,6 +193,11 @@ impl ListRequest {
         let upper = if self.prefix.is_empty() { b"+".to_vec() } else { bound(b'(', &[0xFF]) };
         (lower, upper)
     }
+}
+
+/// A name as it stands in addresses and headers.
+pub(super) fn encoded(name: &str) -> impl Display {
+    utf8_percent_encode(name, QUERY)
 }
 
 /// The parameters of a query, decoded.
@@ -258,8 +272,7 @@ pub struct Requests(super::views::Views);
 impl Requests {
     /// Requests to these views.
     pub fn new(plan: &crate::sql::plan::Plan) -> Requests {
-        let keyspace = crate::keyspace::Keyspace::new("fuzz");
-        Requests(super::views::Views::new(plan, &keyspace).expect("no view is called as a path"))
+        Requests(super::views::Views::new(plan).expect("no view is called as a path"))
     }
 
     /// Reads the request of a document and that of a list; panics where what was read cannot be
@@ -289,7 +302,6 @@ impl Requests {
 mod tests {
     use super::*;
     use crate::api::views::Views;
-    use crate::keyspace::Keyspace;
     use crate::sql::{Definitions, QUERY_PARAMETERS, SourceFile, plan_views};
 
     #[test]
@@ -300,7 +312,7 @@ mod tests {
             streams: Vec::new(),
             views: vec![file("v.sql", "CREATE VIEW v AS SELECT id FROM t;")],
         });
-        let views = Views::new(&plan.unwrap(), &Keyspace::new("p")).unwrap();
+        let views = Views::new(&plan.unwrap()).unwrap();
         let view = views.get("v").unwrap();
         let ask = |name| ListRequest::parse(view, &format!("{name}=x"), &Headers::default());
         for name in QUERY_PARAMETERS {

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use crate::keyspace::{INDEXES_MAX, Keyspace, ViewFields};
+use crate::keyspace::{Generation, INDEXES_MAX, ViewFields, meta};
 use crate::sql::expr::ExprKind;
 use crate::sql::plan::{NodeId, Plan, View};
 use crate::value::Type;
@@ -43,10 +43,10 @@ pub(super) struct Served {
     pub(super) name: String,
     /// Place in the order of the plan.
     pub(super) place: usize,
-    /// What the keys of all its generations begin with.
-    pub(super) prefix: String,
     /// Fields of `meta`.
     pub(super) fields: ViewFields,
+    /// The field that names the view which answers for this one's name, if it is another.
+    pub(super) served: String,
     pub(super) fingerprint: String,
     pub(super) key_form: String,
     pub(super) index_form: String,
@@ -73,20 +73,26 @@ pub(super) struct Column {
 }
 
 impl Views {
-    pub(super) fn new(plan: &Plan, keyspace: &Keyspace) -> Result<Views, ApiError> {
+    pub(super) fn new(plan: &Plan) -> Result<Views, ApiError> {
         let mut views = Views { by_name: HashMap::new(), names: Vec::new() };
         for (place, view) in plan.views.iter().enumerate() {
             if is_reserved(&view.name) {
                 return Err(ApiError::Reserved { view: view.name.clone() });
             }
             views.names.push(view.name.clone());
-            views.by_name.insert(view.name.clone(), Served::new(plan, place, view, keyspace)?);
+            views.by_name.insert(view.name.clone(), Served::new(plan, place, view)?);
         }
         Ok(views)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Served> {
         self.by_name.get(name)
+    }
+
+    /// How the view that answers for a name is read. If no file here defines it, as the name's own
+    /// view is: what both mean alike, forms of keys and indexes tell.
+    pub(super) fn answering<'v>(&'v self, asked: &'v Served, view: &str) -> &'v Served {
+        self.get(view).unwrap_or(asked)
     }
 
     pub(super) fn names(&self) -> &[String] {
@@ -99,12 +105,7 @@ impl Views {
 }
 
 impl Served {
-    fn new(
-        plan: &Plan,
-        place: usize,
-        view: &View,
-        keyspace: &Keyspace,
-    ) -> Result<Served, ApiError> {
+    fn new(plan: &Plan, place: usize, view: &View) -> Result<Served, ApiError> {
         let column = |&at: &usize| {
             let output = &view.outputs[at];
             Column { name: output.name.clone(), ty: output.expr.ty }
@@ -121,8 +122,8 @@ impl Served {
         Ok(Served {
             name: view.name.clone(),
             place,
-            prefix: keyspace.view_prefix(&view.name),
             fields: ViewFields::new(&view.name),
+            served: format!("{}{}", meta::SERVED, view.name),
             fingerprint: view.fingerprint.clone(),
             key_form: view.key_form(),
             index_form: view.index_form(),
@@ -131,6 +132,11 @@ impl Served {
             indexes,
             is_mirror: is_mirror(plan, view),
         })
+    }
+
+    /// Whether documents of a generation of this view stand under keys as readers of a name have them.
+    pub(super) fn has_keys(&self, asked: &Served, generation: &Generation) -> bool {
+        generation.key_form == self.key_form && self.key_types == asked.key_types
     }
 
     /// The columns that look-ups can name, as people read them.

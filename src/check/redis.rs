@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::dial::Dialer;
 use crate::keyspace::Keyspace;
 use crate::sink::{Meta, Sink};
+use crate::sql::go_on_answering;
 use crate::sql::plan::Plan;
 
 const PART: &str = "redis";
@@ -21,6 +22,7 @@ pub(super) async fn probe(config: &Config, plan: &Plan) -> Vec<Finding> {
         Ok(Ok((info, meta))) => {
             let mut findings = judge(&config.redis.address(), &info);
             findings.extend(meta.iter().flat_map(|meta| views(plan, meta)));
+            findings.extend(meta.iter().flat_map(|meta| switched(plan, meta)));
             findings
         }
         Ok(Err(text)) => vec![Finding::fail(PART, text)],
@@ -65,6 +67,15 @@ fn views(plan: &Plan, meta: &Meta) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Names of which readers get another view's documents.
+fn switched(plan: &Plan, meta: &Meta) -> Vec<Finding> {
+    let finding = |(name, view): (&String, &String)| match go_on_answering(plan, &meta.served) {
+        Err(lost) if lost.name == *name => Finding::fail(PART, lost.to_string()),
+        _ => Finding::ok(PART, format!("readers of {name} get the documents of view {view}")),
+    };
+    meta.served.iter().map(finding).collect()
 }
 
 fn judge(address: &str, info: &str) -> Vec<Finding> {

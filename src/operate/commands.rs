@@ -78,10 +78,12 @@ impl Commands<'_> {
         progress: &mut Progress,
         patience: Duration,
     ) -> Result<Option<Meta>, OperateError> {
-        let is_past = |meta: &Meta| {
-            meta.positions.get(&self.partition).is_some_and(|at| at.next_offset >= self.end)
-        };
-        progress.wait_for(patience, is_past).await
+        progress.wait_for(patience, |meta| self.is_obeyed(meta)).await
+    }
+
+    /// Whether the pipeline has obeyed what was written.
+    pub(super) fn is_obeyed(&self, meta: &Meta) -> bool {
+        meta.positions.get(&self.partition).is_some_and(|at| at.next_offset >= self.end)
     }
 }
 

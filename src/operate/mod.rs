@@ -1,5 +1,5 @@
 //! What operators do beside a running pipeline: look at dead letters, settle them, have tables
-//! read again, have documents written again.
+//! read again, have documents written again, have another view answer.
 //!
 //! Nothing here touches documents. What changes them is written as a command (see
 //! [`crate::source::command`]), and Redis tells when the pipeline has obeyed.
@@ -10,6 +10,7 @@ mod letters;
 mod print;
 mod republish;
 mod resnapshot;
+mod switch;
 mod wanted;
 
 use std::io;
@@ -23,11 +24,13 @@ use crate::dial::{DialError, Dialer};
 use crate::keyspace::Keyspace;
 use crate::sink::{Meta, Sink};
 use crate::sql::plan::Plan;
+use crate::sql::{CannotAnswer, Unanswered};
 
 pub use dlq::{Choice, Filter, Since, drop, list, replay, show};
 pub use letters::Coordinates;
 pub(crate) use republish::republish;
 pub use resnapshot::{How, resnapshot};
+pub use switch::{answering, may_follow, switch};
 pub use wanted::read_wanted;
 
 /// How long one answer of a broker may take.
@@ -70,6 +73,22 @@ pub enum OperateError {
         table: String,
         /// Those there are.
         tables: String,
+    },
+    /// A view cannot answer for a name.
+    #[error(transparent)]
+    CannotAnswer(#[from] CannotAnswer),
+    /// A view that answers for a name could not by other files.
+    #[error(transparent)]
+    Unanswered(#[from] Box<Unanswered>),
+    /// A view is to answer for a name, and not all of its documents are there.
+    #[error("view `{view}` cannot answer for `{name}` yet: {progress}")]
+    NotFilled {
+        /// The name.
+        name: String,
+        /// The view.
+        view: String,
+        /// How far it has come.
+        progress: String,
     },
     /// There is no such dead letter.
     #[error(

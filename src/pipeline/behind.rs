@@ -61,6 +61,12 @@ impl Behind {
         }
     }
 
+    /// Whether readers of one view see all that readers of another do, by what was told of both.
+    pub(super) fn is_level(&self, view: &str, with: &str) -> bool {
+        let told = |view: &str| self.told.get(view).map_or(self.now.as_str(), String::as_str);
+        !self.told.contains_key(view) || rises(told(with), told(view))
+    }
+
     /// A step took effect that told this, and these transactions as applied; what views contain of
     /// which nothing is due.
     pub(super) fn landed(&mut self, applied: String, released: &Released) -> &str {
@@ -174,6 +180,23 @@ mod tests {
         backlog.keys(VIEW, [key(1)]);
         behind.tell(&plan, &views, &backlog, &mut Step::new());
         assert_eq!(told(&behind), Some(set(9)));
+    }
+
+    #[test]
+    fn views_are_compared_by_what_their_readers_see_for_certain() {
+        let of = |behind: &[(&str, u64)]| {
+            let told = behind.iter().map(|(name, number)| ((*name).to_owned(), set(*number)));
+            Behind { told: told.collect(), now: set(9), ..Behind::default() }
+        };
+        for (behind, is_level) in [
+            (&[][..], true),
+            (&[("old", 3)], true),
+            (&[("new", 3)], false),
+            (&[("old", 3), ("new", 3)], true),
+            (&[("old", 4), ("new", 3)], false),
+        ] {
+            assert_eq!(of(behind).is_level("new", "old"), is_level, "{behind:?}");
+        }
     }
 
     #[test]

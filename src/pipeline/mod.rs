@@ -29,6 +29,7 @@ mod replan;
 mod stale;
 mod start;
 mod succession;
+mod switches;
 mod views;
 mod writer;
 
@@ -50,6 +51,7 @@ use crate::sink::{Meta, Redis, Sink, Step, Store};
 use crate::source::record::PartitionId;
 use crate::source::transactions::{Obeyed, Released, SequenceError, Sequencer};
 use crate::source::{Kafka, Log, Records, SourceError, Wanting};
+use crate::sql::Unanswered;
 use crate::sql::plan::{Plan, ViewId};
 use crate::state::{CheckpointStorage, Folder, StateError};
 use crate::telemetry::{Metrics, Readiness};
@@ -58,6 +60,7 @@ use checkpoints::Checkpoints;
 use observe::Handles;
 use publisher::Publisher;
 pub use replan::needs_start;
+use switches::Switches;
 use views::{Stage, Views};
 use writer::{Settled, Writer};
 
@@ -104,6 +107,9 @@ pub enum PipelineError {
     /// What was read cannot be put in order.
     #[error(transparent)]
     Sequence(#[from] SequenceError),
+    /// Readers would find nothing under a name, or something else.
+    #[error(transparent)]
+    Unanswered(#[from] Box<Unanswered>),
 }
 
 /// Is told which captured tables, by name, are complete only once they are read anew, and why.
@@ -199,6 +205,7 @@ struct Pipeline<R, S, C: CheckpointStorage> {
     publisher: Publisher,
     views: Views,
     behind: Behind,
+    switches: Switches,
     /// What Redis held when the pipeline was claimed.
     claimed: Meta,
     /// While another process holds the pipeline: when to look again whether it still does.
@@ -227,7 +234,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         known.lacks.extend(self.sequencer.lacks().map(|(table, lacks)| (table, lacks.clone())));
         self.apply(&mut known);
         if !self.sequencer.is_replaying() {
-            self.take_over();
+            self.take_over()?;
         }
         // Redis may lack something though no record ever comes.
         loop {
@@ -258,7 +265,8 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         }
         let plan = replan::other(&self.plans, &self.plan, self.refused.as_ref())?;
         // Whoever sent it may have compared it with one in between, which was not followed.
-        if let Some(reason) = needs_start(&self.plan, &plan) {
+        let reason = needs_start(&self.plan, &plan);
+        if let Some(reason) = reason.or_else(|| self.switches.prevents(&plan)) {
             error!("changed definitions are not followed: {reason}");
             self.readiness.block(DEFINITIONS, reason);
             self.refused = Some(plan);
@@ -327,7 +335,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         if replaying {
             self.note_positions(&released);
             if !self.sequencer.is_replaying() {
-                self.take_over();
+                self.take_over()?;
             }
             self.writer.renew_if_due().await?;
             return Ok(!released.is_empty());
@@ -426,6 +434,8 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             step.backlog(stored);
         }
         self.behind.tell(&self.plan, &self.views, &self.publisher.backlog, &mut step);
+        let wanted = self.sequencer.served();
+        self.switches.tell(wanted, &self.plan, &self.views, &self.behind, &mut step);
         if step.is_empty() {
             return Ok(());
         }

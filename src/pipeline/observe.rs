@@ -25,6 +25,8 @@ pub(super) struct Handles {
     filling: Vec<Gauge>,
     /// By view.
     standing_still: Vec<Gauge>,
+    /// By view.
+    switched: Vec<Gauge>,
 }
 
 impl Handles {
@@ -34,6 +36,7 @@ impl Handles {
             freshness: plan.views.iter().map(|view| metrics.freshness(&view.name)).collect(),
             filling: plan.views.iter().map(|view| metrics.filling(&view.name)).collect(),
             standing_still: plan.views.iter().map(|v| metrics.standing_still(&v.name)).collect(),
+            switched: plan.views.iter().map(|view| metrics.switched(&view.name)).collect(),
         }
     }
 }
@@ -83,6 +86,9 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         for ((id, _), (filling, standing_still)) in self.plan.views_with_ids().zip(handles) {
             filling.set(i64::from(self.views.generations(id).next.is_some()));
             standing_still.set(i64::from(self.views.stands_still(id)));
+        }
+        for ((_, view), switched) in self.plan.views_with_ids().zip(&self.handles.switched) {
+            switched.set(i64::from(self.switches.is_switched(&view.name)));
         }
     }
 

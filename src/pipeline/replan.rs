@@ -103,6 +103,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
                 readiness.clear(&format!("view {}", view.name));
                 metrics.filling(&view.name).set(0);
                 metrics.standing_still(&view.name).set(0);
+                metrics.switched(&view.name).set(0);
             }
         }
         let rows = engine.all_rows() as u64;

@@ -92,6 +92,14 @@ pub(super) fn observe(metrics: &Metrics, sequencer: &Sequencer, released: &Relea
                 info!(documents = keys.len(), "documents are written again");
                 ("republish", "applied")
             }
+            Obeyed::Switched { name, view } => {
+                info!(name, view, "the view is to answer for this name");
+                ("switch", "applied")
+            }
+            Obeyed::OneTooMany { name } => {
+                warn!(name, "too many names were switched: this one is not");
+                ("switch", "refused")
+            }
         };
         metrics.commands(command, outcome).inc();
     }

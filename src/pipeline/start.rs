@@ -13,6 +13,7 @@ use super::lookout::Standing;
 use super::observe::Handles;
 use super::publisher::Publisher;
 use super::succession::trust_former_run;
+use super::switches::Switches;
 use super::views::Views;
 use super::writer::Writer;
 use super::{Outside, Pipeline, PipelineError, STEP_CHANGES};
@@ -150,7 +151,6 @@ impl<S: Store, C: CheckpointStorage> Claimed<S, C> {
             wanted,
             plans,
             views: views.unwrap_or_else(|| Views::new(&plan, readiness.clone())),
-            readiness,
             publisher: Publisher::new(
                 engine,
                 Arc::clone(&plan),
@@ -161,6 +161,8 @@ impl<S: Store, C: CheckpointStorage> Claimed<S, C> {
             handles: Handles::new(&plan, &metrics),
             checkpoints: Checkpoints::new(config, storage, of_plan, counted, loaded.bytes),
             behind: Behind::default(),
+            switches: Switches::new(readiness.clone()),
+            readiness,
             claimed: meta,
             tell_all: true,
             plan,

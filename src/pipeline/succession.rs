@@ -49,7 +49,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         self.sequencer.succeed(&targets);
         trust_former_run(self.sequencer.specs_mut(), &self.plan, &self.claimed);
         if !self.sequencer.is_replaying() {
-            self.take_over();
+            self.take_over()?;
         }
         Ok(true)
     }
@@ -77,7 +77,11 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
 
     /// The state is what Redis' positions say: goes on where the former run stopped. Views whose
     /// documents are of another definition, or were never published, are filled by the next step.
-    pub(super) fn take_over(&mut self) {
+    ///
+    /// # Errors
+    /// A view that answers for a name is not there any more, or is another.
+    pub(super) fn take_over(&mut self) -> Result<(), PipelineError> {
+        self.switches.take_over(&self.claimed, self.sequencer.served(), &self.plan)?;
         let mended = stale::mended(&self.plan, &self.sequencer, &self.claimed);
         let mut due: Vec<ViewId> = self.views.due();
         due.retain(|view| !mended.contains(view));
@@ -99,6 +103,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         stale::count(&self.metrics, &self.sequencer);
         let (rows, positions) = (self.rows(), self.sequencer.positions().len());
         info!(rows, positions, "the state is where redis is; publishing from here on");
+        Ok(())
     }
 
     /// After Redis lost data or went back: claims it again, tells it where the state is, and fills
@@ -125,6 +130,9 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         step.backlog(self.publisher.backlog.take_store(&self.plan, &self.views).flatten());
         self.behind = Behind::of_former_run(&self.claimed);
         self.behind.tell(&self.plan, &self.views, &self.publisher.backlog, &mut step);
+        self.switches.take_over(&self.claimed, self.sequencer.served(), &self.plan)?;
+        let wanted = self.sequencer.served();
+        self.switches.tell(wanted, &self.plan, &self.views, &self.behind, &mut step);
         match self.writer.commit(&step).await? {
             Settled::Landed => {
                 self.note_applied(&Released::default());

@@ -35,6 +35,8 @@ pub struct Meta {
     pub backlog: Option<String>,
     /// What there is of each view, by name.
     pub views: BTreeMap<String, Generations>,
+    /// The view that answers for a name, where that is another than the name's own.
+    pub served: BTreeMap<String, String>,
     /// Rows whose last change could not be read, by where that lies.
     pub stale_rows: BTreeMap<(Partition, i64), StaleRow>,
     /// How many more there are that are not followed one by one.
@@ -108,6 +110,8 @@ impl Meta {
                     self.view(view).current = Generation::from_field(value);
                 } else if let Some(view) = field.strip_prefix(meta::NEXT) {
                     self.view(view).next = Generation::from_field(value);
+                } else if let Some(name) = field.strip_prefix(meta::SERVED) {
+                    self.served.insert(name.to_owned(), value.to_owned());
                 }
             }
         }
@@ -154,6 +158,7 @@ mod tests {
             ("view:a:b", "3 f k i"),
             ("next:a:b", "4 g k i"),
             ("view:c", "complete f"),
+            ("served:c", "a:b"),
             ("stale:mysql.shop.orders:0:16", r#"{"table":"orders","key":["7"]}"#),
             ("unfollowed:events:2", "40:3"),
             ("of later versions", "?"),
@@ -168,6 +173,7 @@ mod tests {
         assert_eq!((meta.behind["v"].as_str(), meta.committed_us), ("", Some(5)));
         let numbers: Vec<u64> = meta.views["a:b"].all().map(|of| of.number).collect();
         assert_eq!((numbers, &meta.views["c"]), (vec![3, 4], &Generations::default()));
+        assert_eq!(meta.served, [("c".to_owned(), "a:b".to_owned())].into());
         let row = &meta.stale_rows[&(partition, 16)];
         assert_eq!((row.table.as_str(), &row.key), ("orders", &Some(vec!["7".to_owned()])));
         let events = Partition { topic: "events".into(), number: 2 };

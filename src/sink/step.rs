@@ -223,6 +223,12 @@ impl Step {
         self.fields.insert(ViewFields::new(view).behind, contained);
     }
 
+    /// This view answers for a name from here on; `None` for the view of this name itself.
+    pub fn served(&mut self, name: &str, view: Option<&str>) {
+        let field = format!("{}{name}", meta::SERVED);
+        self.fields.insert(field, view.map(str::to_owned));
+    }
+
     /// The work that is not yet published; `None` when there is none.
     pub fn backlog(&mut self, backlog: Option<String>) {
         self.fields.insert(meta::BACKLOG.to_owned(), backlog);

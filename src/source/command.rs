@@ -13,6 +13,7 @@
 //! | `replay` | `topic`, `partition`, `offset`, `fingerprint` of a dead letter; `key` and `value` as they were, in base64 or absent |
 //! | `drop` | `topic`, `partition`, `offset`, `fingerprint` |
 //! | `republish` | `view`; `keys`, each a list of its columns as the API's addresses have them |
+//! | `switch` | `name`; `view`, the one whose documents readers of the name get |
 //!
 //! A replay carries the bytes itself: what it does must not depend on another topic's retention.
 //! They are decoded as of their own place, by the declarations of today.
@@ -21,8 +22,11 @@
 //! the command is obeyed. A replay passes it over, for what it asked for was written, or is in the
 //! backlog.
 //!
-//! Commands of other pipelines, of topics that no view reads, and of views that are not there, are
-//! passed over. What is no
+//! A switch counts whichever views there are when it is read: which one answers for a name follows
+//! from the commands alone, the last one of each name.
+//!
+//! Commands of other pipelines, of topics that no view reads, and of documents of views that are not
+//! there, are passed over. What is no
 //! command of version 1 is unreadable, like any record. A later version stops the pipeline: passed
 //! over, its effect would be missing for good once a program that knows it takes over.
 
@@ -63,6 +67,13 @@ pub enum Order {
         view: String,
         /// Their keys, as of [`Key::texts`].
         keys: Vec<Vec<String>>,
+    },
+    /// Have a view answer for a name.
+    Switch {
+        /// The name.
+        name: String,
+        /// The view.
+        view: String,
     },
 }
 
@@ -120,6 +131,8 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     view: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<Vec<Vec<String>>>,
@@ -146,6 +159,10 @@ impl Order {
             Order::Republish { view, keys } => {
                 "republish".clone_into(&mut written.command);
                 (written.view, written.keys) = (Some(view.clone()), Some(keys.clone()));
+            }
+            Order::Switch { name, view } => {
+                "switch".clone_into(&mut written.command);
+                (written.name, written.view) = (Some(name.clone()), Some(view.clone()));
             }
         }
         serde_json::to_vec(&written).unwrap_or_default()
@@ -202,6 +219,12 @@ impl Written {
                 let lacks = |member| CommandError::Lacks { command: command.clone(), member };
                 let view = self.view.ok_or_else(|| lacks("view"))?;
                 Ok(Order::Republish { view, keys: self.keys.ok_or_else(|| lacks("keys"))? })
+            }
+            "switch" => {
+                let command = self.command;
+                let lacks = |member| CommandError::Lacks { command: command.clone(), member };
+                let name = self.name.ok_or_else(|| lacks("name"))?;
+                Ok(Order::Switch { name, view: self.view.ok_or_else(|| lacks("view"))? })
             }
             _ => Err(CommandError::Unknown(self.command)),
         }
@@ -295,6 +318,7 @@ impl CommandDecoder {
                 let keys = keys.iter().filter_map(|parts| Key::parse(types, parts).ok()).collect();
                 Command::Republish { view: *view, keys }
             }
+            Order::Switch { name, view } => Command::Switch { name, view },
         };
         Ok(Decoded { content: Content::Command(Box::new(command)), committed_us: 0 })
     }
@@ -378,6 +402,7 @@ mod tests {
                 view: "v".into(),
                 keys: vec![vec!["1".into(), "a,b".into()], vec!["2".into(), "~".into()]],
             },
+            Order::Switch { name: "v".into(), view: "v_2".into() },
         ] {
             let read = Order::parse(&order.to_json("shop")).unwrap();
             assert_eq!(read, ("shop".to_owned(), order));
@@ -393,6 +418,7 @@ mod tests {
             (r#"{"version":1,"pipeline":"p","command":"drop"}"#, "`drop` lacks `fingerprint`"),
             (r#"{"version":1,"pipeline":"p","command":"drop","who":1}"#, "unknown field `who`"),
             (r#"{"version":1,"pipeline":"p","command":"republish","view":"v"}"#, "lacks `keys`"),
+            (r#"{"version":1,"pipeline":"p","command":"switch","view":"v"}"#, "lacks `name`"),
             (r#"{"version":0,"pipeline":"p","command":"drop"}"#, "`version` is not"),
             (r#"{"version":1,"pipeline":"p","command":"replay","value":"?"}"#, "`value` is not"),
         ] {

@@ -209,6 +209,13 @@ pub enum Command {
         /// Their keys.
         keys: Vec<Key>,
     },
+    /// Readers of a name are to be answered with the documents of a view.
+    Switch {
+        /// The name.
+        name: String,
+        /// The view.
+        view: String,
+    },
 }
 
 impl Command {
@@ -218,7 +225,7 @@ impl Command {
             Command::Replay { letter, .. } | Command::Drop { letter } => {
                 Some((letter.partition, letter.offset))
             }
-            Command::Republish { .. } => None,
+            Command::Republish { .. } | Command::Switch { .. } => None,
         }
     }
 }

@@ -44,6 +44,7 @@ mod select_text;
 mod shared;
 mod stream;
 mod subquery;
+mod switch;
 pub(crate) mod tokens;
 mod tree;
 mod typing;
@@ -55,6 +56,7 @@ use sqlparser::tokenizer::Location;
 pub use catalog::{Catalog, ColumnDefinition, TableDefinition, Unreadable};
 pub use error::PlanError;
 pub use explain::explain;
+pub use switch::{CannotAnswer, Unanswered, can_answer, go_on_answering};
 
 use clauses::view_select;
 use error::{Refusal, Refused, did_you_mean, listed};

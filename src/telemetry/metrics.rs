@@ -103,6 +103,7 @@ pub struct Metrics {
     error_documents: PerView<Counter>,
     filling: PerView<Gauge>,
     standing_still: PerView<Gauge>,
+    switched: PerView<Gauge>,
     freshness: Family<ViewLabel, Histogram, fn() -> Histogram>,
     verify_documents: PerView<Counter>,
     verify_differences: Family<KindLabel, Gauge>,
@@ -188,6 +189,11 @@ impl Metrics {
                 r,
                 "standing_still",
                 "1 while columns that the view reads are not written as they are declared",
+            ),
+            switched: add(
+                r,
+                "switched",
+                "1 while readers of the view's name are answered with another view's documents",
             ),
             freshness: freshness.clone(),
             verify_documents: add(r, "verify_documents", "Documents compared with MySQL"),
@@ -313,6 +319,11 @@ impl Metrics {
     /// 1 while a view stands still, since columns that it reads are not written as they are declared.
     pub fn standing_still(&self, view: &str) -> Gauge {
         self.standing_still.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
+    /// 1 while readers of the view's name are answered with another view's documents.
+    pub fn switched(&self, view: &str) -> Gauge {
+        self.switched.get_or_create_owned(&ViewLabel { view: view.to_owned() })
     }
 
     /// Seconds from a change's commit until its document of this view was readable; keep the

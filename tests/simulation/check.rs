@@ -12,7 +12,9 @@
 //!   contain less than before;
 //! - nothing of a view is there before all its tables were complete once, and what is read of it
 //!   is written only while they are;
-//! - what is read stands still while another generation is filled, and no other is left over.
+//! - what is read stands still while another generation is filled, and no other is left over;
+//! - whichever view answers for a name, what readers of the name find does not go back or away; in the
+//!   end it is the view that the last command said.
 //!
 //! Where the server itself lost something, readers begin to compare anew.
 
@@ -26,7 +28,7 @@ use super::bank::{
     ACCOUNTS_MV, Bank, Definition, Documents, READS, Schema, TABLES, VIEWS, version,
 };
 use super::history::{
-    HEARTBEATS, MARK_PARTITIONS, MARKS, NOTIFICATIONS, PARTITIONS, Said, TRANSACTIONS,
+    COMMANDS, HEARTBEATS, MARK_PARTITIONS, MARKS, NOTIFICATIONS, PARTITIONS, Said, TRANSACTIONS,
 };
 use super::log::{Topics, fingerprint, partition, server};
 use super::store::{Contents, StoredView};
@@ -57,6 +59,9 @@ pub(super) struct Readers {
     is_cut: [bool; 2],
     /// The last transaction that each view was told to contain.
     told: [u64; 2],
+    /// What readers of each name found: whether all documents are there, and the last transaction that
+    /// they were told to contain.
+    found: [(bool, u64); 2],
     /// The first thing found wrong.
     pub(super) wrong: Option<String>,
 }
@@ -78,6 +83,8 @@ struct Model {
     applied: u64,
     /// The last transaction that the server had executed, as the heartbeats tell.
     executed: u64,
+    /// The views that were to answer for each name, one after the other.
+    switched: [Vec<usize>; 2],
 }
 
 /// The snapshot attempt that a table's rows are of; they have come further since.
@@ -108,6 +115,7 @@ impl Readers {
             moments: Default::default(),
             is_cut: Default::default(),
             told: Default::default(),
+            found: Default::default(),
             wrong: None,
         }
     }
@@ -144,6 +152,10 @@ impl Readers {
             && VIEWS
                 .iter()
                 .all(|view| is_written(&generations(contents, view)) && !is_behind(contents, view))
+            && (0..VIEWS.len()).all(|name| {
+                let wanted = self.model.switched[name].last().copied().unwrap_or(name);
+                answering(contents, name) == wanted
+            })
     }
 
     /// The rows as the positions have them.
@@ -157,12 +169,16 @@ impl Readers {
         self.moments = Default::default();
         self.is_cut = [true; 2];
         self.told = [0; 2];
+        self.found = Default::default();
     }
 
     fn check(&mut self, contents: &Contents) -> Result<(), String> {
         self.follow_positions(contents)?;
         for view in 0..VIEWS.len() {
             self.check_view(view, contents)?;
+        }
+        for name in 0..VIEWS.len() {
+            self.check_name(name, contents)?;
         }
         if let Some(applied) = contents.meta.get("applied") {
             let wanted = match self.model.applied {
@@ -200,6 +216,22 @@ impl Readers {
         }
         if moved {
             self.wanted = [None, None];
+        }
+        Ok(())
+    }
+
+    /// What readers of a name find.
+    fn check_name(&mut self, name: usize, contents: &Contents) -> Result<(), String> {
+        let view = answering(contents, name);
+        let (called, by) = (VIEWS[name], VIEWS[view]);
+        if view != name && !self.model.switched[name].contains(&view) {
+            return Err(format!("{by} answers for {called}, which nobody asked for"));
+        }
+        let is_there = generations(contents, by).current.is_some();
+        let now = (is_there, if is_there { self.told[view] } else { 0 });
+        let before = std::mem::replace(&mut self.found[name], now);
+        if now < before {
+            return Err(format!("{called} is answered by {by}: {now:?} after {before:?}"));
         }
         Ok(())
     }
@@ -332,6 +364,7 @@ impl Model {
             newest: 0,
             applied: 0,
             executed: 0,
+            switched: Default::default(),
         }
     }
 
@@ -398,6 +431,10 @@ impl Model {
                 debug_assert_eq!(at, HEARTBEATS);
                 self.executed = self.executed.max(gtid - 1);
             }
+            Said::Switch { name, view } => {
+                debug_assert_eq!(at, COMMANDS);
+                self.switched[*name].push(*view);
+            }
             Said::Nothing => {}
         }
     }
@@ -410,6 +447,12 @@ fn generations(contents: &Contents, view: &str) -> Generations {
         Some(Generation::from_field(text).expect(text))
     };
     Generations { current: read("view"), next: read("next") }
+}
+
+/// The view that answers for a name.
+fn answering(contents: &Contents, name: usize) -> usize {
+    let served = contents.meta.get(&format!("served:{}", VIEWS[name]));
+    served.map_or(name, |view| VIEWS.iter().position(|of| of == view).expect(view))
 }
 
 /// By which statements a view with this fingerprint is made.

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bank::{ACCOUNTS, Bank, ENTRIES, NOTES, OWNERS, Row, TABLES};
+use super::bank::{ACCOUNTS, Bank, ENTRIES, NOTES, OWNERS, Row, TABLES, VIEWS};
 use super::random::Random;
 
 /// The partitions: the tables in their order, then these.
@@ -20,7 +20,8 @@ pub(super) const MARK_PARTITIONS: usize = 2;
 pub(super) const TRANSACTIONS: usize = MARKS + MARK_PARTITIONS;
 pub(super) const NOTIFICATIONS: usize = TRANSACTIONS + 1;
 pub(super) const HEARTBEATS: usize = TRANSACTIONS + 2;
-pub(super) const PARTITIONS: usize = TRANSACTIONS + 3;
+pub(super) const COMMANDS: usize = TRANSACTIONS + 3;
+pub(super) const PARTITIONS: usize = TRANSACTIONS + 4;
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(super) enum Said {
     Read { attempt: u32, table: usize, rows: u64, gtid: u64 },
     /// The server had executed all before this transaction.
     Executed { gtid: u64 },
+    /// A view is to answer for the name of a view.
+    Switch { name: usize, view: usize },
     /// A tombstone, or the beginning of a transaction.
     Nothing,
 }
@@ -89,6 +92,10 @@ impl History {
             source.bank.mark(account, n);
             let partition = MARKS + random.below(MARK_PARTITIONS);
             topics[partition].push(Said::Mark { account, n });
+        }
+        for _ in 0..random.below(5) {
+            let (name, view) = (random.below(VIEWS.len()), random.below(VIEWS.len()));
+            topics[COMMANDS].push(Said::Switch { name, view });
         }
         History { topics, truth: source.bank }
     }

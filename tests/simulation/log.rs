@@ -10,16 +10,16 @@ use std::task::Poll;
 use viewtide::change::Partition;
 use viewtide::gtid::{Gtid, Server};
 use viewtide::source::record::{
-    BinlogPlace, Content, Notice, PartitionId, PartitionSpec, Place, Record, Role, SnapshotMark,
-    TransactionEnd,
+    BinlogPlace, Command, Content, Notice, PartitionId, PartitionSpec, Place, Record, Role,
+    SnapshotMark, TransactionEnd,
 };
 use viewtide::source::transactions::Flow;
 use viewtide::source::{Former, Log, Records, SourceError};
 use viewtide::sql::plan::Plan;
 
-use super::bank::{Definition, Schema, TABLES};
+use super::bank::{Definition, Schema, TABLES, VIEWS};
 use super::history::{
-    HEARTBEATS, MARK_PARTITIONS, MARKS, NOTIFICATIONS, PARTITIONS, Said, TRANSACTIONS,
+    COMMANDS, HEARTBEATS, MARK_PARTITIONS, MARKS, NOTIFICATIONS, PARTITIONS, Said, TRANSACTIONS,
 };
 use super::random::Random;
 use super::schedule::Sabotage;
@@ -204,6 +204,7 @@ pub(super) fn partition(at: usize) -> Partition {
         "p.transaction",
         "p.notifications",
         "p.d.viewtide_heartbeat",
+        "p.commands",
     ];
     let number = if at == MARKS + 1 { 1 } else { 0 };
     Partition { topic: TOPICS[at].to_owned(), number }
@@ -219,6 +220,7 @@ fn role(schema: &Schema, at: usize) -> Role {
         TRANSACTIONS => Role::Transactions,
         NOTIFICATIONS => Role::Notifications,
         HEARTBEATS => Role::Heartbeats,
+        COMMANDS => Role::Commands,
         table if table < TABLES => Role::Table(schema.tables[table]),
         _ => Role::Stream(schema.marks),
     }
@@ -293,6 +295,10 @@ fn record(
                 last => format!("{}:1-{last}", server()),
             };
             Content::Executed { gtid: gtid(*number), set: set.into() }
+        }
+        Said::Switch { name, view } => {
+            let [name, view] = [*name, *view].map(|at| VIEWS[at].to_owned());
+            Content::Command(Box::new(Command::Switch { name, view }))
         }
         Said::Nothing => Content::Ignored,
     };

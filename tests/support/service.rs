@@ -23,7 +23,7 @@ pub(crate) const CONNECTIONS_MAX: usize = 32;
 
 pub(crate) struct Service {
     /// Ends with the rest.
-    _redis: RedisServer,
+    redis: RedisServer,
     pub(crate) sink: Sink,
     pub(crate) plan: Plan,
     pub(crate) readiness: Readiness,
@@ -55,7 +55,7 @@ impl Service {
         let (shutdown, ended) = oneshot::channel();
         let api = api.with_connections_max(CONNECTIONS_MAX);
         let serving = tokio::spawn(api.serve(listener, async move { drop(ended.await) }));
-        Service { _redis: redis, sink, plan, readiness, address, shutdown: Some(shutdown), serving }
+        Service { redis, sink, plan, readiness, address, shutdown: Some(shutdown), serving }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -82,6 +82,17 @@ impl Service {
             step.generations(&view.name, &current(view, 1));
         }
         self.sink.commit(&step).await.unwrap();
+    }
+
+    /// Another API of the same Redis, by another plan; ends with the test. Its host and port.
+    pub(crate) async fn serve(&self, plan: &Plan) -> String {
+        let dialer = Dialer::new(&self.redis.url()).unwrap();
+        let (readiness, metrics) = (Readiness::new(), Arc::new(Metrics::new()));
+        let api = Api::new(&dialer, &Keyspace::new("test"), plan, readiness, metrics).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(api.serve(listener, std::future::pending()));
+        address
     }
 
     /// Asks the server to end; the task that says when it has.

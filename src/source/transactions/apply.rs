@@ -1,7 +1,7 @@
 //! What a record does that is released.
 
 use super::queue::{Queue, Standing};
-use super::{Obeyed, Released, Sequencer};
+use super::{Obeyed, Released, SERVED_MAX, Sequencer};
 use crate::change::{Change, Op};
 use crate::source::letters::Letter;
 use crate::source::record::{Command, Content, Lacks, LetterId, Notice, PartitionId, Role};
@@ -100,7 +100,7 @@ impl Sequencer {
                     Letter { fingerprint: record.fingerprint, key: hole.key, refused: None };
                 self.open_letter(id, offset, letter, into);
             }
-            Content::Command(command) => self.obey(*command, order, into),
+            Content::Command(command) => self.obey(id, *command, order, into),
             Content::SchemaChange(change) => self.alter(id, &change, into),
             Content::Notice(notice) => self.note(notice, order, into),
             Content::Executed { gtid, .. } if queue.seen.covers(&gtid) => into.duplicates += 1,
@@ -175,13 +175,23 @@ impl Sequencer {
         }
     }
 
-    /// Does what a command says.
-    fn obey(&mut self, command: Command, order: u64, into: &mut Released) {
+    /// Does what a command of this partition says.
+    fn obey(&mut self, of: PartitionId, command: Command, order: u64, into: &mut Released) {
         let (letter, change) = match command {
             Command::Drop { letter } => (letter, None),
             Command::Replay { letter, change } => (letter, Some(change)),
             Command::Republish { view, keys } => {
                 return into.commands.push(Obeyed::Republished { view, keys });
+            }
+            Command::Switch { name, view } => {
+                let served = &mut self.queues[of.index()].served;
+                into.commands.push(if served.len() < SERVED_MAX || served.contains_key(&name) {
+                    served.insert(name.clone(), view.clone());
+                    Obeyed::Switched { name, view }
+                } else {
+                    Obeyed::OneTooMany { name }
+                });
+                return;
             }
         };
         let LetterId { partition: id, offset, fingerprint } = letter;

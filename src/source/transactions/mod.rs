@@ -73,6 +73,9 @@ use front::{Front, Progress};
 use orders::Latest;
 use queue::{Queue, Standing};
 
+/// Most names of which it is remembered which view is to answer for them.
+pub const SERVED_MAX: usize = 1024;
+
 /// Limits of what is held in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -169,6 +172,8 @@ pub struct AppliedPartition {
     forms: Forms,
     #[serde(default, skip_serializing_if = "Lacks::is_empty")]
     lacks: Lacks,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    served: BTreeMap<String, String>,
 }
 
 /// What may be applied in one step, in this order. Releases add up: the changes of one transaction
@@ -227,6 +232,18 @@ pub enum Obeyed {
         view: ViewId,
         /// Their keys.
         keys: Vec<Key>,
+    },
+    /// This view is to answer for the name.
+    Switched {
+        /// The name.
+        name: String,
+        /// The view.
+        view: String,
+    },
+    /// More names are not remembered: nothing changes for this one.
+    OneTooMany {
+        /// The name.
+        name: String,
     },
 }
 
@@ -485,6 +502,12 @@ impl Sequencer {
     /// The dead letters that stand open, by partition.
     pub fn letters(&self) -> impl Iterator<Item = (PartitionId, &Letters)> {
         (0..).map(PartitionId).zip(self.queues.iter().map(|queue| &queue.letters))
+    }
+
+    /// The view that is to answer for a name, for each that a command was about.
+    pub fn served(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.queues.iter().flat_map(|queue| &queue.served);
+        all.map(|(name, view)| (name.as_str(), view.as_str()))
     }
 
     /// The servers' watermarks.

@@ -1,6 +1,6 @@
 //! The records of one partition that wait to be applied.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::change::Position;
 
@@ -43,6 +43,8 @@ pub(super) struct Queue {
     pub(super) forms: Forms,
     /// What some of the table's rows lack.
     pub(super) lacks: Lacks,
+    /// The view that is to answer for a name, by the commands applied.
+    pub(super) served: BTreeMap<String, String>,
     /// Records that ever left: the number of the head, which does not change as others leave.
     taken: u64,
     /// Paused as far as the reader was told.
@@ -67,6 +69,7 @@ impl Queue {
             letters: applied.letters,
             forms: applied.forms,
             lacks: applied.lacks,
+            served: applied.served,
             taken: 0,
             paused: false,
             extended: false,
@@ -99,6 +102,7 @@ impl Queue {
             letters: self.letters.clone(),
             forms: self.forms.clone(),
             lacks: self.lacks.clone(),
+            served: self.served.clone(),
         }
     }
 

@@ -290,6 +290,44 @@ fn a_replay_is_applied_only_to_the_row_and_record_it_is_of() {
 }
 
 #[test]
+fn which_view_answers_for_a_name_is_what_the_last_command_says() {
+    let mut sequencer = Sequencer::new(plan(), specs(), &Applied::default(), BOUNDS);
+    let mut offset = 0;
+    let mut obey = |sequencer: &mut Sequencer, name: &str, view: &str| {
+        let command = Command::Switch { name: name.to_owned(), view: view.to_owned() };
+        sequencer.push(record(COMMANDS, offset, Content::Command(Box::new(command))));
+        offset += 1;
+        let mut released = Released::default();
+        while sequencer.release(&mut released).unwrap() {}
+        released.commands.remove(0)
+    };
+    let of = |sequencer: &Sequencer| {
+        let all = sequencer.served().map(|(name, view)| format!("{name} {view}"));
+        all.collect::<Vec<_>>()
+    };
+    for (name, view) in [("a", "a_2"), ("b", "a_2"), ("a", "a_3")] {
+        let (name, view) = (name.to_owned(), view.to_owned());
+        assert_eq!(obey(&mut sequencer, &name, &view), Obeyed::Switched { name, view });
+    }
+    assert_eq!(of(&sequencer), ["a a_3", "b a_2"]);
+    let stored = sequencer.applied();
+    let text = serde_json::to_string(&stored.partitions[&specs()[1].partition]).unwrap();
+    let read = serde_json::from_str::<AppliedPartition>(&text).unwrap();
+    let applied = Applied { partitions: [(specs()[1].partition.clone(), read)].into(), ..stored };
+    let mut sequencer = Sequencer::new(plan(), specs(), &applied, BOUNDS);
+    assert_eq!(of(&sequencer), ["a a_3", "b a_2"]);
+    obey(&mut sequencer, "a", "a");
+    assert_eq!(of(&sequencer), ["a a", "b a_2"]);
+    for number in 2..SERVED_MAX {
+        obey(&mut sequencer, &format!("name {number}"), "a");
+    }
+    let name = "one too many".to_owned();
+    assert_eq!(obey(&mut sequencer, &name, "a"), Obeyed::OneTooMany { name });
+    obey(&mut sequencer, "b", "b");
+    assert_eq!((of(&sequencer)[1].as_str(), of(&sequencer).len()), ("b b", SERVED_MAX));
+}
+
+#[test]
 fn letters_beyond_the_bound_are_counted_until_the_table_is_read_anew() {
     use crate::source::letters::{Beyond, OPEN_MAX};
     let plan = plan();
