@@ -6,6 +6,7 @@
 //! | key | type | content |
 //! |---|---|---|
 //! | `{viewtide:NAME}:meta` | hash | owner, `seq`, positions, transactions applied, backlog, generations of each view |
+//! | `{viewtide:NAME}:steps` | stream | what the last steps moved ([`StepTrace`]), each under its time by Redis' clock |
 //! | `{viewtide:NAME}:VIEW:GENERATION:docs` | hash | key bytes → document |
 //! | `{viewtide:NAME}:VIEW:GENERATION:keys` | sorted set, all scores 0 | key bytes: the documents in key order |
 //! | `{viewtide:NAME}:VIEW:GENERATION:index` | sorted set, all scores 0 | number of the index (one byte), index values, key bytes |
@@ -18,8 +19,11 @@
 //! A view is filled as a whole into a [`Generation`] of its own, beside the one that readers read;
 //! `meta` says which is which ([`Generations`]).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
+use crate::change::Partition;
 use crate::gtid::{GtidSet, Watermarks};
 use crate::sql::plan::View;
 use crate::value::Key;
@@ -111,6 +115,11 @@ impl Keyspace {
     /// The hash of owner, positions and states.
     pub fn meta(&self) -> String {
         format!("{}:meta", self.prefix)
+    }
+
+    /// The stream of what the last steps moved.
+    pub fn steps(&self) -> String {
+        format!("{}:steps", self.prefix)
     }
 
     /// A key that exists only while a claim tries out what steps will need.
@@ -313,6 +322,52 @@ pub struct StaleRow {
     pub refused: Option<String>,
 }
 
+/// What a step moved, as Redis keeps it of the last ones: by it is told when a record's change could
+/// be read. Only partitions with rows are in it, and only steps that moved one, or after which another
+/// view was behind than before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepTrace {
+    /// By partition: the first offset that was applied by the step, and the first that was not.
+    pub moved: BTreeMap<Partition, (i64, i64)>,
+    /// The views of which documents were due after the step, or that readers read another generation
+    /// of than the one that is written.
+    pub behind: BTreeSet<String>,
+}
+
+/// Name of what is in every [`StepTrace`].
+const TRACE_BEHIND: &str = "behind";
+
+impl StepTrace {
+    /// As names and values: `position:TOPIC:PARTITION`, `FROM:NEXT`, and last `behind`, names in JSON.
+    pub fn to_fields(&self) -> Vec<(String, String)> {
+        let moved = self.moved.iter().map(|(Partition { topic, number }, (from, next))| {
+            (format!("{}{topic}:{number}", meta::POSITION), format!("{from}:{next}"))
+        });
+        let behind = serde_json::to_string(&self.behind).unwrap_or_default();
+        moved.chain([(TRACE_BEHIND.to_owned(), behind)]).collect()
+    }
+
+    /// Reads what [`StepTrace::to_fields`] wrote; what cannot be read is left out.
+    pub fn from_fields(fields: impl IntoIterator<Item = (String, String)>) -> StepTrace {
+        let mut trace = StepTrace::default();
+        for (name, value) in fields {
+            if name == TRACE_BEHIND {
+                trace.behind = serde_json::from_str(&value).unwrap_or_default();
+            } else if let Some((place, range)) = read_moved(&name, &value) {
+                trace.moved.insert(place, range);
+            }
+        }
+        trace
+    }
+}
+
+fn read_moved(name: &str, value: &str) -> Option<(Partition, (i64, i64))> {
+    let (topic, number) = name.strip_prefix(meta::POSITION)?.rsplit_once(':')?;
+    let (from, next) = value.split_once(':')?;
+    let partition = Partition { topic: topic.to_owned(), number: number.parse().ok()? };
+    Some((partition, (from.parse().ok()?, next.parse().ok()?)))
+}
+
 /// Stale rows of a partition beyond those that are followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfollowed {
@@ -420,6 +475,20 @@ mod tests {
         assert!(of(&more, &other, None).includes(&of(&some, "", None)));
         assert!(!of(&more, "", None).includes(&of(&some, &other, None)));
         assert!(of("", &more, None).includes(&of(&some, "", None)), "wherever it is told");
+    }
+
+    #[test]
+    fn traces_read_back() {
+        let partition = |number| Partition { topic: "mysql.shop:orders".into(), number };
+        let trace = StepTrace {
+            moved: [(partition(0), (0, 7)), (partition(1), (12, 13))].into(),
+            behind: ["a:b".to_owned()].into(),
+        };
+        assert_eq!(StepTrace::from_fields(trace.to_fields()), trace);
+        assert_eq!(StepTrace::default().to_fields(), [("behind".to_owned(), "[]".to_owned())]);
+        let other = [("position:t:0", "7"), ("position:t", "1:2"), ("?", "")];
+        let other = other.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(StepTrace::from_fields(other), StepTrace::default());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use viewtide::change::{Partition, Position};
 use viewtide::dial::Dialer;
 use viewtide::engine::Document;
-use viewtide::keyspace::{Generations, Keyspace};
+use viewtide::keyspace::{Generations, Keyspace, StepTrace};
 use viewtide::sink::{Claim, Meta, Sink, SinkError, Step, Target};
 use viewtide::sql::plan::{Plan, ViewId};
 use viewtide::value::Value;
@@ -349,6 +349,50 @@ async fn a_redis_that_is_down_is_waited_for() {
     redis.start_again();
     sink.commit(&step).await.unwrap();
     assert_eq!((seq(&redis), docs(&redis, "plain").len()), (2, 2));
+}
+
+#[tokio::test]
+async fn what_a_step_moved_is_kept_with_it() {
+    let redis = RedisServer::start();
+    let mut sink = claimed(&redis.address()).await;
+    let steps = "{viewtide:test}:steps";
+    let partition = |number| Partition { topic: "t".into(), number };
+    let trace = |from, next| StepTrace {
+        moved: [(partition(0), (from, next))].into(),
+        behind: ["plain".to_owned()].into(),
+    };
+    let kept = || -> Vec<StepTrace> {
+        let entries: Vec<(String, Vec<String>)> = redis.run(&["XRANGE", steps, "-", "+"]);
+        let pairs = |fields: &[String]| -> Vec<(String, String)> {
+            fields.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+        };
+        entries.iter().map(|(_, fields)| StepTrace::from_fields(pairs(fields))).collect()
+    };
+    let mut step = plain(1);
+    step.trace(&trace(3, 5));
+    sink.commit(&step).await.unwrap();
+    sink.commit(&plain(2)).await.unwrap();
+    assert_eq!(kept(), [trace(3, 5)]);
+
+    let mut other = sink_at(&redis.address());
+    redis.run::<()>(&["HSET", META, "lease", "0"]);
+    own(&mut other).await;
+    let mut step = plain(3);
+    step.trace(&trace(5, 6));
+    let result = sink.commit(&step).await;
+    assert!(matches!(result, Err(SinkError::Fenced { .. })), "{result:?}");
+    assert_eq!(kept(), [trace(3, 5)], "a step that writes nothing is not kept");
+
+    // Of a step that moves all too much nothing is kept.
+    let mut step = plain(4);
+    let moved = (0..2000).map(|number| (partition(number), (0, 1))).collect();
+    step.trace(&StepTrace { moved, ..StepTrace::default() });
+    other.commit(&step).await.unwrap();
+    assert_eq!(kept().len(), 1);
+    redis.run::<()>(&["SET", steps, "another program's"]);
+    let error = other.commit(&plain(5)).await.unwrap_err();
+    assert!(error.to_string().contains("steps is a string of another program"), "{error}");
+    assert_eq!(docs(&redis, "plain").len(), 3);
 }
 
 #[tokio::test]

@@ -67,6 +67,11 @@ impl Behind {
         !self.told.contains_key(view) || rises(told(with), told(view))
     }
 
+    /// The views of which less was told than of all others.
+    pub(super) fn views(&self) -> impl Iterator<Item = &String> {
+        self.told.keys()
+    }
+
     /// A step took effect that told this, and these transactions as applied; what views contain of
     /// which nothing is due.
     pub(super) fn landed(&mut self, applied: String, released: &Released) -> &str {

@@ -30,6 +30,7 @@ mod stale;
 mod start;
 mod succession;
 mod switches;
+mod traces;
 mod views;
 mod writer;
 
@@ -61,6 +62,7 @@ use observe::Handles;
 use publisher::Publisher;
 pub use replan::needs_start;
 use switches::Switches;
+use traces::Traces;
 use views::{Stage, Views};
 use writer::{Settled, Writer};
 
@@ -206,6 +208,7 @@ struct Pipeline<R, S, C: CheckpointStorage> {
     views: Views,
     behind: Behind,
     switches: Switches,
+    traces: Traces,
     /// What Redis held when the pipeline was claimed.
     claimed: Meta,
     /// While another process holds the pipeline: when to look again whether it still does.
@@ -364,7 +367,10 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         }
         for (&partition, &position) in &released.positions {
             if !self.sequencer.is_added(partition) {
-                step.position(self.sequencer.partition(partition), position);
+                let (of, role) =
+                    (self.sequencer.partition(partition), self.sequencer.role(partition));
+                step.position(of, position);
+                self.traces.moved(of, role, position);
             }
         }
         stale::tell(&self.plan, &self.sequencer, &released, &mut step);
@@ -436,6 +442,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         self.behind.tell(&self.plan, &self.views, &self.publisher.backlog, &mut step);
         let wanted = self.sequencer.served();
         self.switches.tell(wanted, &self.plan, &self.views, &self.behind, &mut step);
+        self.traces.tell(self.behind.views(), &mut step);
         if step.is_empty() {
             return Ok(());
         }

@@ -14,6 +14,7 @@ use super::observe::Handles;
 use super::publisher::Publisher;
 use super::succession::trust_former_run;
 use super::switches::Switches;
+use super::traces::Traces;
 use super::views::Views;
 use super::writer::Writer;
 use super::{Outside, Pipeline, PipelineError, STEP_CHANGES};
@@ -163,6 +164,7 @@ impl<S: Store, C: CheckpointStorage> Claimed<S, C> {
             behind: Behind::default(),
             switches: Switches::new(readiness.clone()),
             readiness,
+            traces: Traces::default(),
             claimed: meta,
             tell_all: true,
             plan,

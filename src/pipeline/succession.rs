@@ -8,6 +8,7 @@ use super::backlog::Backlog;
 use super::behind::Behind;
 use super::lookout::{LEASE_LOOK, Standing};
 use super::start::Course;
+use super::traces::Traces;
 use super::views::Stage;
 use super::writer::Settled;
 use super::{Pipeline, PipelineError, stale, start};
@@ -99,6 +100,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             self.views.set(view, stage);
         }
         self.behind = Behind::of_former_run(&self.claimed);
+        self.traces = Traces::of_former_run(&self.claimed);
         self.tell_all = true;
         stale::count(&self.metrics, &self.sequencer);
         let (rows, positions) = (self.rows(), self.sequencer.positions().len());
@@ -119,6 +121,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             return Ok(true);
         }
         let mut step = Step::new();
+        self.traces = Traces::of_former_run(&self.claimed);
         self.tell_all(&mut step);
         self.views.take_generations(&self.claimed.views);
         for view in self.views.published() {
@@ -133,6 +136,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         self.switches.take_over(&self.claimed, self.sequencer.served(), &self.plan)?;
         let wanted = self.sequencer.served();
         self.switches.tell(wanted, &self.plan, &self.views, &self.behind, &mut step);
+        self.traces.tell(self.behind.views(), &mut step);
         match self.writer.commit(&step).await? {
             Settled::Landed => {
                 self.note_applied(&Released::default());
@@ -160,10 +164,15 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
 
     /// Tells Redis where the state is, and takes back what it knows of that is not followed any
     /// more: taken up again later, it must not be believed.
-    pub(super) fn tell_all(&self, step: &mut Step) {
+    pub(super) fn tell_all(&mut self, step: &mut Step) {
         let positions = self.sequencer.told_positions();
         for (partition, position) in &positions {
             step.position(partition, *position);
+        }
+        for spec in self.sequencer.specs() {
+            if let Some(position) = positions.get(&spec.partition) {
+                self.traces.moved(&spec.partition, spec.role, *position);
+            }
         }
         for partition in self.claimed.positions.keys() {
             if !positions.contains_key(partition) {

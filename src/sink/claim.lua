@@ -22,6 +22,8 @@ redis.call('ZRANGEBYLEX', scratch, '-', '+', 'LIMIT', 0, 1)
 redis.call('ZLEXCOUNT', scratch, '-', '+')
 redis.call('ZREM', scratch, 'a')
 redis.call('UNLINK', scratch)
+redis.call('XADD', scratch, 'MAXLEN', '~', 1, '*', 'a', '')
+redis.call('UNLINK', scratch)
 
 -- The same claim once more, its reply having been lost, changes nothing.
 local epoch = tonumber(owner[1] or 0)

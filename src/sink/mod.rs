@@ -24,7 +24,9 @@ use std::time::Duration;
 pub use error::{Failure, SinkError};
 pub use meta::{Meta, MetaError};
 pub use server::Redis;
-pub use step::{KeyRange, Put, STEP_BYTES_MAX, STEP_DOCUMENTS_MAX, Step, Target, ViewStep};
+pub use step::{
+    KeyRange, Put, STEP_BYTES_MAX, STEP_DOCUMENTS_MAX, STEPS_TRACED_MAX, Step, Target, ViewStep,
+};
 pub use store::{LEASE, NewClaim, Owner, Ownership, Reply, Store, Sweep};
 
 use crate::dial::Dialer;

@@ -44,7 +44,7 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Nil if the key can be used as this type ('hash', 'zset'), else what it is.
+-- Nil if the key can be used as this type ('hash', 'zset', 'stream'), else what it is.
 local function wrong_type(key, type)
   local found = redis.call('TYPE', key).ok
   if found ~= 'none' and found ~= type then return found end

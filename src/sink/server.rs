@@ -81,7 +81,7 @@ impl Redis {
     }
 
     fn step_call(&self, script: &Script, owner: &Owner, step: &Step) -> Cmd {
-        let mut keys = vec![self.meta.clone()];
+        let mut keys = vec![self.meta.clone(), self.keyspace.steps()];
         for &target in step.views.keys() {
             keys.extend(self.keys(target));
         }
@@ -93,6 +93,7 @@ impl Redis {
         let mut call = script.call(&keys);
         call.arg(owner.epoch).arg(&owner.token).arg(owner.seq).arg(owner.seq + 1);
         call.arg(millis(LEASE)).arg(self.stale_keys_max);
+        step.push_trace(&mut call);
         step.push_fields(&mut call);
         call.arg(step.views.len());
         for (&target, changes) in &step.views {

@@ -1,9 +1,10 @@
 -- One atomic step. Everything that can be refused is refused before the first write: Redis does
 -- not undo what a failed script has written.
 --
--- KEYS  meta, then for each view: docs, keys and, if it has indexes, entries, index;
+-- KEYS  meta, steps, then for each view: docs, keys and, if it has indexes, entries, index;
 --       then all that goes as a whole
 -- ARGV  epoch, token, seq before, seq after, lease in ms, most stale keys of a range,
+--       most steps that are kept, number of what is kept of this one · name, value …,
 --       number of fields to set · field, value …, number of fields to remove · field …,
 --       number of views, then for each:
 --         1 if it has indexes,
@@ -27,15 +28,17 @@ end
 
 local epoch, token, seq, next_seq = take(), take(), take(), take()
 local lease, stale_max = take_number(), take_number()
-local meta = KEYS[1]
+local meta, steps = KEYS[1], KEYS[2]
 
 -- Where everything lies.
+local steps_max, trace_count = take(), take_number()
+local trace_from = skip(trace_count * 2)
 local set_count = take_number()
 local set_from = skip(set_count * 2)
 local unset_count = take_number()
 local unset_from = skip(unset_count)
 local views = {}
-local key_at = 1
+local key_at = 2
 for v = 1, take_number() do
   local view = { docs = KEYS[key_at + 1], keys = KEYS[key_at + 2], ranges = {} }
   key_at = key_at + 2
@@ -58,6 +61,8 @@ end
 -- Everything that can be refused.
 local found = wrong_type(meta, 'hash')
 if found then return { 'type', meta, found } end
+found = wrong_type(steps, 'stream')
+if found then return { 'type', steps, found } end
 local owner = redis.call('HMGET', meta, 'epoch', 'token', 'seq')
 if owner[1] ~= epoch or owner[2] ~= token or owner[3] ~= seq then
   return { 'owner', owner[1] or '', owner[2] or '', owner[3] or '' }
@@ -151,6 +156,11 @@ for _, view in ipairs(views) do
     remove(view.docs, view.keys, view.entries, view.index, gone)
   end
   for _, range in ipairs(view.ranges) do replace(view, range) end
+end
+
+if trace_count > 0 then
+  redis.call('XADD', steps, 'MAXLEN', '~', steps_max, '*',
+    unpack(ARGV, trace_from, trace_from + trace_count * 2 - 1))
 end
 
 for i = key_at + 1, #KEYS do redis.call('UNLINK', KEYS[i]) end

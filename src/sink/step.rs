@@ -9,7 +9,8 @@ use crate::change::{Partition, Position};
 use crate::engine::Document;
 use crate::gtid::Watermarks;
 use crate::keyspace::{
-    ErrorDocument, Generation, Generations, StaleRow, Unfollowed, ViewFields, index_prefix, meta,
+    ErrorDocument, Generation, Generations, StaleRow, StepTrace, Unfollowed, ViewFields,
+    index_prefix, meta,
 };
 use crate::sql::plan::ViewId;
 use crate::value::Key;
@@ -21,6 +22,12 @@ pub const STEP_DOCUMENTS_MAX: usize = 16_384;
 /// puts together (4 MiB) and whatever a last document adds (8 MiB).
 pub const STEP_BYTES_MAX: usize = 32 << 20;
 
+/// The last steps of which Redis keeps what they moved: some 2 MB.
+pub const STEPS_TRACED_MAX: usize = 10_000;
+
+/// Most partitions and views in what is kept of one step; of one with more nothing is.
+const TRACE_FIELDS_MAX: usize = 1000;
+
 /// One atomic step, put together from current state: a key that is named twice must come with the
 /// same content.
 #[derive(Debug)]
@@ -31,6 +38,8 @@ pub struct Step {
     pub(super) dropped: BTreeSet<(String, u64)>,
     /// Fields of `meta` that change; `None` removes.
     fields: BTreeMap<String, Option<String>>,
+    /// What is kept of it among the last steps; empty for nothing.
+    trace: Vec<(String, String)>,
     documents: usize,
     bytes: usize,
 }
@@ -85,6 +94,7 @@ impl Step {
             views: BTreeMap::new(),
             dropped: BTreeSet::new(),
             fields: BTreeMap::new(),
+            trace: Vec::new(),
             documents: 0,
             bytes: 0,
         }
@@ -232,6 +242,27 @@ impl Step {
     /// The work that is not yet published; `None` when there is none.
     pub fn backlog(&mut self, backlog: Option<String>) {
         self.fields.insert(meta::BACKLOG.to_owned(), backlog);
+    }
+
+    /// What is to be kept of this step among the last [`STEPS_TRACED_MAX`].
+    pub fn trace(&mut self, trace: &StepTrace) {
+        self.trace = trace.to_fields();
+        if self.trace.len() > TRACE_FIELDS_MAX {
+            self.trace.clear();
+        }
+    }
+
+    /// What is to be kept of this step, if anything.
+    pub fn traced(&self) -> Option<StepTrace> {
+        (!self.trace.is_empty()).then(|| StepTrace::from_fields(self.trace.iter().cloned()))
+    }
+
+    /// Adds what is kept of it to the arguments of the step script.
+    pub(super) fn push_trace(&self, call: &mut Cmd) {
+        call.arg(STEPS_TRACED_MAX).arg(self.trace.len());
+        for (name, value) in &self.trace {
+            call.arg(name).arg(value);
+        }
     }
 
     /// Adds the fields to the arguments of the step script.

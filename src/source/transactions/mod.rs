@@ -456,6 +456,11 @@ impl Sequencer {
         &self.queues[id.index()].spec.partition
     }
 
+    /// What the records of the partition with this id are.
+    pub fn role(&self, id: PartitionId) -> Role {
+        self.queues[id.index()].spec.role
+    }
+
     /// The partitions in the order of their ids, to be told more of.
     pub fn specs_mut(&mut self) -> impl Iterator<Item = &mut PartitionSpec> {
         self.recheck = true;
