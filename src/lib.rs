@@ -10,7 +10,7 @@
 //! view; [`engine`] maintains it; [`source`] and [`sink`] are its two ends, [`state`] keeps its
 //! tables over restarts, and [`pipeline`] is the loop between them; [`supervisor`] keeps the
 //! connector running; [`api`] serves; [`verify`] asks
-//! MySQL whether all that was right.
+//! MySQL whether all that was right, and [`explain`] where a document comes from.
 
 pub mod value;
 
@@ -34,6 +34,7 @@ pub mod supervisor;
 pub mod api;
 
 pub mod check;
+pub mod explain;
 mod mysql;
 pub mod operate;
 pub mod verify;

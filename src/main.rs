@@ -20,6 +20,7 @@ use viewtide::api::{Api, Changeover};
 use viewtide::check;
 use viewtide::config::{Config, DEFAULT_FILE};
 use viewtide::dial::Dialer;
+use viewtide::explain::{self, ExplainError};
 use viewtide::keyspace::Keyspace;
 use viewtide::operate::{self, Choice, Coordinates, Filter, How, OperateError, Since};
 use viewtide::pipeline::{self, PipelineError, Plans};
@@ -83,11 +84,9 @@ enum Command {
               value_parser = clap::value_parser!(u64).range(1..=86_400))]
         wait: u64,
     },
-    /// Show how a view's documents are put together, and which of them a change concerns
-    Explain {
-        /// A view
-        view: String,
-    },
+    /// Show how a view's documents are put together, and which of them a change concerns; or which
+    /// records a document is made of, and when each could be read
+    Explain(Explain),
     /// Have readers of a view's name get another view's documents from one moment on; by the name
     /// itself, its own again. Without arguments: list which view answers for each name
     Switch {
@@ -148,6 +147,23 @@ enum Dlq {
 }
 
 #[derive(clap::Args)]
+struct Explain {
+    /// A view
+    view: String,
+    /// One of its documents, as an address names it: 7, or a,b for a key of two columns,
+    /// percent-encoded, ~ for NULL
+    #[arg(allow_hyphen_values = true)]
+    key: Option<String>,
+    /// How the report about a document is written; json is one object a line
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text, requires = "key")]
+    format: ReportFormat,
+    /// Search the last so many records of each partition
+    #[arg(long, value_name = "RECORDS", default_value_t = explain::RECORDS_MAX, requires = "key",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    search: u32,
+}
+
+#[derive(clap::Args)]
 struct Verify {
     /// This view alone
     #[arg(long, value_name = "NAME")]
@@ -204,10 +220,16 @@ impl Verify {
             all: self.all,
             repair: self.repair,
             patience: Duration::from_secs(self.wait),
-            format: match self.format {
-                ReportFormat::Text => Format::Text,
-                ReportFormat::Json => Format::Json,
-            },
+            format: self.format.into(),
+        }
+    }
+}
+
+impl From<ReportFormat> for Format {
+    fn from(format: ReportFormat) -> Format {
+        match format {
+            ReportFormat::Text => Format::Text,
+            ReportFormat::Json => Format::Json,
         }
     }
 }
@@ -287,7 +309,7 @@ async fn obey(command: Command, config: &Config) -> ExitCode {
             let how = if beside { How::Beside } else { How::Anew { after: 0 } };
             told(operate::resnapshot(config, &plan, &tables, how, patience, out).await)
         }
-        Command::Explain { view } => explain(&plan, &view),
+        Command::Explain(explained) => explain(config, &plan, explained).await,
         Command::Switch { name, view, wait } => {
             let out = &mut io::stdout();
             told(match name.zip(view) {
@@ -327,15 +349,27 @@ async fn verify(config: &Config, plan: &Arc<Plan>, options: &verify::Options) ->
     }
 }
 
-fn explain(plan: &Plan, name: &str) -> ExitCode {
-    let Some(view) = plan.views.iter().find(|view| view.name == name) else {
-        let names: Vec<&str> = plan.views.iter().map(|view| view.name.as_str()).collect();
-        eprintln!("viewtide: no view is called `{name}`: there are {}", names.join(", "));
-        return ExitCode::from(EXIT_CONFIGURATION);
+async fn explain(config: &Config, plan: &Arc<Plan>, explained: Explain) -> ExitCode {
+    let Explain { view, key, format, search } = explained;
+    let out = &mut io::stdout();
+    let outcome = match key {
+        None => explain::find_view(plan, &view)
+            .and_then(|view| Ok(out.write_all(sql::explain(plan, view).as_bytes())?)),
+        Some(key) => {
+            let (records_max, format) = (search, format.into());
+            let options = explain::Options { view, key, records_max, format };
+            explain::explain(config, plan, &options, out).await
+        }
     };
-    // Whoever closes the output has seen enough.
-    let _ = io::stdout().write_all(sql::explain(plan, view).as_bytes());
-    ExitCode::SUCCESS
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever closes the output has seen enough.
+        Err(ExplainError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) if error.is_usage() => refuse(&error),
+        Err(error) => fail(&error.to_string()),
+    }
 }
 
 async fn dlq(config: &Config, plan: &Plan, command: Dlq) -> Result<bool, OperateError> {

@@ -97,6 +97,9 @@ fn wrong_usage_ends_with_2() {
     let folder = Folder::new();
     for (arguments, want) in [
         (&["verify", "--view", "x"][..], "no view x; there are: t"),
+        (&["explain", "x"], "no view is called `x`: there are t"),
+        (&["explain", "t", "1,2"], "a key of view t is id: percent-encoded"),
+        (&["explain", "t", "--format", "json"], "<KEY>"),
         (&["verify", "--wait", "0"], "0 is not in 1..=86400"),
         (&["walk"], "unrecognized subcommand 'walk'"),
         (&[], "Usage: viewtide"),
@@ -125,6 +128,9 @@ fn check_tells_of_every_service_that_is_not_there() {
     assert!(!text.contains("hidden"), "{text}");
     let (code, text) = folder.run(&["verify"]);
     assert!(code == 1 && text.contains("cannot connect to redis"), "{code} {text}");
+    let (code, text) = folder.run(&["explain", "t", "-7"]);
+    let want = format!("cannot connect to redis at 127.0.0.1:{}", folder.port);
+    assert!(code == 1 && text.contains(&want), "{code} {text}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::explaining::explained;
 use crate::schemas::every_type_is_exact;
 use crate::support::deployment::Deployment;
 use crate::support::events::push_event;
@@ -61,6 +62,10 @@ async fn a_view_of_what_needs_no_schema_is_maintained_without() {
     ledger.execute("ALTER TABLE owners MODIFY rating FLOAT COMMENT 'of five'").await;
     ledger.execute("INSERT INTO accounts VALUES ('b', 1, 3, 7, 2)").await;
     ledger.eventually("/balances/b,1", |_, body| body["name"] == "Ada").await;
+    let (document, rows, _) = explained(&ledger, &["balances", "b,1"]);
+    let record = &rows[0]["record"];
+    assert_eq!((&document["from_rows"], &record["op"]), (&json!(true), &json!("c")), "{rows:?}");
+    assert!(record["gtid"].is_string() && record["position"].is_u64(), "{record}");
     ledger.assert_verified();
 }
 

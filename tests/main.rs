@@ -11,6 +11,7 @@ mod dead_letters;
 mod documented;
 mod engine;
 mod examples;
+mod explaining;
 mod expressions;
 mod generations;
 mod http_api;

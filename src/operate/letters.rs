@@ -2,17 +2,15 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Instant;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
-use rdkafka::message::Message as _;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::message::BorrowedMessage;
 
 use super::{ANSWER_WAIT, OperateError, client, kafka};
 use crate::change::Partition;
 use crate::config::Config;
 use crate::source::dead_letters::DeadLetter;
+use crate::source::read_range;
 
 /// Records read at once; they are held in memory until they were looked at.
 const CHUNK_RECORDS: i64 = 256;
@@ -91,13 +89,16 @@ pub(super) fn visit(
         }
     }
     let (low, high) = consumer.fetch_watermarks(topic, 0, ANSWER_WAIT).map_err(&failed)?;
+    let partition = Partition { topic: topic.clone(), number: 0 };
     let mut next = if newest_first { high } else { low };
     while if newest_first { next > low } else { next < high } {
         let (from, to) = match newest_first {
             true => ((next - CHUNK_RECORDS).max(low), next),
             false => (next, (next + CHUNK_RECORDS).min(high)),
         };
-        let mut letters = read(&consumer, topic, from, to).map_err(&failed)?;
+        let mut letters = Vec::new();
+        let keep = |record: &BorrowedMessage<'_>| letters.extend(DeadLetter::of(record));
+        read_range(&consumer, &partition, from, to, keep).map_err(&failed)?;
         if newest_first {
             letters.reverse();
         }
@@ -109,41 +110,6 @@ pub(super) fn visit(
         next = if newest_first { from } else { to };
     }
     Ok(())
-}
-
-/// The dead letters at offsets of this range, in their order.
-fn read(
-    consumer: &BaseConsumer,
-    topic: &str,
-    from: i64,
-    to: i64,
-) -> Result<Vec<DeadLetter>, KafkaError> {
-    let mut range = TopicPartitionList::new();
-    range.add_partition_offset(topic, 0, Offset::Offset(from))?;
-    consumer.assign(&range)?;
-    let mut letters = Vec::new();
-    let mut deadline = Instant::now() + ANSWER_WAIT;
-    loop {
-        match consumer.poll(ANSWER_WAIT) {
-            Some(Ok(record)) => {
-                if record.offset() < to {
-                    letters.extend(DeadLetter::of(&record));
-                }
-                if record.offset() >= to - 1 {
-                    return Ok(letters);
-                }
-                deadline = Instant::now() + ANSWER_WAIT;
-            }
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(letters),
-            Some(Err(error)) if Instant::now() >= deadline => return Err(error),
-            None if Instant::now() >= deadline => {
-                return Err(KafkaError::MessageConsumption(
-                    rdkafka::types::RDKafkaErrorCode::OperationTimedOut,
-                ));
-            }
-            Some(Err(_)) | None => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Format;
 use super::avro::{
-    Decoded, Failure, HeartbeatDecoder, News, NotificationDecoder, SchemaChangeDecoder, Side,
-    TableDecoder, TransactionDecoder, Unfit, heartbeat_table,
+    Decoded, Failure, HeartbeatDecoder, News, NotificationDecoder, Origin, OriginDecoder,
+    SchemaChangeDecoder, Side, TableDecoder, TransactionDecoder, Unfit, heartbeat_table,
 };
 use super::command::CommandDecoder;
 use super::debezium_json::{self, Translator};
@@ -233,6 +233,82 @@ impl NewsDecoder {
     /// A schema that is not of notifications.
     pub(crate) fn add_schema(&mut self, id: u32, text: &str) -> Result<(), Unfit> {
         self.decoder.add_schema(id, text)
+    }
+}
+
+/// Tells which row a record is about, and where it comes from, without the row.
+#[derive(Debug)]
+pub(crate) struct RecordReader {
+    rows: Decoder,
+    origins: OriginDecoder,
+    translator: Option<Translator>,
+}
+
+impl RecordReader {
+    /// A reader of the records of a table of a plan, captured in this format or a stream.
+    ///
+    /// # Errors
+    /// A table that records of this format do not carry.
+    pub(crate) fn new(
+        plan: &Plan,
+        format: Format,
+        database: &str,
+        id: TableId,
+    ) -> Result<RecordReader, Unfit> {
+        let table = plan.table(id);
+        let translator = match table.source {
+            TableSource::Captured => row_translator(format, table)?,
+            TableSource::Stream(_) => None,
+        };
+        let rows = Decoder::of_rows(plan, format, database, id)?;
+        Ok(RecordReader { rows, origins: OriginDecoder::default(), translator })
+    }
+
+    /// The row that a record is about; `None` if that cannot be told.
+    ///
+    /// # Errors
+    /// A schema that was not added yet, or a record that cannot be read.
+    pub(crate) fn row_key(
+        &mut self,
+        (partition, offset): (i32, i64),
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<Option<Key>, Failure> {
+        self.rows.row_key(partition, offset, key, value)
+    }
+
+    /// Whether the records are events, which come from nowhere else.
+    pub(crate) fn is_of_events(&self) -> bool {
+        matches!(self.rows, Decoder::Stream(_))
+    }
+
+    /// Where a record of a captured table comes from, by its value.
+    ///
+    /// # Errors
+    /// A schema that was not added yet, or a record that cannot be read.
+    pub(crate) fn origin(&mut self, value: &[u8]) -> Result<Origin, Failure> {
+        let RecordReader { origins, translator, .. } = self;
+        let Some(translator) = translator else { return origins.decode(value) };
+        let value = translator.translate(Side::Value, value)?;
+        match origins.decode(&value) {
+            Err(Failure::Schema(side, id)) => {
+                let text = translator.schema(side, id).unwrap_or_default();
+                origins.add_schema(id, text).map_err(|unfit| Failure::Unfit(Box::new(unfit)))?;
+                origins.decode(&value)
+            }
+            other => other,
+        }
+    }
+
+    /// Takes the schema that was asked for.
+    ///
+    /// # Errors
+    /// A schema that is not of the table's records.
+    pub(crate) fn add_schema(&mut self, side: Side, id: u32, text: &str) -> Result<(), Unfit> {
+        match side {
+            Side::Key => self.rows.add_schema(side, id, text),
+            Side::Value => self.origins.add_schema(id, text),
+        }
     }
 }
 

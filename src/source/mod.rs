@@ -29,10 +29,10 @@ use std::time::Duration;
 pub use debezium_json::JsonError;
 #[cfg(fuzzing)]
 pub use decode::JsonRecords;
-pub(crate) use decode::{NewsDecoder, is_carried};
+pub(crate) use decode::{NewsDecoder, RecordReader, is_carried};
 pub use error::SourceError;
-pub(crate) use kafka::readable_end;
 pub use kafka::{Kafka, Reader};
+pub(crate) use kafka::{read_range, readable_end};
 use record::{PartitionId, PartitionSpec, Record};
 use serde::Deserialize;
 pub use snapshot::Wanting;

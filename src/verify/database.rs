@@ -25,7 +25,7 @@ const SESSION: [&str; 2] = [
 ];
 
 /// A connection that reads and never writes.
-pub(super) struct Database {
+pub(crate) struct Database {
     connection: Conn,
 }
 
@@ -50,7 +50,7 @@ enum Outcome {
 
 impl Database {
     /// Connects and sets what answers depend on.
-    pub(super) async fn connect(mysql: &Mysql) -> Result<Database, VerifyError> {
+    pub(crate) async fn connect(mysql: &Mysql) -> Result<Database, VerifyError> {
         let unreachable = |error| VerifyError::Mysql {
             reason: format!("{}:{}: {error}", mysql.host, mysql.port),
         };
@@ -62,13 +62,13 @@ impl Database {
     }
 
     /// Everything read from here on is of one instant, until the next call.
-    pub(super) async fn begin_snapshot(&mut self) -> Result<(), VerifyError> {
+    pub(crate) async fn begin_snapshot(&mut self) -> Result<(), VerifyError> {
         self.end_snapshot().await?;
         self.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await
     }
 
     /// Ends the snapshot, if one was begun.
-    pub(super) async fn end_snapshot(&mut self) -> Result<(), VerifyError> {
+    pub(crate) async fn end_snapshot(&mut self) -> Result<(), VerifyError> {
         self.run("COMMIT").await
     }
 
@@ -84,7 +84,7 @@ impl Database {
     }
 
     /// The rows of a SELECT, each column read as the type given.
-    pub(super) async fn rows(
+    pub(crate) async fn rows(
         &mut self,
         sql: &str,
         types: &[Type],
@@ -239,7 +239,7 @@ impl KeyColumns<'_> {
 
 /// `a IN (1, 2)`, or `(a = 1 AND b = 2 OR a = 3 AND b = 4)`: MySQL does not push a condition on
 /// `(a, b)` down into a SELECT, and would compute all of its rows.
-pub(super) fn among(names: &[String], tuples: impl Iterator<Item = Vec<String>>) -> String {
+pub(crate) fn among(names: &[String], tuples: impl Iterator<Item = Vec<String>>) -> String {
     if let [name] = names {
         let (nulls, values): (Vec<String>, Vec<String>) =
             tuples.flatten().partition(|value| value == NULL);
@@ -263,7 +263,7 @@ fn equals(name: &str, value: &str) -> String {
 }
 
 /// A value as a literal of MySQL's.
-pub(super) fn literal(value: &Value<'_>, ty: Type) -> String {
+pub(crate) fn literal(value: &Value<'_>, ty: Type) -> String {
     match value {
         Value::Null => NULL.to_owned(),
         Value::Text(text) => format!("_utf8mb4 x'{}'", hex(text.as_bytes())),

@@ -17,7 +17,7 @@ use crate::value::Key;
 const REPLY_WAIT: Duration = Duration::from_secs(10);
 
 /// Reads documents; the sink is used to read `meta` alone.
-pub(super) struct Documents {
+pub(crate) struct Documents {
     connection: MultiplexedConnection,
     keyspace: Keyspace,
     sink: Sink,
@@ -26,7 +26,7 @@ pub(super) struct Documents {
 }
 
 impl Documents {
-    pub(super) async fn connect(config: &Config, plan: &Plan) -> Result<Documents, VerifyError> {
+    pub(crate) async fn connect(config: &Config, plan: &Plan) -> Result<Documents, VerifyError> {
         let dialer = Dialer::new(config.redis.url.expose())?;
         let connection = dialer.connect(REPLY_WAIT).await?;
         let keyspace = Keyspace::new(&config.pipeline.name);
@@ -35,7 +35,7 @@ impl Documents {
     }
 
     /// How far the pipeline has come. Documents read later are at least as new.
-    pub(super) async fn meta(&mut self) -> Result<Meta, VerifyError> {
+    pub(crate) async fn meta(&mut self) -> Result<Meta, VerifyError> {
         self.sink
             .read_meta()
             .await
@@ -43,7 +43,7 @@ impl Documents {
     }
 
     /// From now on documents of this generation of a view are read.
-    pub(super) fn choose(&mut self, view: &str, generation: u64) {
+    pub(crate) fn choose(&mut self, view: &str, generation: u64) {
         self.generations.insert(view.to_owned(), generation);
     }
 
@@ -56,7 +56,7 @@ impl Documents {
     }
 
     /// The documents of these keys, in their order.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &mut self,
         view: &str,
         keys: &[Key],

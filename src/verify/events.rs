@@ -15,7 +15,7 @@ use crate::value::{
 };
 
 /// The rows of every stream that some view reads.
-pub(super) struct Events {
+pub(crate) struct Events {
     plan: Arc<Plan>,
     tables: BTreeMap<TableId, EventTable>,
 }
@@ -109,7 +109,7 @@ impl Events {
 
     /// The keys of the events that hang on a row with one of these values by a node's edge, or that
     /// the groups are of that do.
-    pub(super) fn keys_with(&self, node: &Node, values: &[Vec<Value<'static>>]) -> BTreeSet<Key> {
+    pub(crate) fn keys_with(&self, node: &Node, values: &[Vec<Value<'static>>]) -> BTreeSet<Key> {
         let (id, columns) = rows_of(&self.plan, node);
         let Some(events) = self.tables.get(&id) else { return BTreeSet::new() };
         let as_groups = node.edge.as_ref().is_some_and(|edge| edge.as_groups);
@@ -123,7 +123,7 @@ impl Events {
     }
 
     /// The values of columns of these rows.
-    pub(super) fn values(
+    pub(crate) fn values(
         &self,
         table: TableId,
         keys: &BTreeSet<Key>,

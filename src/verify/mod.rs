@@ -12,17 +12,17 @@
 
 mod background;
 mod compare;
-mod database;
-mod documents;
+pub(crate) mod database;
+pub(crate) mod documents;
 mod error;
-mod events;
+pub(crate) mod events;
 mod pace;
 mod pick;
 mod position;
 mod repair;
 mod report;
 mod settle;
-mod topics;
+pub(crate) mod topics;
 mod truth;
 
 use std::collections::BTreeSet;

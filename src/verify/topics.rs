@@ -28,8 +28,8 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_millis(300);
 
 /// The events of the streams that some views read.
-pub(super) struct Topics {
-    pub(super) events: Events,
+pub(crate) struct Topics {
+    pub(crate) events: Events,
     topics: Vec<Topic>,
 }
 
@@ -43,11 +43,15 @@ struct Topic {
     /// takes half a second.
     asker: BaseConsumer,
     partitions: BTreeMap<i32, Progress>,
+    /// Of each partition the last so many offsets are read.
+    offsets_max: i64,
     unreadable: u64,
 }
 
 #[derive(Default)]
 struct Progress {
+    /// What lies before this offset was left out.
+    left_out_before: Option<i64>,
     /// First offset behind the last record read.
     read: i64,
     /// Up to here there is nothing more.
@@ -57,7 +61,17 @@ struct Progress {
 
 impl Topics {
     /// Prepares to read the streams of these views; connects when it reads.
-    pub(super) fn connect(
+    pub(crate) fn connect(
+        config: &Config,
+        plan: &Arc<Plan>,
+        views: &[&View],
+    ) -> Result<Topics, VerifyError> {
+        Topics::of_the_last(i64::MAX, config, plan, views)
+    }
+
+    /// The same of the last so many offsets of each partition.
+    pub(crate) fn of_the_last(
+        offsets_max: i64,
         config: &Config,
         plan: &Arc<Plan>,
         views: &[&View],
@@ -74,6 +88,7 @@ impl Topics {
                 consumer: client.create()?,
                 asker: client.create()?,
                 partitions: BTreeMap::new(),
+                offsets_max,
                 unreadable: 0,
             });
         }
@@ -95,8 +110,20 @@ impl Topics {
         Ok(events)
     }
 
+    /// The partitions of which not all was read, each with where reading began.
+    pub(crate) fn left_out(&self) -> Vec<(Partition, i64)> {
+        let of_topic = |topic: &Topic| -> Vec<(Partition, i64)> {
+            let of = |(number, progress): (&i32, &Progress)| {
+                let partition = Partition { topic: topic.name.clone(), number: *number };
+                Some((partition, progress.left_out_before?))
+            };
+            topic.partitions.iter().filter_map(of).collect()
+        };
+        self.topics.iter().flat_map(of_topic).collect()
+    }
+
     /// Reads everything that the topics hold now; first offset not read, by partition. Blocks.
-    pub(super) fn read_to_end(&mut self) -> Result<BTreeMap<Partition, i64>, VerifyError> {
+    pub(crate) fn read_to_end(&mut self) -> Result<BTreeMap<Partition, i64>, VerifyError> {
         let mut positions = BTreeMap::new();
         for topic in &mut self.topics {
             topic.read_to_end(&mut self.events)?;
@@ -168,8 +195,13 @@ impl Topic {
         }
         let mut assignment = TopicPartitionList::new();
         for partition in partitions {
-            assignment.add_partition_offset(&self.name, partition.id(), Offset::Beginning)?;
-            self.partitions.insert(partition.id(), Progress::default());
+            let (first, end) =
+                self.asker.fetch_watermarks(&self.name, partition.id(), ANSWER_WAIT)?;
+            let from = first.max(end.saturating_sub(self.offsets_max));
+            assignment.add_partition_offset(&self.name, partition.id(), Offset::Offset(from))?;
+            let left_out_before = (from > first).then_some(from);
+            let progress = Progress { left_out_before, ..Progress::default() };
+            self.partitions.insert(partition.id(), progress);
         }
         self.consumer.assign(&assignment)?;
         Ok(())

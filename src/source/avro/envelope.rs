@@ -519,7 +519,12 @@ const BLOCK: [(&str, Slot); 3] =
     [("id", TRANSACTION), ("total_order", TOTAL_ORDER), ("data_collection_order", TABLE_ORDER)];
 
 /// Steps that note some fields of a record that may be null.
-fn compile_notes(schema: &Schema, node: NodeId, builder: &mut Builder, wanted: &[(&str, Slot)]) {
+pub(super) fn compile_notes(
+    schema: &Schema,
+    node: NodeId,
+    builder: &mut Builder,
+    wanted: &[(&str, Slot)],
+) {
     let (record, null) = match schema.optional(node) {
         Some((record, null)) => (record, Some(null)),
         None => (node, None),

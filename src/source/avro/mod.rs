@@ -12,6 +12,7 @@ mod cursor;
 mod envelope;
 mod heartbeat;
 mod metadata;
+mod origin;
 mod program;
 #[cfg(test)]
 mod reference;
@@ -27,6 +28,8 @@ pub use envelope::TableDecoder;
 pub(super) use heartbeat::heartbeat_table;
 pub use heartbeat::{HEARTBEAT_TABLE, HeartbeatDecoder};
 pub use metadata::{INCREMENTAL, News, NotificationDecoder, TransactionDecoder};
+pub use origin::Origin;
+pub(super) use origin::OriginDecoder;
 pub use schema::SchemaError;
 pub use schema_changes::SchemaChangeDecoder;
 

@@ -1,0 +1,150 @@
+//! What Redis keeps of the last steps, and when a record could be read by that.
+
+use std::time::Duration;
+
+use super::ExplainError;
+use crate::change::Partition;
+use crate::config::Config;
+use crate::dial::Dialer;
+use crate::keyspace::{Keyspace, StepTrace};
+use crate::sink::STEPS_TRACED_MAX;
+
+/// How long a reply may take.
+const REPLY_WAIT: Duration = Duration::from_secs(10);
+
+/// Steps read at once.
+const AT_ONCE: usize = 1000;
+
+/// The steps that are kept, oldest first, each with its time by Redis' clock in milliseconds since 1970.
+#[derive(Debug, Default)]
+pub(super) struct Steps(Vec<(i64, StepTrace)>);
+
+/// When a record's change could be read in the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// From the step on that applied it.
+    At(i64),
+    /// At this time at the latest: documents of the view were due when it was applied.
+    By(i64),
+    /// It was applied then, but documents of the view are due since.
+    Due(i64),
+    /// It was applied before the first step that is kept, which is of this time.
+    Earlier(Option<i64>),
+    /// It is not applied yet.
+    NotApplied,
+}
+
+impl Steps {
+    /// Reads what Redis keeps.
+    pub(super) async fn read(config: &Config, keyspace: &Keyspace) -> Result<Steps, ExplainError> {
+        let dialer = Dialer::new(config.redis.url.expose())?;
+        let mut connection = dialer.connect(REPLY_WAIT).await?;
+        let mut steps: Vec<(i64, StepTrace)> = Vec::new();
+        let mut from = "-".to_owned();
+        // Redis keeps a few more than it is told to.
+        while steps.len() < 2 * STEPS_TRACED_MAX {
+            let mut ask = redis::cmd("XRANGE");
+            ask.arg(keyspace.steps()).arg(&from).arg("+").arg("COUNT").arg(AT_ONCE);
+            let answer = ask.query_async::<Vec<(String, Vec<String>)>>(&mut connection).await;
+            let entries = answer.map_err(|error| {
+                let (address, reason) = (dialer.address().to_owned(), error.to_string());
+                ExplainError::Redis { address, reason }
+            })?;
+            let Some((last, _)) = entries.last() else { break };
+            from = format!("({last}");
+            steps.extend(entries.into_iter().filter_map(read_entry));
+        }
+        Ok(Steps(steps))
+    }
+
+    /// When the change of this record could be read in a view; `next_offset` is the first of its
+    /// partition that is not applied.
+    pub(super) fn seen(
+        &self,
+        view: &str,
+        partition: &Partition,
+        offset: i64,
+        next_offset: i64,
+    ) -> Seen {
+        let applies = |(_, step): &(i64, StepTrace)| {
+            step.moved.get(partition).is_some_and(|(from, next)| (*from..*next).contains(&offset))
+        };
+        let Some(at) = self.0.iter().rposition(applies) else {
+            return match next_offset <= offset {
+                true => Seen::NotApplied,
+                false => Seen::Earlier(self.0.first().map(|(time, _)| *time)),
+            };
+        };
+        let applied = self.0[at].0;
+        let shows = |(_, step): &(i64, StepTrace)| !step.behind.contains(view);
+        match self.0[at..].iter().position(shows) {
+            None => Seen::Due(applied),
+            Some(0) => Seen::At(applied),
+            Some(later) => Seen::By(self.0[at + later].0),
+        }
+    }
+}
+
+/// A step's time, and what it moved.
+fn read_entry((id, fields): (String, Vec<String>)) -> Option<(i64, StepTrace)> {
+    let time = id.split_once('-')?.0.parse().ok()?;
+    let (mut pairs, mut fields) = (Vec::new(), fields.into_iter());
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        pairs.push((name, value));
+    }
+    Some((time, StepTrace::from_fields(pairs)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(
+        time: i64,
+        number: i32,
+        range: Option<(i64, i64)>,
+        behind: &[&str],
+    ) -> (i64, StepTrace) {
+        let moved = range.map(|range| (partition(number), range)).into_iter().collect();
+        let behind = behind.iter().map(|view| (*view).to_owned()).collect();
+        (time, StepTrace { moved, behind })
+    }
+
+    fn partition(number: i32) -> Partition {
+        Partition { topic: "t".into(), number }
+    }
+
+    #[test]
+    fn a_record_can_be_read_from_the_step_on_that_leaves_nothing_due() {
+        let steps = Steps(vec![
+            step(10, 0, Some((3, 5)), &[]),
+            step(20, 1, Some((0, 9)), &[]),
+            step(30, 0, Some((5, 6)), &["v"]),
+            step(40, 0, Some((6, 7)), &["v", "w"]),
+            step(50, 0, None, &["w"]),
+            step(60, 0, Some((7, 8)), &["w"]),
+        ]);
+        let seen = |view, offset| steps.seen(view, &partition(0), offset, 8);
+        for (offset, want) in [
+            (2, Seen::Earlier(Some(10))),
+            (3, Seen::At(10)),
+            (4, Seen::At(10)),
+            (5, Seen::By(50)),
+            (6, Seen::By(50)),
+            (7, Seen::At(60)),
+            (8, Seen::NotApplied),
+        ] {
+            assert_eq!(seen("v", offset), want, "{offset}");
+        }
+        assert_eq!((seen("w", 5), seen("w", 6)), (Seen::At(30), Seen::Due(40)));
+        assert_eq!(Steps::default().seen("v", &partition(0), 3, 4), Seen::Earlier(None));
+    }
+
+    #[test]
+    fn entries_are_read_by_their_ids() {
+        let fields = ["position:t:0", "3:5", "behind", "[\"v\"]"].map(str::to_owned).to_vec();
+        let read = read_entry(("1795255200000-1".to_owned(), fields));
+        assert_eq!(read, Some(step(1_795_255_200_000, 0, Some((3, 5)), &["v"])));
+        assert_eq!(read_entry(("x".to_owned(), Vec::new())), None);
+    }
+}
