@@ -183,6 +183,7 @@ async fn a_wider_column_is_declared_without_a_restart() {
     shop.eventually_metric(&stale, |rows| rows == 1.0).await;
     shop.edit("schema.sql", "`quantity` int DEFAULT '1'", "`quantity` bigint DEFAULT '1'");
     shop.signal("-HUP");
+    is_logged(&shop, "replan: following changed definitions", 1).await;
     let shows = |document: &Value, text: &str| document.to_string().contains(text);
     shop.execute("UPDATE order_items SET quantity = 4000000000 WHERE name = 'Cap';\n").await;
     shop.eventually("/order_details_mv/2", |_, order| shows(order, "4000000000")).await;
