@@ -113,3 +113,15 @@ fn a_table_that_the_run_does_not_read_is_followed_with_its_transactions() {
     world.sequencer.succeed(&targets);
     assert_eq!(world.changes(), [TRANSACTIONS_READ + 1]);
 }
+
+/// Of a transaction that has no end a change came late: the run followed had not seen it.
+#[test]
+fn what_came_later_does_not_stop_the_transaction_before_which_it_was_made() {
+    let mut world = World::new();
+    world.sequencer.follow(&reached(&[(ORDERS, 0), (ITEMS, 1), (TRANSACTIONS, 1)]));
+    world.push(ORDERS, row(1, 1, 1, upsert(0, 1)));
+    world.push(ITEMS, row(2, 1, 1, upsert(1, 2)));
+    world.push(TRANSACTIONS, end(2, &[(ITEMS, 1)]));
+    assert_eq!(world.changes(), [2]);
+    assert!(world.sequencer.has_caught_up());
+}
