@@ -6,7 +6,7 @@ use viewtide::sql::expr::{CompareOp, Expr, ExprKind};
 use viewtide::sql::plan::{Aggregate, JoinKind, OrderBy, Plan, Scope, View};
 
 /// Views within which a mutant has to be caught.
-pub(crate) const VIEWS_MAX: usize = 60;
+pub(crate) const VIEWS_MAX: usize = 240;
 
 macro_rules! mutants {
     ($($(#[doc = $what:literal])+ $name:ident),* $(,)?) => {
