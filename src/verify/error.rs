@@ -75,11 +75,15 @@ pub enum VerifyError {
         /// The view.
         view: String,
     },
-    /// A view whose documents were replaced meanwhile.
-    #[error("the documents of view {view} were filled anew meanwhile: verify it again")]
+    /// A view whose documents were replaced whenever they were verified.
+    #[error(
+        "the documents of view {view} were filled anew {times} times while they were verified: verify it when its definition and tables are at rest"
+    )]
     Renewed {
         /// The view.
         view: String,
+        /// How often.
+        times: u32,
     },
     /// A view that is not published yet.
     #[error("view {view} is not complete after {seconds} s; /readyz of the pipeline says why")]

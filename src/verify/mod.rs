@@ -52,6 +52,8 @@ use truth::Truth;
 const CHUNK_KEYS: usize = 1000;
 /// Candidates looked at again at a time.
 const CANDIDATES_MAX: usize = 1000;
+/// Generations of a view's documents that are tried, where each is replaced meanwhile.
+const GENERATIONS_MAX: u32 = 3;
 /// Differences listed of a view, unless all are asked for.
 const LISTED_MAX: usize = 20;
 /// How long the pipeline may take to pass a position, unless told otherwise.
@@ -197,7 +199,23 @@ impl<'a> Verifier<'a> {
         Comparer { view, document_bytes_max: self.config.limits.document_bytes_max }
     }
 
+    /// The verdict on a view, of one generation of its documents.
     async fn view(&mut self, view: &View) -> Result<ViewReport, VerifyError> {
+        for _ in 0..GENERATIONS_MAX {
+            let report = self.generation(view).await?;
+            if self.documents.is_current(&view.name).await? {
+                return Ok(report);
+            }
+            tracing::info!(
+                view = view.name,
+                "its documents were filled anew meanwhile: verifying the new ones"
+            );
+        }
+        Err(VerifyError::Renewed { view: view.name.clone(), times: GENERATIONS_MAX })
+    }
+
+    /// What is found while nothing replaces the documents that readers read.
+    async fn generation(&mut self, view: &View) -> Result<ViewReport, VerifyError> {
         let keys = match &self.options.pick {
             Pick::Keys(columns) => pick::parse_keys(view, columns)?,
             Pick::All | Pick::Sample { .. } => Vec::new(),
@@ -211,9 +229,6 @@ impl<'a> Verifier<'a> {
             }
             Pick::Sample { share, seed } => self.sample(view, share, seed, &mut report).await?,
             Pick::Keys(_) => self.given(view, &keys, &mut report).await?,
-        }
-        if !self.documents.is_current(&view.name).await? {
-            return Err(VerifyError::Renewed { view: view.name.clone() });
         }
         Ok(report)
     }
