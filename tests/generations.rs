@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mysql_async::prelude::Queryable as _;
 use serde_json::Value;
-use tokio::task::JoinHandle;
 
 use crate::support::deployment::{Deployment, PATIENCE};
 use crate::support::http;
@@ -78,29 +76,10 @@ async fn read_on(address: String, stop: Arc<AtomicBool>) -> Seen {
     seen
 }
 
-/// Raises totals until told to stop.
-async fn write_on(shop: &Deployment, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
-    let mut mysql = shop.mysql().await;
-    tokio::spawn(async move {
-        let mut number = 0;
-        while !stop.load(Ordering::Relaxed) {
-            number += 1;
-            let id = 1 + number * 13 % ORDERS as u64;
-            let raise = format!("UPDATE orders SET total = total + 1 WHERE order_id = {id}");
-            mysql.query_drop(raise).await.unwrap();
-        }
-        number
-    })
-}
-
 async fn filled_shop(redis: &RedisServer) -> Deployment {
     let mut shop = Deployment::new("anew", &repository().join("sql"), Some(&redis.url())).await;
     shop.set("VIEWTIDE_LIMITS_CHUNK_DOCUMENTS_MAX", "1");
-    shop.execute("INSERT INTO users (user_id, name, email) VALUES (1, 'Ada', 'a@shop.example')")
-        .await;
-    let orders: Vec<_> = (1..=ORDERS).map(|order| format!("({order}, 1, 1)")).collect();
-    let orders = orders.join(", ");
-    shop.execute(&format!("INSERT INTO orders (order_id, user_id, total) VALUES {orders}")).await;
+    shop.add_orders(ORDERS).await;
     shop.capture();
     shop.start();
     shop.eventually("/readyz", |status, _| status == 200).await;
@@ -132,7 +111,7 @@ async fn a_view_is_defined_anew_while_it_is_read_and_written() {
     let redis = RedisServer::start();
     let mut shop = filled_shop(&redis).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let writing = write_on(&shop, Arc::clone(&stop)).await;
+    let writing = shop.raise_totals(ORDERS, Arc::clone(&stop)).await;
     let api = shop.serve().await;
     let reading = tokio::spawn(read_on(api.address.clone(), Arc::clone(&stop)));
     let meta = format!("{{viewtide:{}}}:meta", shop.name);

@@ -25,13 +25,7 @@ async fn shop_with(purpose: &str, tables: &str, redis: Option<&RedisServer>) -> 
     let url = redis.map(RedisServer::url);
     let mut shop = Deployment::new(purpose, &repository().join("sql"), url.as_deref()).await;
     shop.execute(tables).await;
-    let orders: Vec<_> = (1..=ROWS).map(|order| format!("({order}, 1, 1)")).collect();
-    shop.execute(&format!(
-        "INSERT INTO users (user_id, name, email) VALUES (1, 'Ada', 'ada@example.org');
-         INSERT INTO orders (order_id, user_id, total) VALUES {};\n",
-        orders.join(", ")
-    ))
-    .await;
+    shop.add_orders(ROWS).await;
     shop.capture();
     shop.start();
     shop.eventually("/readyz", |status, _| status == 200).await;

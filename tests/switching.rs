@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mysql_async::prelude::Queryable as _;
 use serde_json::Value;
-use tokio::task::JoinHandle;
 
 use crate::support::deployment::{Deployment, PATIENCE};
 use crate::support::http;
@@ -20,13 +18,7 @@ const ORDERS: usize = 300;
 
 async fn shop(purpose: &str, redis: &RedisServer) -> Deployment {
     let mut shop = Deployment::new(purpose, &repository().join("sql"), Some(&redis.url())).await;
-    let orders: Vec<_> = (1..=ORDERS).map(|order| format!("({order}, 1, 1)")).collect();
-    shop.execute(&format!(
-        "INSERT INTO users (user_id, name, email) VALUES (1, 'Ada', 'ada@example.org');
-         INSERT INTO orders (order_id, user_id, total) VALUES {};\n",
-        orders.join(", ")
-    ))
-    .await;
+    shop.add_orders(ORDERS).await;
     shop.capture();
     shop.start();
     shop.eventually("/readyz", |status, _| status == 200).await;
@@ -64,21 +56,6 @@ fn version(answer: &http::Answer) -> u8 {
     let told = &answer.headers["viewtide-view"];
     assert_eq!(told, if is_newer { NEWER } else { VIEW });
     if is_newer { 2 } else { 1 }
-}
-
-/// Raises totals until told to stop; how often.
-async fn write_on(shop: &Deployment, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
-    let mut mysql = shop.mysql().await;
-    tokio::spawn(async move {
-        let mut number = 0;
-        while !stop.load(Ordering::Relaxed) {
-            number += 1;
-            let id = 1 + number * 13 % ORDERS as u64;
-            let raise = format!("UPDATE orders SET total = total + 1 WHERE order_id = {id}");
-            mysql.query_drop(raise).await.unwrap();
-        }
-        number
-    })
 }
 
 /// Reads by the name until told to stop. Everything is always there and never goes back, whichever
@@ -137,7 +114,7 @@ async fn readers_are_switched_to_another_version_and_back_at_once() {
     let mut shop = shop("switched", &redis).await;
     let api = shop.serve().await;
     let stop = Arc::new(AtomicBool::new(false));
-    let writing = write_on(&shop, Arc::clone(&stop)).await;
+    let writing = shop.raise_totals(ORDERS, Arc::clone(&stop)).await;
     let reading = tokio::spawn(read_on(shop.address(), Arc::clone(&stop)));
     let elsewhere = tokio::spawn(read_on(api.address.clone(), Arc::clone(&stop)));
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -15,7 +14,7 @@ use super::ExplainError;
 use crate::change::Partition;
 use crate::config::{Config, without_password};
 use crate::source::avro::{Failure, Origin, Side};
-use crate::source::{RecordReader, read_range};
+use crate::source::{RecordReader, range_reader, read_range};
 use crate::sql::plan::{Plan, Table, TableId, TableSource};
 use crate::value::{Key, Value};
 
@@ -96,17 +95,7 @@ struct Reading<'s> {
 impl<'c> Search<'c> {
     /// A search through the last so many records of each partition.
     pub(super) fn new(config: &'c Config, records_max: u32) -> Result<Search<'c>, ExplainError> {
-        let mut client = ClientConfig::new();
-        client
-            .set("bootstrap.servers", &config.kafka.brokers)
-            .set("client.id", "viewtide-explain")
-            .set("group.id", "viewtide-explain")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .set("allow.auto.create.topics", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("fetch.message.max.bytes", config.limits.record_bytes_max.to_string())
-            .set("log_level", "0");
+        let client = range_reader(config, "viewtide-explain");
         let consumer = client.create().map_err(|error| ExplainError::kafka(config, error))?;
         let registry = SrSettings::new(config.registry.url.clone());
         Ok(Search { config, records_max: i64::from(records_max), consumer, registry })

@@ -32,7 +32,7 @@ pub use decode::JsonRecords;
 pub(crate) use decode::{NewsDecoder, RecordReader, is_carried};
 pub use error::SourceError;
 pub use kafka::{Kafka, Reader};
-pub(crate) use kafka::{read_range, readable_end};
+pub(crate) use kafka::{range_reader, read_range, readable_end};
 use record::{PartitionId, PartitionSpec, Record};
 use serde::Deserialize;
 pub use snapshot::Wanting;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -16,6 +15,7 @@ use crate::change::Partition;
 use crate::config::Config;
 use crate::source::avro::Failure;
 use crate::source::json::EventDecoder;
+use crate::source::range_reader;
 use crate::source::record::Content;
 use crate::sql::plan::{Plan, TableSource, View};
 
@@ -81,7 +81,7 @@ impl Topics {
         for id in events.tables() {
             let table = plan.table(id);
             let TableSource::Stream(stream) = &table.source else { continue };
-            let client = client(config);
+            let client = range_reader(config, "viewtide-verify");
             topics.push(Topic {
                 name: stream.topic.clone(),
                 decoder: EventDecoder::new(id, table, stream.timestamps),
@@ -214,19 +214,6 @@ impl Topic {
             end == 0 || progress.read.max(progress.reached) >= end || is_silent
         })
     }
-}
-
-fn client(config: &Config) -> ClientConfig {
-    let mut client = ClientConfig::new();
-    client
-        .set("bootstrap.servers", &config.kafka.brokers)
-        .set("group.id", "viewtide-verify")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("auto.offset.reset", "earliest")
-        .set("fetch.message.max.bytes", config.limits.record_bytes_max.to_string())
-        .set("log_level", "0");
-    client
 }
 
 fn apply(

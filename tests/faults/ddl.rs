@@ -47,7 +47,8 @@ const WIDER: [&str; 5] = [
     "ALTER TABLE marks MODIFY n BIGINT NOT NULL",
     "ALTER TABLE marks MODIFY label VARCHAR(200)",
     "INSERT INTO marks (order_id, n, label) VALUES (1, 2147483647, REPEAT('long ', 40))",
-    "DELETE FROM marks WHERE CHAR_LENGTH(label) > 10",
+    // The writer may have changed the label of the row that was added, or its number.
+    "DELETE FROM marks WHERE CHAR_LENGTH(label) > 10 OR n >= 2147483647",
     "ALTER TABLE marks MODIFY n INT NOT NULL, MODIFY label VARCHAR(10)",
 ];
 

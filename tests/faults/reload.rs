@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom as _;
 use tokio::time::sleep;
 
 use super::ddl::Marks;
-use super::processor::{TAKE_OVER_WAIT, owner, stands_by};
+use super::processor::{owner_changes, stands_by};
 use super::scene::Scene;
 use crate::support::deployment::Deployment;
 
@@ -106,13 +106,8 @@ pub(crate) async fn reload_standby(scene: &mut Scene) {
         tell(&mut other).await;
         tell(&mut scene.deployment).await;
         scene.wait_up_to(WITHIN).await;
-        let before = owner(scene);
         scene.kill_viewtide();
-        let begun = Instant::now();
-        while owner(scene) == before {
-            assert!(begun.elapsed() < TAKE_OVER_WAIT, "nobody takes over");
-            sleep(Duration::from_millis(20)).await;
-        }
+        owner_changes(scene).await;
         swap(&mut scene.deployment, &mut other);
         if round % 2 == 0 {
             scene.converge().await;

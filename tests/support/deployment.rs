@@ -5,13 +5,15 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::http;
 use super::stack::{Stack, repository};
@@ -124,6 +126,36 @@ impl Deployment {
     /// A connection as root, in this deployment's database, in UTC.
     pub(crate) async fn mysql(&self) -> Conn {
         connect(&self.name).await
+    }
+
+    /// Adds a user, and so many orders of theirs, numbered from 1.
+    pub(crate) async fn add_orders(&self, count: usize) {
+        let orders: Vec<_> = (1..=count).map(|order| format!("({order}, 1, 1)")).collect();
+        self.execute(&format!(
+            "INSERT INTO users (user_id, name, email) VALUES (1, 'Ada', 'ada@example.org');
+             INSERT INTO orders (order_id, user_id, total) VALUES {};\n",
+            orders.join(", ")
+        ))
+        .await;
+    }
+
+    /// Raises the totals of so many orders until told to stop; how often.
+    pub(crate) async fn raise_totals(
+        &self,
+        orders: usize,
+        stop: Arc<AtomicBool>,
+    ) -> JoinHandle<u64> {
+        let mut mysql = self.mysql().await;
+        tokio::spawn(async move {
+            let mut number = 0;
+            while !stop.load(Ordering::Relaxed) {
+                number += 1;
+                let id = 1 + number * 13 % orders as u64;
+                let raise = format!("UPDATE orders SET total = total + 1 WHERE order_id = {id}");
+                mysql.query_drop(raise).await.unwrap();
+            }
+            number
+        })
     }
 
     /// Runs one statement per `;`-ended line.

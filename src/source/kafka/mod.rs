@@ -33,7 +33,7 @@ use crate::telemetry::{Metrics, Readiness};
 pub(crate) use incoming::fingerprint_of;
 use lag::Lag;
 use poll::Thread;
-pub(crate) use range::read_range;
+pub(crate) use range::{range_reader, read_range};
 pub(crate) use topics::end_of as readable_end;
 
 /// Batches that wait to be taken; then the thread waits.

@@ -6,12 +6,29 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::change::Partition;
+use crate::config::Config;
 
 /// How long the next record may take to come.
 const RECORD_WAIT: Duration = Duration::from_secs(10);
+
+/// The settings of a consumer that reads parts of partitions under this name, and changes nothing.
+pub(crate) fn range_reader(config: &Config, name: &str) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", &config.kafka.brokers)
+        .set("client.id", name)
+        .set("group.id", name)
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("allow.auto.create.topics", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.message.max.bytes", config.limits.record_bytes_max.to_string())
+        .set("log_level", "0");
+    client
+}
 
 /// Goes through the records from offset `from` on and below `to`, in their order. The consumer has no
 /// other use meanwhile, and is told of the ends of partitions (`enable.partition.eof`). Blocks.
