@@ -1,5 +1,7 @@
 //! What a change costs where a group is small and where it is large: of 1,000 and of 1,000,000 rows
 //! of one parent, first COUNT, SUM, MIN, MAX and the newest row, then values that differ and EXISTS.
+//! Rows in the middle of a large table are in no cache, however large their groups are: a third
+//! table has as many rows as the large group, in groups of 1,000.
 //!
 //! `cargo bench --bench groups`; `-- --rows N` measures 1,000 and N. Times are those of one change and of
 //! the document that it touches, the median of many, so that a page fault or a neighbour on the
@@ -27,7 +29,7 @@ const CHANGES: i64 = 2_000;
 const TURN: usize = 100;
 
 /// Makes the change of a number.
-type MakeChange = fn(&mut Group, i64) -> Change;
+type MakeChange = fn(&mut Payments, i64) -> Change;
 
 /// By what they do to the group. The least and the greatest of all amounts come and go.
 const KINDS: [(&str, MakeChange); 6] = [
@@ -64,34 +66,50 @@ fn main() {
     let given = arguments.iter().position(|argument| argument == "--rows");
     let large = given.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(LARGE);
     for (view, select) in [("sums, newest", SUMS), ("shops, refunded", SHOPS)] {
-        println!("{view:<20}  {SMALL:>9} rows  {large:>9} rows");
-        let (mut small, mut large) = (Group::new(select, SMALL), Group::new(select, large));
-        let mut sums = (0.0, 0.0);
+        let [small, many, one] = [(SMALL, 1), (large, large / SMALL), (large, 1)]
+            .map(|(rows, groups)| Payments::new(select, rows, groups));
+        println!(
+            "{view:<20}  {:>15}  {:>15}  {:>15}  one, by small  by many",
+            "1 of 1000",
+            format!("{} of 1000", large / SMALL),
+            format!("1 of {large}")
+        );
+        println!(
+            "{:<20}  {:>12.0} B  {:>12.0} B  {:>12.0} B",
+            "kept of a row", small.kept, many.kept, one.kept
+        );
+        let mut tables = [small, many, one];
+        let mut sums = [0.0; 3];
         for (kind, change) in KINDS {
-            let (small, large) = medians(&mut small, &mut large, change);
-            show(kind, small, large);
-            sums = (sums.0 + small, sums.1 + large);
+            let times = medians(&mut tables, change);
+            show(kind, times);
+            for (sum, time) in sums.iter_mut().zip(times) {
+                *sum += time / KINDS.len() as f64;
+            }
         }
-        let kinds = KINDS.len() as f64;
-        show("a change of any kind", sums.0 / kinds, sums.1 / kinds);
+        show("a change of any kind", sums);
     }
 }
 
 /// Prints a line of the table, in µs.
-fn show(kind: &str, small: f64, large: f64) {
-    println!("{kind:<20}  {small:>11.2} µs  {large:>11.2} µs  {:.2} times", large / small);
+fn show(kind: &str, [small, many, one]: [f64; 3]) {
+    let ratios = (one / small, one / many);
+    println!(
+        "{kind:<20}  {small:>12.2} µs  {many:>12.2} µs  {one:>12.2} µs  {:>13.2}  {:>7.2}",
+        ratios.0, ratios.1
+    );
 }
 
-/// The medians of a change and its document, in µs, of one group and another: by turns, so that what
-/// the machine is about is the same for both.
-fn medians(a: &mut Group, b: &mut Group, change: MakeChange) -> (f64, f64) {
-    let mut times = (Vec::new(), Vec::new());
+/// The medians of a change and its document, in µs, in each of the tables: by turns, so that what the
+/// machine is about is the same for all.
+fn medians(tables: &mut [Payments; 3], change: MakeChange) -> [f64; 3] {
+    let mut times = [const { Vec::new() }; 3];
     for start in (0..CHANGES).step_by(TURN) {
-        let turn = start..start + TURN as i64;
-        times.0.extend(turn.clone().map(|i| a.time(change, i)));
-        times.1.extend(turn.map(|i| b.time(change, i)));
+        for (table, times) in tables.iter_mut().zip(&mut times) {
+            times.extend((start..start + TURN as i64).map(|i| table.time(change, i)));
+        }
     }
-    (median(times.0), median(times.1))
+    times.map(median)
 }
 
 fn median(mut times: Vec<f64>) -> f64 {
@@ -99,43 +117,45 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// One account with many payments.
-struct Group {
+/// Accounts with many payments.
+struct Payments {
     engine: Engine,
     payments: TableId,
     /// Those that the view reads.
     columns: Vec<String>,
     writer: RowWriter,
     rows: i64,
+    accounts: i64,
+    /// What the process grew by with the first documents, in bytes a payment.
+    kept: f64,
 }
 
-impl Group {
-    fn new(select: &str, rows: i64) -> Group {
+impl Payments {
+    fn new(select: &str, rows: i64, accounts: i64) -> Payments {
         let plan = plan(select);
         let table = |name: &str| plan.tables_with_ids().find(|(_, t)| t.name == name).unwrap();
-        let ((accounts, account), (payments, payment)) = (table("accounts"), table("payments"));
+        let ((owners, account), (payments, payment)) = (table("accounts"), table("payments"));
         let mut engine = Engine::new(Arc::clone(&plan));
         let mut row = RowWriter::new(&account.layout);
-        row.set_number(0, 1);
-        engine.apply(Change { table: accounts, op: Op::Upsert(row.finish()) });
+        for id in 1..=accounts {
+            row.set_number(0, id);
+            engine.apply(Change { table: owners, op: Op::Upsert(row.finish()) });
+        }
         let writer = RowWriter::new(&payment.layout);
         let columns = payment.columns.iter().map(|column| column.name.clone()).collect();
-        let mut group = Group { engine, payments, columns, writer, rows };
+        let mut made = Payments { engine, payments, columns, writer, rows, accounts, kept: 0.0 };
         for id in 1..=rows {
-            let row = group.payment(id, amount(id));
-            group.engine.apply(Change { table: payments, op: Op::Upsert(row) });
+            let row = made.payment(id, amount(id));
+            made.engine.apply(Change { table: payments, op: Op::Upsert(row) });
         }
-        group.engine.set_live(VIEW, true);
+        made.engine.set_live(VIEW, true);
         // What is kept of a long list is made when it is needed again.
         let before = resident_bytes();
-        for _ in 0..3 {
-            black_box(group.engine.document(VIEW, &key(1)));
+        for id in (0..3).flat_map(|_| 1..=accounts) {
+            black_box(made.engine.document(VIEW, &key(id)));
         }
-        let kept = resident_bytes().saturating_sub(before) as f64 / rows as f64;
-        if rows > SMALL {
-            println!("{rows} rows: {kept:.0} bytes are kept of each");
-        }
-        group
+        made.kept = resident_bytes().saturating_sub(before) as f64 / rows as f64;
+        made
     }
 
     /// The time of a change and its document, in µs.
@@ -168,7 +188,7 @@ impl Group {
         for (i, name) in self.columns.iter().enumerate() {
             let value = match name.as_str() {
                 "id" => Value::Int(id),
-                "account" => Value::Int(1),
+                "account" => Value::Int(1 + id % self.accounts),
                 "shop" => Value::Int(amount % 97),
                 "amount" => Value::Decimal(Decimal::new(amount, 2)),
                 _ => Value::Timestamp(1_700_000_000_000_000 + id * 1_000_000),

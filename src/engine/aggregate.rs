@@ -1,11 +1,13 @@
 //! Collections: one row out of many.
 
+use std::hint::black_box;
+use std::mem::discriminant;
 use std::ops::ControlFlow;
 
 use smallvec::SmallVec;
 
 use super::frame::Frame;
-use super::long_list::{Levels, LongList, Partials, Summary, block, blocks};
+use super::long_list::{Levels, LongList, Partials, Summary, Summing, block, blocks};
 use super::order::Kept;
 use super::tally::Tally;
 use crate::sql::expr::EvalError;
@@ -20,6 +22,9 @@ pub(super) struct Known<'e> {
     outside: SmallVec<[Option<&'e [u8]>; 2]>,
     values: Vec<Value<'static>>,
 }
+
+/// How what the rows of long lists come to is put together, by these aggregates.
+struct Merging<'e>(&'e [Aggregate]);
 
 /// By aggregate: the value of a collection.
 type Values<'f> = SmallVec<[Value<'f>; 1]>;
@@ -137,18 +142,7 @@ impl<'e> Frame<'e> {
             });
             added.ok().and(partials)
         };
-        let of_summaries = |summaries: &[Option<Partials>]| {
-            let (first, others) = summaries.split_first()?;
-            let mut merged = first.clone()?;
-            for other in others {
-                let pairs = merged.iter_mut().zip(other.as_ref()?).zip(aggregates);
-                for ((merged, other), aggregate) in pairs {
-                    merged.merge(aggregate, other)?;
-                }
-            }
-            Some(merged)
-        };
-        let whole = levels.refresh(list.members(), of_block, of_summaries);
+        let whole = levels.refresh(list.members(), of_block, &Merging(aggregates));
         distinct.iter_mut().for_each(|distinct| distinct.truncate(blocks(list.members().len())));
         let values = whole.and_then(Option::as_ref).map(|whole| {
             let kept = tallies().into_iter().zip(whole).zip(&distinct);
@@ -214,5 +208,38 @@ impl<'e> Frame<'e> {
         let taken = take(&values);
         cell.replace(Some(Known { outside, values }));
         Ok(taken)
+    }
+}
+
+impl Summing<Option<Partials>> for Merging<'_> {
+    fn all(&self, summaries: &[Option<Partials>]) -> Option<Partials> {
+        let (first, others) = summaries.split_first()?;
+        let mut merged = first.clone()?;
+        for other in others {
+            let pairs = merged.iter_mut().zip(other.as_ref()?).zip(self.0);
+            for ((merged, other), aggregate) in pairs {
+                merged.merge(aggregate, other)?;
+            }
+        }
+        Some(merged)
+    }
+
+    fn exchange(
+        &self,
+        whole: &mut Option<Partials>,
+        old: &Option<Partials>,
+        new: &Option<Partials>,
+    ) -> Option<bool> {
+        let exchanged = old.as_ref()?.iter().zip(new.as_ref()?);
+        let mut all = whole.as_mut()?.iter_mut().zip(exchanged).zip(self.0);
+        all.try_fold(false, |is_changed, ((whole, (old, new)), aggregate)| {
+            Some(whole.exchange(aggregate, old, new)? || is_changed)
+        })
+    }
+
+    fn read(&self, summary: &Option<Partials>) {
+        for partial in summary.iter().flatten() {
+            black_box(discriminant(partial));
+        }
     }
 }

@@ -11,8 +11,9 @@ use smallvec::SmallVec;
 
 use super::aggregate::Known;
 use super::directory::NONE;
+use super::first::{Earliest, First};
 use super::index::{Probe, Told};
-use super::long_list::{First, Levels, LongList, Summary};
+use super::long_list::{Levels, LongList, Summary};
 use super::order::{Kept, NodeOrder, ViewOrders};
 use super::table::Table;
 use crate::sql::expr::{Bindings, EvalError, Expr};
@@ -267,16 +268,7 @@ impl<'e> Frame<'e> {
             Some(Summary::First(levels)) => levels,
             _ => Levels::default(),
         };
-        let earlier = |first: First, other: First| match (first, other) {
-            (First::Error, _) | (_, First::Error) => First::Error,
-            (First::Nothing, other) | (other, First::Nothing) => other,
-            (First::Row(a), First::Row(b)) => match (table.row(a), table.row(b)) {
-                (Some(x), Some(y)) if order.compare(&table.rows.layout, y, x).is_lt() => {
-                    First::Row(b)
-                }
-                _ => First::Row(a),
-            },
-        };
+        let earliest = Earliest { table, order };
         let counts = |slot: u32| match (filtered, table.row(slot)) {
             (_, None) => First::Nothing,
             (false, Some(_)) => First::Row(slot),
@@ -288,10 +280,13 @@ impl<'e> Frame<'e> {
         };
         let of_block = |_, slots: &[u32]| {
             table.read_all(slots);
-            slots.iter().fold(First::Nothing, |first, slot| earlier(first, counts(*slot)))
+            slots
+                .iter()
+                .map(|slot| counts(*slot))
+                .reduce(|a, b| earliest.of(a, b))
+                .unwrap_or(First::Nothing)
         };
-        let of_summaries = |firsts: &[First]| firsts.iter().copied().fold(First::Nothing, earlier);
-        let first = levels.refresh(list.members(), of_block, of_summaries).copied();
+        let first = levels.refresh(list.members(), of_block, &earliest).copied();
         list.keep(self.of_view(scope.from), columns, Summary::First(levels));
         match first.unwrap_or(First::Nothing) {
             First::Error => None,

@@ -4,18 +4,19 @@
 //! The rows of a list stand in an array in any order; a row that goes is replaced by the last.
 //! Over it lies a tree of summaries, each of what [`FAN`] below it say, and those at the bottom of
 //! the rows of one block. A change marks its block, and whoever asks for the whole finds out anew
-//! what is marked. So nothing has to be taken back out of a sum or a maximum, and a summary never
-//! tells anything but what its rows say. Only for lists that were found long: what is short is
-//! looked through.
+//! what is marked. On the way up a summary takes what one below it said for what it says now, which
+//! needs none of the others: a sum changes by the difference, and a maximum stays where neither is
+//! above it. Where that does not tell, it is put together anew. So a summary never tells anything but
+//! what its rows say. Only for lists that were found long: what is short is looked through.
 
 use std::cell::RefCell;
-use std::hint::black_box;
-use std::mem::discriminant;
+use std::mem::replace;
 
 use smallvec::SmallVec;
 
 use super::directory::NONE;
 use super::distinct::DistinctValues;
+use super::first::First;
 use super::partial::Partial;
 use super::read_ahead::READ_AHEAD;
 use crate::sql::plan::{NodeId, ViewId};
@@ -91,17 +92,6 @@ pub(super) enum Summary {
 /// read together and nothing else has read them for a while.
 pub(super) type Partials = SmallVec<[Partial; 4]>;
 
-/// The first row of a block by an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum First {
-    /// No row counts.
-    Nothing,
-    /// The row in a slot.
-    Row(u32),
-    /// A row raises an error.
-    Error,
-}
-
 /// A tree of summaries, the blocks' first and the whole last.
 #[derive(Debug)]
 pub(super) struct Levels<T> {
@@ -110,24 +100,24 @@ pub(super) struct Levels<T> {
     marked: Vec<u32>,
 }
 
-/// What is read before it is needed, so that the waits for memory overlap.
-pub(super) trait Readable {
-    /// Reads every cache line of it.
-    fn read(&self);
+/// How the summaries of a tree are put together.
+pub(super) trait Summing<T> {
+    /// What some that are neighbours come to.
+    fn all(&self, summaries: &[T]) -> T;
+
+    /// Has one of those that `whole` is put together of say `new` where it said `old`. `None` if
+    /// that does not tell what the whole is then; else whether it changes.
+    fn exchange(&self, whole: &mut T, old: &T, new: &T) -> Option<bool>;
+
+    /// Reads every cache line of a summary before it is needed, so that the waits for memory overlap.
+    fn read(&self, summary: &T);
 }
 
-impl Readable for First {
-    fn read(&self) {
-        black_box(*self);
-    }
-}
-
-impl Readable for Option<Partials> {
-    fn read(&self) {
-        for partial in self.iter().flatten() {
-            black_box(discriminant(partial));
-        }
-    }
+/// A summary that changed, and what it said before; `None` if those above it are to be put together
+/// anew.
+struct Changed<T> {
+    at: usize,
+    before: Option<T>,
 }
 
 impl LongLists {
@@ -273,52 +263,62 @@ impl<T> Default for Levels<T> {
     }
 }
 
-impl<T: Readable> Levels<T> {
+impl<T: Clone> Levels<T> {
     /// Brings the summaries up to date and tells that of the whole; `None` of no row.
     pub(super) fn refresh(
         &mut self,
         members: &[u32],
         mut of_block: impl FnMut(usize, &[u32]) -> T,
-        of_summaries: impl Fn(&[T]) -> T,
+        summing: &impl Summing<T>,
     ) -> Option<&T> {
         let blocks = blocks(members.len());
-        self.read_ahead();
+        self.read_ahead(summing);
         let mut marked = std::mem::take(&mut self.marked);
         if self.levels.is_empty() {
             self.levels.push(Vec::new());
-            marked = (0..blocks as u32).collect();
         }
-        renew(&mut self.levels[0], blocks, &mut marked, |at| of_block(at, block(members, at)));
+        let lowest = &mut self.levels[0];
+        let is_shorter = blocks < lowest.len();
+        let last = blocks.checked_sub(1).filter(|_| is_shorter);
+        marked.extend((lowest.len()..blocks).chain(last).map(|at| at as u32));
+        marked.sort_unstable();
+        marked.dedup();
+        lowest.truncate(blocks);
+        let marked = marked.into_iter().map(|at| at as usize).filter(|at| *at < blocks);
+        let mut changed: Vec<_> = marked
+            .map(|at| {
+                let before = put(lowest, at, of_block(at, block(members, at)));
+                Changed { at, before: before.filter(|_| last != Some(at)) }
+            })
+            .collect();
         let mut level = 0;
         while self.levels[level].len() > 1 {
-            marked.iter_mut().for_each(|at| *at /= FAN as u32);
             if level + 1 == self.levels.len() {
                 self.levels.push(Vec::new());
-                marked = (0..self.levels[level].len().div_ceil(FAN) as u32).collect();
+                let all = 0..self.levels[level].len();
+                changed = all.map(|at| Changed { at, before: None }).collect();
             }
             let (below, above) = self.levels.split_at_mut(level + 1);
-            let below = &below[level];
-            let children = |at: usize| &below[at * FAN..below.len().min((at + 1) * FAN)];
-            renew(&mut above[0], below.len().div_ceil(FAN), &mut marked, |at| {
-                of_summaries(children(at))
-            });
+            changed = ascend(&below[level], &mut above[0], &changed, summing);
             level += 1;
         }
         self.levels.truncate(level + 1);
         self.levels[level].first()
     }
 
-    /// Reads what is put together anew, so that the waits for it overlap.
-    fn read_ahead(&self) {
+    /// Reads what is changed, so that the waits for it overlap.
+    fn read_ahead(&self, summing: &impl Summing<T>) {
         for &block in self.marked.iter().take(READ_AHEAD) {
-            let mut first = block as usize / FAN * FAN;
+            let mut at = block as usize;
             for level in &self.levels {
-                level.iter().skip(first).take(FAN).for_each(T::read);
-                first = first / FAN / FAN * FAN;
+                level.get(at).into_iter().for_each(|summary| summing.read(summary));
+                at /= FAN;
             }
         }
     }
+}
 
+impl<T> Levels<T> {
     /// The first block of which this is true, where it is also true of all that it is part of.
     pub(super) fn find(&self, is: impl Fn(&T) -> bool) -> Option<usize> {
         let mut at = 0;
@@ -351,29 +351,49 @@ pub(super) fn blocks(rows: usize) -> usize {
     rows.div_ceil(BLOCK)
 }
 
-/// Makes a level this long, and anew what is marked. Where its end moves, so does what the last says.
-fn renew<T>(
-    level: &mut Vec<T>,
-    len: usize,
-    marked: &mut Vec<u32>,
-    mut make: impl FnMut(usize) -> T,
-) {
-    if level.len() != len {
-        let grown = level.len().saturating_sub(1)..len;
-        marked.extend(grown.map(|at| at as u32));
-        marked.extend(len.checked_sub(1).map(|last| last as u32));
-        level.truncate(len);
-    }
-    marked.sort_unstable();
-    marked.dedup();
-    marked.retain(|at| (*at as usize) < len);
-    for &mut at in marked {
-        let made = make(at as usize);
-        match level.get_mut(at as usize) {
-            Some(known) => *known = made,
-            None => level.push(made),
+/// Puts a summary at its place, or behind the last; what stood there.
+fn put<T>(level: &mut Vec<T>, at: usize, summary: T) -> Option<T> {
+    match level.get_mut(at) {
+        Some(known) => Some(replace(known, summary)),
+        None => {
+            level.push(summary);
+            None
         }
     }
+}
+
+/// Brings a level up to date with what changed in the one below; what changes thereby.
+fn ascend<T: Clone>(
+    below: &[T],
+    above: &mut Vec<T>,
+    changed: &[Changed<T>],
+    summing: &impl Summing<T>,
+) -> Vec<Changed<T>> {
+    let len = below.len().div_ceil(FAN);
+    let is_shorter = len < above.len();
+    above.truncate(len);
+    let mut ascended = Vec::new();
+    for changed in changed.chunk_by(|a, b| a.at / FAN == b.at / FAN) {
+        let at = changed[0].at / FAN;
+        let before = above.get(at).cloned();
+        let exchanged = above.get_mut(at).and_then(|whole| {
+            changed.iter().try_fold(false, |is_changed, Changed { at, before }| {
+                Some(summing.exchange(whole, before.as_ref()?, &below[*at])? || is_changed)
+            })
+        });
+        match exchanged {
+            Some(false) => continue,
+            Some(true) => {}
+            None => {
+                let children = &below[at * FAN..below.len().min((at + 1) * FAN)];
+                put(above, at, summing.all(children));
+            }
+        }
+        // What was behind the end is gone, whatever it said.
+        let is_end = is_shorter && at + 1 == len;
+        ascended.push(Changed { at, before: before.filter(|_| !is_end) });
+    }
+    ascended
 }
 
 #[cfg(test)]
@@ -384,6 +404,35 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The row of the least value.
+    struct Least<'v>(&'v BTreeMap<u32, u64>);
+
+    impl Least<'_> {
+        fn of(&self, slots: impl Iterator<Item = u32>) -> First {
+            slots.min_by_key(|slot| self.0.get(slot)).map_or(First::Nothing, First::Row)
+        }
+    }
+
+    impl Summing<First> for Least<'_> {
+        fn all(&self, firsts: &[First]) -> First {
+            let row = |first: &First| match first {
+                First::Row(slot) => Some(*slot),
+                _ => None,
+            };
+            self.of(firsts.iter().filter_map(row))
+        }
+
+        fn exchange(&self, whole: &mut First, old: &First, new: &First) -> Option<bool> {
+            if whole == old {
+                return None;
+            }
+            let before = replace(whole, self.all(&[*whole, *new]));
+            Some(*whole != before)
+        }
+
+        fn read(&self, _: &First) {}
+    }
 
     proptest! {
         /// Rows come, go and change; what a list says of them is what they are.
@@ -417,19 +466,13 @@ mod tests {
                         Some(Summary::First(levels)) => levels,
                         _ => Levels::default(),
                     };
-                    let least = |slots: &mut dyn Iterator<Item = u32>| {
-                        slots.min_by_key(|slot| values[slot]).map_or(First::Nothing, First::Row)
-                    };
-                    let row = |first: &First| match first {
-                        First::Row(slot) => Some(*slot),
-                        _ => None,
-                    };
+                    let least = Least(&values);
                     let found = levels.refresh(
                         list.members(),
-                        |_, slots| least(&mut slots.iter().copied()),
-                        |firsts| least(&mut firsts.iter().filter_map(row)),
+                        |_, slots| least.of(slots.iter().copied()),
+                        &least,
                     );
-                    let expected = least(&mut values.keys().copied());
+                    let expected = least.of(values.keys().copied());
                     prop_assert_eq!(found, Some(&expected));
                     list.keep(scope, &[2, 3], Summary::First(levels));
                 }

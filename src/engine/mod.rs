@@ -16,6 +16,7 @@ mod distinct;
 mod document;
 mod dump;
 mod fanout;
+mod first;
 mod frame;
 mod grouping;
 mod heap;

@@ -65,6 +65,58 @@ impl Partial {
         }
         Some(())
     }
+
+    /// Has one of those that it is put together of say `new` where it said `old`. `None` if that does
+    /// not tell what it is then; else whether it changes.
+    pub(super) fn exchange(
+        &mut self,
+        aggregate: &Aggregate,
+        old: &Partial,
+        new: &Partial,
+    ) -> Option<bool> {
+        match (self, old, new) {
+            (Partial::Any(any), Partial::Any(old), Partial::Any(new)) => {
+                let is_changed = *new && !*any;
+                *any |= new;
+                (*new || !old).then_some(is_changed)
+            }
+            (Partial::Count(count), Partial::Count(old), Partial::Count(new)) => {
+                *count += new - old;
+                Some(old != new)
+            }
+            (Partial::Sum(sum, values), Partial::Sum(old, olds), Partial::Sum(new, news)) => {
+                if old.is(new) && olds == news {
+                    return Some(false);
+                }
+                *sum = sum.exchange(old, new)?;
+                *values = *values - olds + news;
+                Some(true)
+            }
+            (Partial::Bits(bits), Partial::Bits(old), Partial::Bits(new)) => {
+                let is_changed = old != new;
+                let Aggregate::Bits(op, _) = aggregate else { return None };
+                if is_changed && *op != BitOp::Xor {
+                    return None;
+                }
+                *bits ^= old ^ new;
+                Some(is_changed)
+            }
+            (Partial::Extreme(best), Partial::Extreme(old), Partial::Extreme(new)) => {
+                let is_max = matches!(aggregate, Aggregate::Max(_));
+                let wanted = if is_max { Ordering::Greater } else { Ordering::Less };
+                if old.is(new) {
+                    return Some(false);
+                }
+                if !new.is_null() && (best.is_null() || new.compare(best) == wanted) {
+                    *best = new.clone();
+                    return Some(true);
+                }
+                (old.is_null() || best.compare(old) == wanted).then_some(false)
+            }
+            (Partial::Distinct, Partial::Distinct, Partial::Distinct) => Some(false),
+            _ => None,
+        }
+    }
 }
 
 impl BitOp {
@@ -134,6 +186,34 @@ impl Packed {
         }
     }
 
+    /// Whether both are one and the same. Of what lies elsewhere that is not looked into.
+    fn is(&self, other: &Packed) -> bool {
+        match (self, other) {
+            (Packed::Null, Packed::Null) => true,
+            (Packed::Decimal(a, scale), Packed::Decimal(b, others)) => a == b && scale == others,
+            (Packed::UInt(a), Packed::UInt(b)) => a == b,
+            (Packed::Double(a), Packed::Double(b)) => a.to_bits() == b.to_bits(),
+            (Packed::Date(a), Packed::Date(b)) => a == b,
+            (Packed::Int(a), Packed::Int(b))
+            | (Packed::Time(a), Packed::Time(b))
+            | (Packed::DateTime(a), Packed::DateTime(b))
+            | (Packed::Timestamp(a), Packed::Timestamp(b)) => a == b,
+            _ => false,
+        }
+    }
+
+    /// The sum of DECIMALs after one of them is another; `None` if that is not told by the three.
+    fn exchange(&self, old: &Packed, new: &Packed) -> Option<Packed> {
+        let (Packed::Decimal(sum, scale), Packed::Decimal(old, olds), Packed::Decimal(new, news)) =
+            (self, old, new)
+        else {
+            return None;
+        };
+        // The scale is that of the largest term, and that of nothing is told by its terms.
+        let sum = sum.checked_sub(*old)?.checked_add(*new)?;
+        (scale == olds && scale == news && sum != 0).then_some(Packed::Decimal(sum, *scale))
+    }
+
     /// The sum of two DECIMALs; `None` if it is out of range.
     fn add(&self, other: &Packed) -> Option<Packed> {
         if let (Packed::Decimal(a, scale), Packed::Decimal(b, others)) = (self, other)
@@ -152,7 +232,65 @@ impl Packed {
 
 #[cfg(test)]
 mod tests {
+    use proptest::array::uniform4;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sql::expr::{Expr, ExprKind};
+    use crate::value::Type;
+
+    /// Of how many kinds `partial` makes some.
+    const KINDS: usize = 8;
+
+    /// Of a kind and a number: few differ, so that some are alike.
+    fn partial(kind: usize, number: i64) -> (Aggregate, Partial) {
+        let of = || Expr { kind: ExprKind::Literal(Value::Null), ty: Type::Double, nullable: true };
+        let decimal = Packed::Decimal(
+            number % 5 * 10_i64.pow((number % 19).unsigned_abs() as u32 % 19),
+            2 + (number % 7 / 6) as u8,
+        );
+        let packed = match number % 6 {
+            0 => Packed::Null,
+            1 => Packed::Other(Box::new(Value::Text((number % 3).to_string().into()))),
+            _ => Packed::Other(Box::new(Value::Text("a".into()))),
+        };
+        match kind {
+            0 => (Aggregate::Exists, Partial::Any(number % 2 == 0)),
+            1 => (Aggregate::CountRows, Partial::Count(number % 4)),
+            2 => (Aggregate::Sum(of()), Partial::Sum(decimal, (number % 3) as u64)),
+            3 => (Aggregate::Bits(BitOp::And, of()), Partial::Bits((number % 8) as u64)),
+            4 => (Aggregate::Bits(BitOp::Xor, of()), Partial::Bits((number % 8) as u64)),
+            5 => (Aggregate::Max(of()), Partial::Extreme(decimal)),
+            6 => (Aggregate::Min(of()), Partial::Extreme(packed)),
+            _ => (Aggregate::Max(of()), Partial::Extreme(packed)),
+        }
+    }
+
+    proptest! {
+        /// One of four says something else: the whole is what it would be made anew, or does not know.
+        #[test]
+        fn what_is_exchanged_is_as_if_made_anew(
+            kind in 0..KINDS, parts in uniform4(0..1000i64), at in 0..4usize, to in 0..1000i64
+        ) {
+            let aggregate = partial(kind, 0).0;
+            let mut parts = parts.map(|number| partial(kind, number).1);
+            let merged = |parts: &[Partial]| {
+                let mut merged = parts[0].clone();
+                parts[1..].iter().try_for_each(|part| merged.merge(&aggregate, part))?;
+                Some(merged)
+            };
+            let text = |partial: &Option<Partial>| format!("{partial:?}");
+            let before = merged(&parts);
+            let (old, new) = (parts[at].clone(), partial(kind, to).1);
+            parts[at] = new.clone();
+            let mut whole = before.clone();
+            let exchanged = whole.as_mut().and_then(|whole| whole.exchange(&aggregate, &old, &new));
+            if let Some(is_changed) = exchanged {
+                prop_assert_eq!(text(&whole), text(&merged(&parts)));
+                prop_assert_eq!(is_changed, text(&before) != text(&whole));
+            }
+        }
+    }
 
     #[test]
     fn values_come_out_as_they_went_in() {
