@@ -2,11 +2,10 @@
 //! told by SIGHUP, and whoever follows it may be killed meanwhile.
 
 use std::mem::swap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
-use tokio::time::sleep;
 
 use super::ddl::Marks;
 use super::processor::{owner_changes, stands_by};

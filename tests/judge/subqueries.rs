@@ -24,7 +24,7 @@ impl Writer<'_> {
         let gathers = self.chance(0.4);
         let joins = if gathers { Joins::All } else { Joins::LookUps };
         // Inside of another SELECT MySQL 9.7 finds no plan for some that are tied outside of that.
-        let inner = self.tied(&scope.own().to_vec(), 1, joins)?;
+        let inner = self.tied(scope.own(), 1, joins)?;
         let alias = format!("p{}", self.aliases);
         self.aliases += 1;
         let (mut items, mut named) = (Vec::new(), Vec::new());
