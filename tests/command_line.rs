@@ -134,6 +134,19 @@ fn check_tells_of_every_service_that_is_not_there() {
 }
 
 #[test]
+fn check_tells_of_every_view_that_is_refused() {
+    let folder = Folder::new();
+    folder.write("views/a.sql", "CREATE VIEW a AS\nSELECT id, RAND() AS r FROM t;\n");
+    folder.write("views/z.sql", "CREATE VIEW z AS\nSELECT n FROM t;\n");
+    let (code, text) = folder.run(&["check"]);
+    assert_eq!(code, 1, "{text}");
+    for place in ["views/a.sql:2:12: ", "views/z.sql:1:13: "] {
+        let told = |line: &&str| line.starts_with("FAIL  views ") && line.contains(place);
+        assert_eq!(text.lines().filter(told).count(), 1, "not once `{place}` in {text}");
+    }
+}
+
+#[test]
 fn a_port_that_is_taken_is_told() {
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

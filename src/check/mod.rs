@@ -108,13 +108,16 @@ fn views(config: &Config) -> (Option<Catalog>, Option<Plan>, Vec<Finding>) {
         Ok(catalog) => catalog,
         Err(error) => return (None, None, vec![Finding::fail("views", error.to_string())]),
     };
-    match sql::plan_views(&definitions) {
+    match sql::plan_or_refusals(&definitions) {
         Ok(plan) => {
             let (views, tables) = (plan.views.len(), plan.tables.len());
             let text = format!("{} over {}", counted(views, "view"), counted(tables, "table"));
             (Some(catalog), Some(plan), vec![Finding::ok("views", text)])
         }
-        Err(error) => (Some(catalog), None, vec![Finding::fail("views", error.to_string())]),
+        Err(refused) => {
+            let finding = |error: &sql::PlanError| Finding::fail("views", error.to_string());
+            (Some(catalog), None, refused.iter().map(finding).collect())
+        }
     }
 }
 

@@ -99,9 +99,37 @@ pub const QUERY_PARAMETERS: [&str; 4] = ["limit", "cursor", "after", "wait"];
 /// Plans all views over the declared tables.
 ///
 /// # Errors
-/// SQL that is not understood or not supported, with its place and the way out.
+/// The first SQL that is not understood or not supported, with its place and the way out.
 pub fn plan_views(definitions: &Definitions) -> Result<Plan, PlanError> {
-    let catalog = read_catalog(definitions)?;
+    plan_or_refusals(definitions).map_err(|mut refused| refused.swap_remove(0))
+}
+
+/// Plans all views over the declared tables.
+///
+/// # Errors
+/// At least one: what is not understood or not supported of each view's file, with its place and
+/// the way out; of tables, and of files that hold no view, what is found first.
+pub fn plan_or_refusals(definitions: &Definitions) -> Result<Plan, Vec<PlanError>> {
+    let catalog = read_catalog(definitions).map_err(|error| vec![error])?;
+    let views = read_views(definitions).map_err(|error| vec![error])?;
+    let (mut drafts, mut refused) = (Vec::new(), Vec::new());
+    for view in &views {
+        match plan_view(&catalog, &views, view) {
+            Ok(draft) => drafts.push(draft),
+            Err(refusal) => {
+                refused.push(refusal.in_file(view.path, view.file.query.span().start));
+            }
+        }
+    }
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    let mut plan = finish::plan(&catalog, drafts);
+    fingerprint(&mut plan);
+    Ok(plan)
+}
+
+fn read_views(definitions: &Definitions) -> Result<Vec<ViewSource<'_>>, PlanError> {
     let start = Location { line: 1, column: 1 };
     let mut views: Vec<ViewSource<'_>> = Vec::new();
     for SourceFile { path, text } in &definitions.views {
@@ -114,14 +142,7 @@ pub fn plan_views(definitions: &Definitions) -> Result<Plan, PlanError> {
         }
         views.push(ViewSource { path, text, file });
     }
-    let drafts = views.iter().map(|view| {
-        plan_view(&catalog, &views, view)
-            .map_err(|refusal| refusal.in_file(view.path, view.file.query.span().start))
-    });
-    let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
-    let mut plan = finish::plan(&catalog, drafts);
-    fingerprint(&mut plan);
-    Ok(plan)
+    Ok(views)
 }
 
 /// All declared tables with all their columns, whether views read them or not.
