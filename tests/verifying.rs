@@ -249,6 +249,14 @@ async fn a_table_that_is_not_as_declared_fails_the_check() {
     assert!(text.contains(want), "{text}");
     let output = ledger.command(&["check", "--write-tables"]).output().unwrap();
     assert!(output.status.success(), "{}", printed(&output));
+    ledger.redefine("owner", Some("CREATE VIEW owner AS SELECT id, name FROM owners;"));
+    ledger.execute("ALTER TABLE owners RENAME COLUMN name TO called").await;
+    let text = printed(&ledger.command(&["check"]).output().unwrap());
+    let refused = |line: &&str| {
+        line.starts_with("FAIL  mysql     the server refuses the SELECT of view owner: ")
+    };
+    let line = text.lines().find(refused);
+    assert!(line.is_some_and(|line| line.contains("Unknown column")), "{text}");
 }
 
 fn account(region: &'static str, code: i64) -> Key {

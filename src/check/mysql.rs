@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::{Finding, PROBE_WAIT, innermost};
 use crate::config::{Config, Mysql};
 use crate::mysql::{connect, quoted_name};
-use crate::sql::plan::{Plan, TableSource};
+use crate::sql::plan::{Node, Plan, TableSource};
 use crate::sql::{self, Catalog, Definitions, SourceFile, TableDefinition};
 use crate::value::Type;
 
@@ -23,6 +23,8 @@ struct Found {
     tables: Vec<(String, Result<String, String>)>,
     /// Foreign keys that change rows of these tables by themselves: constraint and table.
     cascades: Vec<(String, String)>,
+    /// Views whose SELECT the server refuses, and what it says.
+    refused: Vec<(String, String)>,
 }
 
 pub(super) async fn probe(config: &Config, catalog: &Catalog, plan: &Plan) -> Vec<Finding> {
@@ -34,11 +36,15 @@ pub(super) async fn probe(config: &Config, catalog: &Catalog, plan: &Plan) -> Ve
         .filter(|table| table.source == TableSource::Captured)
         .map(|table| table.name.clone())
         .collect();
-    match timeout(PROBE_WAIT, ask(&config.mysql, &captured)).await {
+    match timeout(PROBE_WAIT, ask(&config.mysql, &captured, plan)).await {
         Ok(Ok(found)) => {
             let mut findings = judge_server(&address, &found);
             findings.extend(judge_tables(catalog, &found));
             findings.extend(judge_zero_dates(&found, plan));
+            findings.extend(found.refused.iter().map(|(view, reason)| {
+                let text = format!("the server refuses the SELECT of view {view}: {reason}");
+                Finding::fail(PART, text)
+            }));
             findings
         }
         Ok(Err(error)) => {
@@ -63,7 +69,21 @@ pub(super) async fn show_create(
     }
 }
 
-async fn ask(mysql: &Mysql, captured: &[String]) -> Result<Found, Error> {
+/// The views over captured tables alone whose SELECT the server refuses. Nothing is run.
+async fn refused_views(connection: &mut Conn, plan: &Plan) -> Result<Vec<(String, String)>, Error> {
+    let is_captured = |node: &Node| plan.table(node.table).source == TableSource::Captured;
+    let mut refused = Vec::new();
+    for view in plan.views.iter().filter(|view| view.nodes.iter().all(is_captured)) {
+        match connection.prep(view.select.as_str()).await {
+            Ok(statement) => connection.close(statement).await?,
+            Err(Error::Server(error)) => refused.push((view.name.clone(), error.message)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(refused)
+}
+
+async fn ask(mysql: &Mysql, captured: &[String], plan: &Plan) -> Result<Found, Error> {
     let mut connection = connect(mysql).await?;
     let version: Option<String> = connection.query_first("SELECT VERSION()").await?;
     let names = "'gtid_mode', 'log_bin', 'binlog_format', 'binlog_row_image', \
@@ -82,10 +102,11 @@ async fn ask(mysql: &Mysql, captured: &[String]) -> Result<Found, Error> {
             (&mysql.database,),
         )
         .await?;
+    let refused = refused_views(&mut connection, plan).await?;
     let _ = connection.disconnect().await;
     let cascades = cascades.into_iter().filter(|(_, table)| captured.contains(table)).collect();
     let variables = variables.into_iter().map(|(k, v)| (k.to_ascii_lowercase(), v)).collect();
-    Ok(Found { version: version.unwrap_or_default(), variables, tables, cascades })
+    Ok(Found { version: version.unwrap_or_default(), variables, tables, cascades, refused })
 }
 
 fn judge_server(address: &str, found: &Found) -> Vec<Finding> {
@@ -305,6 +326,7 @@ mod tests {
             variables: all.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             tables: Vec::new(),
             cascades: vec![("fk".to_owned(), "t".to_owned())],
+            refused: Vec::new(),
         }
     }
 
