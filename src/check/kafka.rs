@@ -26,8 +26,10 @@ struct Topic {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// Written by Debezium: one partition.
+    /// A table's changes, written by Debezium from its first row on: one partition.
     Captured,
+    /// Transactions and notifications, written by Debezium: one partition.
+    Progress,
     /// Statements that changed tables, written by Debezium: one partition.
     SchemaChanges,
     /// Events: the record itself, any number of partitions.
@@ -100,24 +102,24 @@ async fn connect_to_any(brokers: &str) -> Result<(), String> {
 }
 
 fn topics(config: &Config, plan: &Plan) -> Vec<Topic> {
-    let topic = |name: String| Topic { name, role: Role::Captured };
+    let topic = |name: String, role: Role| Topic { name, role };
     let mut topics: Vec<Topic> = plan
         .tables
         .iter()
         .map(|table| match &table.source {
             TableSource::Captured => {
-                topic(config.kafka.table_topic(&config.mysql.database, &table.name))
+                let name = config.kafka.table_topic(&config.mysql.database, &table.name);
+                topic(name, Role::Captured)
             }
-            TableSource::Stream(stream) => Topic { name: stream.topic.clone(), role: Role::Events },
+            TableSource::Stream(stream) => topic(stream.topic.clone(), Role::Events),
         })
         .collect();
     if topics.iter().any(|topic| topic.role == Role::Captured) {
-        topics.push(topic(config.kafka.transaction_topic()));
-        topics.push(topic(config.kafka.notification_topic()));
-        let name = config.kafka.schema_change_topic();
-        topics.push(Topic { name, role: Role::SchemaChanges });
+        topics.push(topic(config.kafka.transaction_topic(), Role::Progress));
+        topics.push(topic(config.kafka.notification_topic(), Role::Progress));
+        topics.push(topic(config.kafka.schema_change_topic(), Role::SchemaChanges));
     }
-    topics.push(Topic { name: config.kafka.command_topic.clone(), role: Role::Commands });
+    topics.push(topic(config.kafka.command_topic.clone(), Role::Commands));
     topics
 }
 
@@ -190,7 +192,13 @@ fn judge(topic: &Topic, found: Option<&Found>, record_bytes_max: u64) -> Vec<Fin
     let Some(found) = found else {
         let mend = match topic.role {
             Role::Captured => {
-                "check that the connector runs, captures this table, and that topic.prefix, provide.transaction.metadata and notification.sink.topic.name are set"
+                let text = format!(
+                    "topic {name} does not exist: it comes with the table's first row; if there are rows, check that the connector captures this table, and that its snapshot is done"
+                );
+                return vec![Finding::warn(PART, text)];
+            }
+            Role::Progress => {
+                "check that the connector runs, and that topic.prefix, provide.transaction.metadata and notification.sink.topic.name are set"
             }
             Role::Events => "create it",
             Role::SchemaChanges => {
@@ -218,7 +226,7 @@ fn judge(topic: &Topic, found: Option<&Found>, record_bytes_max: u64) -> Vec<Fin
     }
     if found.begins.iter().any(|begin| *begin > 0) {
         let what = match topic.role {
-            Role::Captured | Role::SchemaChanges => {
+            Role::Captured | Role::Progress | Role::SchemaChanges => {
                 "a pipeline that starts without its state has the tables read anew"
             }
             Role::Events | Role::Commands => {
@@ -253,7 +261,7 @@ fn judge_settings(
     for key in ["retention.ms", "retention.bytes"] {
         let Some(value) = setting(key).filter(|value| *value != "-1") else { continue };
         let why = match topic.role {
-            Role::Captured | Role::SchemaChanges => {
+            Role::Captured | Role::Progress | Role::SchemaChanges => {
                 let text = format!(
                     "topic {name} forgets ({key}={value}): let it keep more than the longest time that viewtide may be away, or all tables are read anew"
                 );
@@ -302,7 +310,10 @@ mod tests {
         assert_eq!(levels(Role::Captured, Some(&found(&[0], &good))), [Level::Ok]);
         assert_eq!(levels(Role::Events, Some(&found(&[0, 0, 0], &good))), [Level::Ok]);
         assert_eq!(levels(Role::Captured, Some(&found(&[0, 0], &good))), [Level::Fail]);
-        assert_eq!(levels(Role::Captured, None), [Level::Fail]);
+        // A table without rows has no topic yet, and its views are served all the same.
+        assert_eq!(levels(Role::Captured, None), [Level::Warn]);
+        assert_eq!(levels(Role::Progress, None), [Level::Fail]);
+        assert_eq!(levels(Role::Progress, Some(&found(&[0, 0], &good))), [Level::Fail]);
         assert_eq!(levels(Role::Commands, Some(&found(&[0, 0], &good))), [Level::Fail]);
         assert_eq!(levels(Role::Commands, None), [Level::Warn]);
         assert_eq!(levels(Role::SchemaChanges, None), [Level::Warn]);
