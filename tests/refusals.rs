@@ -17,7 +17,8 @@ CREATE TABLE items (order_id INT, line INT, name VARCHAR(20), price DECIMAL(10,2
   PRIMARY KEY (order_id, line));
 CREATE TABLE notes (id BIGINT UNSIGNED PRIMARY KEY, order_id BIGINT, user_code VARCHAR(20),
   body TEXT, other VARCHAR(20) COLLATE utf8mb4_general_ci, padded VARCHAR(20) COLLATE utf8mb4_bin,
-  narrow VARCHAR(20) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin, kind ENUM('y', 'x'), twice INT GENERATED ALWAYS AS (order_id * 2) VIRTUAL);
+  narrow VARCHAR(20) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin, kind ENUM('y', 'x'),
+  latin VARCHAR(20) CHARACTER SET latin1, twice INT GENERATED ALWAYS AS (order_id * 2) VIRTUAL);
 CREATE TABLE log (order_id INT, body TEXT);
 ";
 

@@ -19,7 +19,10 @@ pub(super) fn cast(value: Expr, data_type: &DataType) -> Result<Expr, String> {
     let from = type_name(value.ty);
     let (ty, fits) = match data_type {
         DataType::Char(length) | DataType::Character(length) => {
-            has_text(&value)?;
+            // Converting is what text of another character set is good for.
+            if value.ty != Type::Text(Collation::Foreign) {
+                has_text(&value)?;
+            }
             let limit = match length {
                 None => None,
                 Some(CharacterLength::IntegerLength { length, .. }) => {

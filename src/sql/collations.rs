@@ -9,10 +9,24 @@ use super::expr::{Derivation, Expr, ExprKind};
 use crate::value::{Collation, Type, Value};
 
 /// Functions whose text is made by them, whatever the collation of their arguments.
-const MAKERS: [&str; 6] = ["HEX", "JSON_QUOTE", "JSON_UNQUOTE", "MD5", "SHA1", "SHA2"];
+const MAKERS: [&str; 7] =
+    ["BIN_TO_UUID", "HEX", "JSON_QUOTE", "JSON_UNQUOTE", "MD5", "SHA1", "SHA2"];
 
 /// What a collation that is not known means, and what to do.
-pub(super) const COLLATION_WAY_OUT: &str = "collation is not exact here, as utf8mb4_0900_ai_ci, utf8mb4_0900_bin and utf8mb4_bin are: write … COLLATE with one of these, or declare the column so";
+const COLLATION_WAY_OUT: &str = "collation is not exact here, as utf8mb4_0900_ai_ci, utf8mb4_0900_bin and utf8mb4_bin are: write … COLLATE with one of these, or declare the column so";
+
+/// What text of another character set than utf8mb4 means, and what to do.
+const CHARACTER_SET_WAY_OUT: &str =
+    "of another character set than utf8mb4: write CONVERT(… USING utf8mb4)";
+
+/// Why text does not compare or order as it does in MySQL; `what` would.
+pub(super) fn inexact(what: &str, collation: Collation) -> Option<String> {
+    match collation {
+        Collation::Other => Some(format!("{what} text whose {COLLATION_WAY_OUT}")),
+        Collation::Foreign => Some(format!("{what} text {CHARACTER_SET_WAY_OUT}")),
+        _ => None,
+    }
+}
 
 /// A value's collation as text, and how much it holds on to that; `None` of what follows others.
 fn strength(expr: &Expr) -> Option<(Collation, Derivation)> {
@@ -80,7 +94,7 @@ fn met(
     (a, strength): (Collation, Derivation),
     (b, other): (Collation, Derivation),
 ) -> Result<Collation, String> {
-    use Collation::{Binary, Insensitive, NarrowPadded, Other, Padded};
+    use Collation::{Binary, Foreign, Insensitive, NarrowPadded, Other, Padded};
     if a == b || strength < other {
         return Ok(a);
     }
@@ -90,6 +104,7 @@ fn met(
     match (a, b) {
         (Binary | Padded, Binary | Padded) => Err(mixed()),
         _ if strength == Derivation::Explicit => Err(mixed()),
+        (Foreign, _) | (_, Foreign) => Ok(Foreign),
         (Other, _) | (_, Other) => Ok(Other),
         // What utf8mb3 holds, utf8mb4 does.
         (NarrowPadded, wide) | (wide, NarrowPadded) => Ok(wide),
@@ -114,7 +129,10 @@ pub(super) fn collated(value: Expr, name: &str) -> Result<Expr, String> {
         );
     }
     match (from, collation) {
-        (_, Collation::Other) => {
+        (Collation::Foreign, _) => {
+            return Err(format!("collates text {CHARACTER_SET_WAY_OUT} before COLLATE"));
+        }
+        (_, Collation::Other | Collation::Foreign) => {
             return Err("has a collation that is not exact here: write COLLATE utf8mb4_0900_ai_ci, utf8mb4_0900_bin or utf8mb4_bin".to_owned());
         }
         (Collation::NarrowPadded, Collation::NarrowPadded) => {}

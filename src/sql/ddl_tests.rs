@@ -64,9 +64,9 @@ fn reads_what_show_create_table_prints() {
         ("amount", "decimal(10,2) unsigned", Type::Decimal { precision: 10, scale: 2 }, false),
         ("f", "float", Type::Float, true),
         ("bits", "bit(9)", Type::Bit { bits: 9 }, true),
-        ("name", "varchar(300)", Type::Text(Collation::Other), true),
+        ("name", "varchar(300)", Type::Text(Collation::Foreign), true),
         ("code", "varchar(20)", Type::Text(Collation::Binary), false),
-        ("latin", "char(3)", Type::Text(Collation::Other), true),
+        ("latin", "char(3)", Type::Text(Collation::Foreign), true),
         ("kind", "enum('a','b,)')", Type::Text(Collation::Binary), false),
         ("flags", "set('x','y')", Type::Text(Collation::Binary), true),
         ("body", "longtext", Type::Text(Collation::Binary), true),
@@ -110,12 +110,12 @@ fn text_has_the_collation_of_its_column_or_table() {
     };
     let columns = "a TEXT, b CHAR(3) COLLATE utf8mb4_bin, c TEXT CHARACTER SET utf8mb4, \
                    d TEXT CHARSET utf8mb3 COLLATE utf8mb3_bin, e NCHAR(3), f TEXT BINARY";
-    use Collation::{Binary, Insensitive, NarrowPadded, Other, Padded};
-    let own = [Padded, Insensitive, NarrowPadded, Other, Other];
+    use Collation::{Binary, Foreign, Insensitive, NarrowPadded, Padded};
+    let own = [Padded, Insensitive, NarrowPadded, Foreign, Foreign];
     for (options, of_table) in [
         ("", Insensitive),
         ("ENGINE=InnoDB DEFAULT CHARSET=utf8mb4", Insensitive),
-        ("CHARACTER SET = latin1", Other),
+        ("CHARACTER SET = latin1", Foreign),
         ("DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin", Binary),
         ("COLLATE utf8mb4_bin CHARSET utf8mb4", Padded),
     ] {

@@ -20,6 +20,10 @@ pub(super) struct Pair {
 /// bytes are, or text by one collation.
 pub(super) fn obstacle(a: Type, b: Type) -> Option<String> {
     match (a, b) {
+        (Type::Text(Collation::Foreign), Type::Text(_))
+        | (Type::Text(_), Type::Text(Collation::Foreign)) => {
+            Some("compares text of another character set than utf8mb4: declare both columns utf8mb4".to_owned())
+        }
         (Type::Text(Collation::Other), Type::Text(_))
         | (Type::Text(_), Type::Text(Collation::Other)) => {
             Some("compares text whose collation is not exact here, as utf8mb4_0900_ai_ci, utf8mb4_0900_bin and utf8mb4_bin are: declare both columns with one of these".to_owned())

@@ -177,6 +177,10 @@ impl Planner<'_> {
         match value.ty {
             Type::Text(Collation::Binary) => {}
             Type::Text(_) if by_index && !matches!(value.kind, ExprKind::Collated(..)) => {}
+            Type::Text(Collation::Foreign) => {
+                let message = "groups by text of another character set than utf8mb4: declare the column utf8mb4";
+                return refused(term, Err(message.to_owned()));
+            }
             Type::Text(_) => {
                 let message = "groups text of which several spellings are equal, and MySQL shows any: write … COLLATE utf8mb4_0900_bin, in the SELECT list too";
                 return refused(term, Err(message.to_owned()));

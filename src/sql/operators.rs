@@ -1,6 +1,6 @@
 //! Operators, and CASE: typed calls of what `expr` evaluates.
 
-use super::collations::{COLLATION_WAY_OUT, compared_collation, joint_collation};
+use super::collations::{compared_collation, inexact, joint_collation};
 use super::expr::{
     Arithmetic, ArithmeticOp, CompareBy, CompareOp, Comparison, Expr, ExprKind, kernels,
 };
@@ -43,8 +43,8 @@ pub(super) fn compare_by(
     let (right, left) = (instant_constant(right, left.ty)?, left);
     let as_double = comparable(&left, &right)?;
     let is_text = [&left, &right].iter().all(|side| matches!(side.ty, Type::Text(_)));
-    if is_text && collation == Collation::Other {
-        return Err(format!("compares text whose {COLLATION_WAY_OUT}"));
+    if is_text && let Some(why) = inexact("compares", collation) {
+        return Err(why);
     }
     let nullable = op != CompareOp::NullSafeEqual && (left.nullable || right.nullable);
     let by = match as_double {

@@ -1,6 +1,6 @@
 //! Result types of operators and functions, as MySQL's metadata says them.
 
-use super::collations::{COLLATION_WAY_OUT, joint_collation};
+use super::collations::{inexact, joint_collation};
 use super::expr::{ArithmeticOp, Expr, ExprKind};
 use crate::value::{Collation, MAX_PRECISION, Type, Value};
 
@@ -308,7 +308,7 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
 /// Why values cannot be ordered.
 pub(super) fn orderable(expr: &Expr, what: &str) -> Result<(), String> {
     match expr.ty {
-        Type::Text(Collation::Other) => Err(format!("{what} text whose {COLLATION_WAY_OUT}")),
+        Type::Text(collation) => inexact(what, collation).map_or(Ok(()), Err),
         Type::Json => Err(format!("{what} JSON: take a number or text out of it")),
         _ => Ok(()),
     }
@@ -322,6 +322,9 @@ pub(super) fn has_text(expr: &Expr) -> Result<(), String> {
                 .to_owned())
         }
         Type::Bytes => Err("makes text of bytes: declare the column as text".to_owned()),
+        Type::Text(Collation::Foreign) => {
+            Err("calculates with text of another character set than utf8mb4: write CONVERT(… USING utf8mb4)".to_owned())
+        }
         _ if are_bits(expr) => {
             Err("makes text of BIT_AND, BIT_OR or BIT_XOR, which MySQL gives as bytes: add 0 to make it a number"
                 .to_owned())

@@ -288,7 +288,7 @@ fn sql_type(ty: Type) -> String {
         Type::Text(Collation::Insensitive) => {
             "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci".to_owned()
         }
-        Type::Text(Collation::Other) => "LONGTEXT".to_owned(),
+        Type::Text(Collation::Other | Collation::Foreign) => "LONGTEXT".to_owned(),
         Type::Bytes => "LONGTEXT".to_owned(),
         Type::Date => "DATE".to_owned(),
         Type::Time { fsp } => format!("TIME({fsp})"),

@@ -23,7 +23,11 @@ fn crc32(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
 /// MD5 and SHA1 take nothing else since MySQL 9.6, where a component has them.
 fn of_text(name: &'static str, compute: Compute, arguments: Vec<Expr>) -> Result<Expr, String> {
     match arguments[0].ty {
-        Type::Text(_) | Type::Bytes => Ok(kernel(name, compute, arguments, DIGITS)),
+        Type::Text(_) => {
+            has_text(&arguments[0])?;
+            Ok(kernel(name, compute, arguments, DIGITS))
+        }
+        Type::Bytes => Ok(kernel(name, compute, arguments, DIGITS)),
         ty => Err(format!("hashes {}: write CAST(… AS CHAR) inside", type_name(ty))),
     }
 }
@@ -40,10 +44,13 @@ fn sha2(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
 
 /// Bytes as they are, anything else as text.
 fn bytes_of(value: Expr) -> Result<Expr, String> {
-    if matches!(value.ty, Type::Text(_) | Type::Bytes) {
+    if value.ty == Type::Bytes {
         return Ok(value);
     }
     has_text(&value)?;
+    if matches!(value.ty, Type::Text(_)) {
+        return Ok(value);
+    }
     let nullable = value.nullable;
     Ok(Expr::new(ExprKind::Text(Box::new(value), None), DIGITS, nullable))
 }

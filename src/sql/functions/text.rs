@@ -3,7 +3,7 @@
 
 use sqlparser::ast::TrimWhereField;
 
-use super::super::collations::{COLLATION_WAY_OUT, compared_collation, joint_collation};
+use super::super::collations::{compared_collation, inexact, joint_collation};
 use super::super::expr::{CompareOp, Compute, Expr, ExprKind, kernels};
 use super::super::operators::{case, compare_by, joined_text};
 use super::super::typing::{BIGINT, BOOLEAN, has_text, is_numeric, type_name};
@@ -69,11 +69,18 @@ fn concat_separated(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
 }
 
 fn upper(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
-    made("UPPER", kernels::upper, arguments, &[Text])
+    cased("UPPER", kernels::upper, arguments)
 }
 
 fn lower(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
-    made("LOWER", kernels::lower, arguments, &[Text])
+    cased("LOWER", kernels::lower, arguments)
+}
+
+/// Which letters have a case depends on the collation, too.
+fn cased(name: &'static str, compute: Compute, arguments: Vec<Expr>) -> Result<Expr, String> {
+    let made = made(name, compute, arguments, &[Text])?;
+    let Type::Text(collation) = made.ty else { return Ok(made) };
+    inexact("takes the case of", collation).map_or(Ok(made), Err)
 }
 
 fn left(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
@@ -283,10 +290,8 @@ fn made(
 /// The collation that texts are compared by, if it is one that can be.
 fn known_collation(texts: &[Expr]) -> Result<Collation, String> {
     let texts: Vec<&Expr> = texts.iter().collect();
-    match compared_collation(&texts)? {
-        Collation::Other => Err(format!("compares text whose {COLLATION_WAY_OUT}")),
-        collation => Ok(collation),
-    }
+    let collation = compared_collation(&texts)?;
+    inexact("compares", collation).map_or(Ok(collation), Err)
 }
 
 fn converted(arguments: Vec<Expr>, takes: &[Takes]) -> Result<Vec<Expr>, String> {

@@ -27,8 +27,11 @@ pub enum Collation {
     /// `utf8mb4_0900_ai_ci`: by letters, whatever their case and accents. The collation of
     /// constants and of text made of other types.
     Insensitive,
-    /// Any other: text of it can be carried and shown, not compared or ordered.
+    /// Any other of `utf8mb4`: text of it can be carried and shown, not compared or ordered.
     Other,
+    /// Any other of another character set: text of it can be shown and converted. MySQL counts other
+    /// bytes in it, and has not all characters.
+    Foreign,
 }
 
 /// Bytes that stand for a text among others of its collation; most are short.
@@ -47,20 +50,22 @@ impl Collation {
             ("utf8mb3_bin", Collation::NarrowPadded),
         ];
         let known = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        known.map_or(Collation::Other, |(_, collation)| *collation)
+        let is_utf8mb4 = name.get(..8).is_some_and(|set| set.eq_ignore_ascii_case("utf8mb4_"));
+        let unknown = if is_utf8mb4 { Collation::Other } else { Collation::Foreign };
+        known.map_or(unknown, |(_, collation)| *collation)
     }
 
     /// Whether texts are equal only if their bytes are.
     #[inline]
     pub fn is_exact(self) -> bool {
-        matches!(self, Collation::Binary | Collation::Other)
+        matches!(self, Collation::Binary | Collation::Other | Collation::Foreign)
     }
 
     /// The order of two texts; by bytes where the collation is not known.
     #[inline]
     pub fn compare(self, a: &str, b: &str) -> Ordering {
         match self {
-            Collation::Binary | Collation::Other => a.cmp(b),
+            Collation::Binary | Collation::Other | Collation::Foreign => a.cmp(b),
             Collation::Padded | Collation::NarrowPadded => compare_padded(a, b),
             Collation::Insensitive if a == b => Ordering::Equal,
             Collation::Insensitive => weights::compare(a, b),
@@ -89,7 +94,9 @@ impl Collation {
     /// Feeds a hasher with what is the same for texts that are equal.
     pub(crate) fn hash(self, text: &str, hasher: &mut impl Hasher) {
         match self {
-            Collation::Binary | Collation::Other => hasher.write(text.as_bytes()),
+            Collation::Binary | Collation::Other | Collation::Foreign => {
+                hasher.write(text.as_bytes());
+            }
             Collation::Padded | Collation::NarrowPadded => {
                 hasher.write(text.trim_end_matches(' ').as_bytes());
             }
@@ -105,7 +112,9 @@ impl Collation {
     /// [`Collation::Insensitive`] those of `WEIGHT_STRING`.
     pub fn fold(self, text: &str, out: &mut Vec<u8>) {
         match self {
-            Collation::Binary | Collation::Other => out.extend_from_slice(text.as_bytes()),
+            Collation::Binary | Collation::Other | Collation::Foreign => {
+                out.extend_from_slice(text.as_bytes());
+            }
             Collation::Padded | Collation::NarrowPadded => {
                 out.extend_from_slice(text.trim_end_matches(' ').as_bytes());
             }
@@ -147,12 +156,13 @@ fn compare_padded(a: &str, b: &str) -> Ordering {
 mod tests {
     use super::*;
 
-    const ALL: [Collation; 5] = [
+    const ALL: [Collation; 6] = [
         Collation::Binary,
         Collation::Padded,
         Collation::NarrowPadded,
         Collation::Insensitive,
         Collation::Other,
+        Collation::Foreign,
     ];
 
     #[test]
