@@ -2,7 +2,7 @@
 
 use super::super::expr::{CompareOp, Expr, ExprKind, kernels};
 use super::super::operators::{case, compare};
-use super::super::typing::{has_text, is_constant, merged, orderable};
+use super::super::typing::{BOOLEAN, has_text, is_constant, merged, orderable};
 use super::{Function, MANY, kernel};
 use crate::value::{Type, Value};
 
@@ -11,6 +11,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "GREATEST", arity: 2..=MANY, build: greatest },
     Function { name: "IF", arity: 3..=3, build: choose },
     Function { name: "IFNULL", arity: 2..=2, build: coalesce },
+    Function { name: "ISNULL", arity: 1..=1, build: is_null },
     Function { name: "LEAST", arity: 2..=MANY, build: least },
     Function { name: "NULLIF", arity: 2..=2, build: null_if },
 ];
@@ -32,6 +33,11 @@ fn choose(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
         (Some(condition), Some(result)) => case(vec![(condition, result)], otherwise),
         _ => Err("takes a condition and two values".to_owned()),
     }
+}
+
+fn is_null(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
+    let value = Box::new(arguments.remove(0));
+    Ok(Expr::new(ExprKind::IsNull(value), BOOLEAN, false))
 }
 
 fn null_if(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {

@@ -12,6 +12,7 @@ use crate::value::{Collation, Type, Value};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "ASCII", arity: 1..=1, build: ascii },
+    Function { name: "BIN_TO_UUID", arity: 1..=2, build: uuid_text },
     Function { name: "BIT_LENGTH", arity: 1..=1, build: bit_length },
     Function { name: "CHARACTER_LENGTH", arity: 1..=1, build: char_length },
     Function { name: "CHAR_LENGTH", arity: 1..=1, build: char_length },
@@ -194,6 +195,22 @@ fn hex(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
         _ => converted(arguments, &[takes])?,
     };
     Ok(kernel("HEX", kernels::hex, arguments, Type::Text(Collation::CONNECTION)))
+}
+
+/// BIN_TO_UUID: the text of a UUID, of bytes whose parts of time may be swapped.
+fn uuid_text(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
+    if arguments[0].ty != Type::Bytes {
+        let ty = type_name(arguments[0].ty);
+        return Err(format!("takes {ty} for the bytes of a UUID: write a BINARY(16)"));
+    }
+    let swapped = match arguments.get(1).map(|swapped| &swapped.kind) {
+        None | Some(ExprKind::Literal(Value::Int(0)) | ExprKind::Boolean(false)) => 0,
+        Some(ExprKind::Literal(Value::Int(1)) | ExprKind::Boolean(true)) => 1,
+        Some(_) => return Err("has a second argument that is neither 0 nor 1".to_owned()),
+    };
+    arguments.truncate(1);
+    arguments.push(constant(swapped));
+    Ok(kernel("BIN_TO_UUID", kernels::uuid_text, arguments, Type::Text(Collation::CONNECTION)))
 }
 
 fn strcmp(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {

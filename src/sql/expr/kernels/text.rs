@@ -63,6 +63,23 @@ pub(in crate::sql) fn hex<'v>(values: &[Value<'v>], _: Type) -> Result<Value<'v>
     }))
 }
 
+/// BIN_TO_UUID, of bytes that have the parts of time as in the text, or the slowest first.
+pub(in crate::sql) fn uuid_text<'v>(values: &[Value<'v>], _: Type) -> Result<Value<'v>, EvalError> {
+    let (Value::Bytes(bytes), swapped) = (&values[0], whole(&values[1]) == 1) else {
+        return Ok(Value::Null);
+    };
+    let Ok(bytes) = <[u8; 16]>::try_from(&bytes[..]) else {
+        let reason = format!("{} bytes are no UUID", bytes.len());
+        return Err(EvalError::new(1411, reason));
+    };
+    let parts = if swapped { [4..8, 2..4, 0..2] } else { [0..4, 4..6, 6..8] };
+    let parts = parts.into_iter().chain([8..10, 10..16]);
+    let digits = |part: std::ops::Range<usize>| {
+        bytes[part].iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    Ok(owned(parts.map(digits).collect::<Vec<_>>().join("-")))
+}
+
 /// REVERSE.
 pub(in crate::sql) fn reverse<'v>(values: &[Value<'v>], _: Type) -> Result<Value<'v>, EvalError> {
     Ok(owned(text(&values[0]).chars().rev().collect()))
