@@ -42,7 +42,7 @@ fn supported_clauses(select: &Select) -> Refused<()> {
     let refuse = |message: &str| Err(Refusal::on(&select.select_token.0, message));
     if select.distinct.is_some() {
         return refuse(
-            "SELECT DISTINCT: a document is one row per key of the first table, leave it out",
+            "SELECT DISTINCT: a document is one row per key: leave it out, or GROUP BY what documents are to be keyed by",
         );
     }
     match &select.group_by {

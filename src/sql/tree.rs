@@ -330,7 +330,7 @@ impl Planner<'_> {
         let (edge, used, finds) = match (way, rows) {
             (Some((.., Finds::Many)) | None, Rows::One) => {
                 let pairs = self.pairs(source.from, &conditions, names, known);
-                return Err(self.no_lookup(&source, factor, names, &pairs));
+                return Err(self.no_lookup(&source, factor, names, (&conditions, &pairs)));
             }
             (None, Rows::Many) => {
                 let pairs = self.pairs(source.from, &conditions, names, known);
@@ -393,7 +393,7 @@ impl Planner<'_> {
         source: &Source,
         factor: &TableFactor,
         names: &Names<'_>,
-        pairs: &[Pair],
+        (conditions, pairs): (&[&ast::Expr], &[Pair]),
     ) -> Refusal {
         let (node, alias) = (source.from, &source.alias);
         let definition = self.definition(node);
@@ -403,6 +403,14 @@ impl Planner<'_> {
             .find_map(|pair| pair.obstacle.as_ref());
         if let Some(why) = unusable {
             return Refusal::on(factor, format!("the join of `{}` {why}", alias.value));
+        }
+        if let Some(made) = conditions.iter().find_map(|sql| self.made(node, sql, names)) {
+            let message = format!(
+                "the join of `{}` is by `{made}`, which is no column of a table, so that no index finds its rows: join by columns, or take one row by \
+                 JOIN LATERAL (SELECT … ORDER BY … LIMIT 1)",
+                alias.value
+            );
+            return Refusal::on(factor, message);
         }
         let equal = |&column: &usize| format!("{} = …", names.called(node, column));
         let conditions: Vec<String> = self.key(node).iter().map(equal).collect();
@@ -418,6 +426,27 @@ impl Planner<'_> {
             conditions.join(" AND "),
         );
         Refusal::on(factor, message)
+    }
+
+    /// What a condition sets a column of a node's key equal to, where that is made of columns.
+    fn made(&self, node: NodeId, condition: &ast::Expr, names: &Names<'_>) -> Option<String> {
+        let ast::Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = unnested(condition)
+        else {
+            return None;
+        };
+        let plain = |side: &ast::Expr| {
+            let value = column(unnested(side), names).ok()?.value.clone().ok()?;
+            match value.kind {
+                ExprKind::Column { node, column } => Some((node, column)),
+                _ => None,
+            }
+        };
+        [(left, right), (right, left)].into_iter().find_map(|(here, there)| {
+            let (of, column) = plain(here)?;
+            let is_key = of == node && self.key(node).contains(&column);
+            let is_constant = matches!(unnested(there), ast::Expr::Value(_));
+            (is_key && !is_constant && plain(there).is_none()).then(|| there.to_string())
+        })
     }
 
     /// Hangs the first table of an inner SELECT on a table outside, and takes the conditions that

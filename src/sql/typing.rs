@@ -297,6 +297,8 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
         _ => {
             let way_out = if a == Type::Json || b == Type::Json {
                 "take text out of it by ->> '$.name', and CAST that"
+            } else if [a, b].contains(&Type::Bytes) && (is_numeric(a) || is_numeric(b)) {
+                "write a number, as 1 for b'1'"
             } else {
                 "CAST to one type"
             };
