@@ -236,6 +236,33 @@ async fn a_switch_outlives_redis_the_process_and_its_state() {
     second.assert_verified();
 }
 
+/// A process that stood by with the files of before takes over by those of now: what it followed so far
+/// knows no view that answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stood_by_before_the_switch_takes_over() {
+    let redis = RedisServer::start();
+    let mut shop = shop("older", &redis).await;
+    let mut second = shop.twin();
+    second.start();
+    second.eventually("/healthz", |status, _| status == 200).await;
+    second.eventually_metric("viewtide_standing_by", |standing_by| standing_by == 1.0).await;
+    add_newer(&shop);
+    for process in [&shop, &second] {
+        process.signal("-HUP");
+        logs(process, "SIGHUP: following changed definitions").await;
+    }
+    shop.eventually(&format!("/{NEWER}/1"), |status, _| status == 200).await;
+    shop.eventually("/readyz", |status, _| status == 200).await;
+    switch(&shop, VIEW, NEWER);
+    let filled = generation(&redis, &shop, NEWER);
+    shop.kill();
+    second.eventually_metric("viewtide_standing_by", |standing_by| standing_by == 0.0).await;
+    second.eventually("/readyz", |status, _| status == 200).await;
+    assert_eq!(which(&second.address()).await, 2);
+    assert_eq!(generation(&redis, &shop, NEWER), filled, "it was filled anew");
+    second.assert_verified();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_answer_is_refused_in_words() {
     let redis = RedisServer::start();

@@ -242,7 +242,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         // Redis may lack something though no record ever comes.
         loop {
             // Before each step: one that has just taken over publishes nothing of a former plan.
-            if let Some(plan) = self.other_plan() {
+            if let Some(plan) = self.other_plan()? {
                 return Ok(Some(plan));
             }
             if self.step().await? {
@@ -258,24 +258,26 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     }
 
     /// Another plan that can be followed from here on.
-    fn other_plan(&mut self) -> Option<Arc<Plan>> {
+    ///
+    /// # Errors
+    /// There is none, and by the present one readers of a name would find nothing.
+    fn other_plan(&mut self) -> Result<Option<Arc<Plan>>, PipelineError> {
         let can = self.look_at.is_none()
             && !self.sequencer.is_replaying()
             && !self.writer.is_ending()
             && !self.writer.is_rewound();
-        if !can {
-            return None;
-        }
-        let plan = replan::other(&self.plans, &self.plan, self.refused.as_ref())?;
+        let other = || replan::other(&self.plans, &self.plan, self.refused.as_ref());
+        let Some(plan) = can.then(other).flatten() else { return Ok(None) };
         // Whoever sent it may have compared it with one in between, which was not followed.
         let reason = needs_start(&self.plan, &plan);
         if let Some(reason) = reason.or_else(|| self.switches.prevents(&plan)) {
             error!("changed definitions are not followed: {reason}");
             self.readiness.block(DEFINITIONS, reason);
             self.refused = Some(plan);
-            return None;
+            self.switches.check(self.sequencer.served(), &self.plan)?;
+            return Ok(None);
         }
-        Some(plan)
+        Ok(Some(plan))
     }
 
     /// Moves what was read into the sequencer; waits for it unless there is other work. False when
@@ -441,7 +443,10 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         }
         self.behind.tell(&self.plan, &self.views, &self.publisher.backlog, &mut step);
         let wanted = self.sequencer.served();
-        self.switches.tell(wanted, &self.plan, &self.views, &self.behind, &mut step);
+        if self.switches.tell(wanted, &self.plan, &self.views, &self.behind, &mut step) {
+            // A plan without the view that answered so far may be followed by now.
+            self.refused = None;
+        }
         self.traces.tell(self.behind.views(), &mut step);
         if step.is_empty() {
             return Ok(());

@@ -82,6 +82,8 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         plan: Arc<Plan>,
     ) -> Result<Option<Pipeline<R, S, C>>, PipelineError> {
         let Pipeline { plan: former, sequencer, publisher, checkpoints, mut writer, .. } = self;
+        let mut switches = self.switches;
+        switches.give_up();
         let Pipeline { metrics, readiness, wanted, plans, reader, .. } = self;
         info!("following changed definitions");
         drop(reader);

@@ -11,7 +11,7 @@ use super::start::Course;
 use super::traces::Traces;
 use super::views::Stage;
 use super::writer::Settled;
-use super::{Pipeline, PipelineError, stale, start};
+use super::{Pipeline, PipelineError, replan, stale, start};
 use crate::change::{Partition, Positions};
 use crate::sink::{Meta, Step, Store, Target};
 use crate::source::Records;
@@ -82,7 +82,15 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
     /// # Errors
     /// A view that answers for a name is not there any more, or is another.
     pub(super) fn take_over(&mut self) -> Result<(), PipelineError> {
-        self.switches.take_over(&self.claimed, self.sequencer.served(), &self.plan)?;
+        let Pipeline { switches, sequencer, claimed, .. } = self;
+        if let Err(unanswered) = switches.take_over(claimed, sequencer.served(), &self.plan) {
+            // What this process stood by with may be older than what the owner followed. The plan that
+            // is wanted by now is followed before anything of this one is published.
+            let wanted = replan::other(&self.plans, &self.plan, self.refused.as_ref());
+            let wanted = wanted.ok_or_else(|| unanswered.clone())?;
+            let taken = switches.take_over(claimed, sequencer.served(), &wanted);
+            taken.map_err(|_| unanswered)?;
+        }
         let mended = stale::mended(&self.plan, &self.sequencer, &self.claimed);
         let mut due: Vec<ViewId> = self.views.due();
         due.retain(|view| !mended.contains(view));

@@ -1,7 +1,7 @@
 //! Which view answers for a name: what commands ask for, and what Redis was told.
 //!
 //! What is asked for follows from the commands' position alone. Redis is told once readers lose
-//! nothing by it: the view is filled, and contains all that readers of the name have seen. Both are
+//! nothing by it: the view is filled, and shows all that readers of the name have seen. Both are
 //! maintained by the same steps, so that is seldom later than the command's own step. Where readers
 //! of the name find nothing whole anyway, as after Redis lost its data, it is told at once.
 
@@ -48,17 +48,28 @@ impl Switches {
         wanted: impl Iterator<Item = (&'a str, &'a str)>,
         plan: &Plan,
     ) -> Result<(), Box<Unanswered>> {
-        let mut kept = held.served.clone();
-        for (name, view) in wanted {
-            if kept.get(name).is_some_and(|held| held != view) {
-                kept.remove(name);
-            }
-        }
-        go_on_answering(plan, &kept)?;
+        can_go_on(&held.served, wanted, plan)?;
         self.told.clone_from(&held.served);
-        // What a former plan's switches waited for.
-        plan.views.iter().for_each(|view| self.readiness.clear(&part(&view.name)));
         Ok(())
+    }
+
+    /// Whether a plan can be followed with what was taken over.
+    ///
+    /// # Errors
+    /// As of [`Switches::take_over`].
+    pub(super) fn check<'a>(
+        &self,
+        wanted: impl Iterator<Item = (&'a str, &'a str)>,
+        plan: &Plan,
+    ) -> Result<(), Box<Unanswered>> {
+        can_go_on(&self.told, wanted, plan)
+    }
+
+    /// Says no more in readiness of what waits.
+    pub(super) fn give_up(&mut self) {
+        for name in mem::take(&mut self.waiting) {
+            self.readiness.clear(&part(&name));
+        }
     }
 
     /// Why another plan cannot be followed, if it lacks a view that answers for a name.
@@ -67,7 +78,8 @@ impl Switches {
     }
 
     /// Tells in a step which view answers for each name of which a command said something, where that
-    /// changes and readers lose nothing by it. `behind` is what the step tells besides.
+    /// changes and readers lose nothing by it. `behind` is what the step tells besides. Whether anything
+    /// was told.
     pub(super) fn tell<'a>(
         &mut self,
         wanted: impl Iterator<Item = (&'a str, &'a str)>,
@@ -75,24 +87,33 @@ impl Switches {
         views: &Views,
         behind: &Behind,
         step: &mut Step,
-    ) {
-        for name in mem::take(&mut self.waiting) {
-            self.readiness.clear(&part(&name));
-        }
+    ) -> bool {
+        self.give_up();
+        let mut any = false;
         for (name, view) in wanted {
             let told = self.told.get(name).map_or(name, String::as_str);
-            // Nobody can ask by a name that is no view's.
-            let is_name = plan.views.iter().any(|view| view.name == name);
-            if told == view || !is_name {
+            if told == view {
+                continue;
+            }
+            if plan.views.iter().all(|view| view.name != name) {
+                // Nobody can ask by a name that is no view's. A Redis that went back may have another
+                // view answer for it: that would stand against every other plan.
+                if self.told.remove(name).is_some() {
+                    step.served(name, None);
+                }
                 continue;
             }
             if let Err(why) = may_switch(plan, views, behind, [name, told, view]) {
-                let text = format!("to be answered by view {view}, still by {told}: {why}");
+                let text = format!(
+                    "to be answered by view {view}, still by {told}: {why}; `viewtide switch {name} \
+                     {told}` takes it back"
+                );
                 self.readiness.block(&part(name), text);
                 self.waiting.push(name.to_owned());
                 continue;
             }
             info!(name, view, "readers of this name are answered by another view from here on");
+            any = true;
             if view == name {
                 self.told.remove(name);
                 step.served(name, None);
@@ -101,7 +122,24 @@ impl Switches {
                 step.served(name, Some(view));
             }
         }
+        any
     }
+}
+
+/// Whether each view that answers for a name (`told`) can by a plan, unless a command of since says
+/// otherwise of the name.
+fn can_go_on<'a>(
+    told: &BTreeMap<String, String>,
+    wanted: impl Iterator<Item = (&'a str, &'a str)>,
+    plan: &Plan,
+) -> Result<(), Box<Unanswered>> {
+    let mut kept = told.clone();
+    for (name, view) in wanted {
+        if kept.get(name).is_some_and(|told| told != view) {
+            kept.remove(name);
+        }
+    }
+    go_on_answering(plan, &kept)
 }
 
 /// What readiness calls a name.
@@ -119,13 +157,12 @@ fn may_switch(
     can_answer(plan, name, view).map_err(|why| why.to_string())?;
     let find = |name: &str| plan.views_with_ids().find(|(_, v)| v.name == name).map(|(id, _)| id);
     let has = |id: Option<ViewId>| id.map(|id| views.generations(id));
-    if has(find(told)).is_none_or(|told| told.current.is_none()) {
-        return Ok(());
-    }
+    let former = has(find(told)).filter(|former| former.current.is_some());
+    let Some(former) = former else { return Ok(()) };
     if !has(find(view)).is_some_and(|of| of.is_whole()) {
         return Err(format!("{view} is not filled"));
     }
-    match behind.is_level(view, told) {
+    match behind.is_level(view, told, former.is_frozen()) {
         true => Ok(()),
         false => Err(format!("documents of {view} are due that {told} has")),
     }
@@ -203,13 +240,19 @@ mod tests {
             (step.fields().get("served:a").cloned(), waits.collect::<Vec<_>>())
         };
         let done = (Some(Some("a_2".to_owned())), Vec::new());
-        let waits = |why: &str| (None, vec![why.to_owned()]);
+        let waits = |why: &str| (None, vec![format!("{why}; `viewtide switch a a` takes it back")]);
         assert_eq!(told("a", WHOLE, WHOLE, behind(None, None)), (None, Vec::new()));
         assert_eq!(told("a_2", WHOLE, WHOLE, behind(None, None)), done);
         assert_eq!(told("a_2", RENEWED, WHOLE, behind(Some(3), None)), done);
-        assert_eq!(told("a_2", WHOLE, WHOLE, behind(Some(4), Some(4))), done);
         let due = waits("documents of a_2 are due that a has");
         assert_eq!(told("a_2", WHOLE, WHOLE, behind(None, Some(4))), due);
+        // What changes is published before what is due: readers may have seen any of it.
+        assert_eq!(told("a_2", WHOLE, WHOLE, behind(Some(4), Some(4))), due);
+        // Events are in no set of transactions.
+        assert_eq!(told("a_2", WHOLE, WHOLE, behind(None, Some(9))), due);
+        // What stands still shows no more than it was told to contain.
+        assert_eq!(told("a_2", RENEWED, WHOLE, behind(Some(4), Some(4))), done);
+        assert_eq!(told("a_2", RENEWED, WHOLE, behind(Some(4), Some(3))), due);
         for a_2 in [FILLING, RENEWED, (false, false)] {
             let filled = waits("a_2 is not filled");
             assert_eq!(told("a_2", WHOLE, a_2, behind(None, None)), filled);
@@ -237,6 +280,16 @@ mod tests {
         };
         assert_eq!(tell("a_2", FILLING), (None, false));
         assert!(!readiness.is_ready());
+        switches.give_up();
+        assert!(readiness.is_ready(), "another plan may have neither of them");
+        let mut tell = |wanted: &str, a_2| {
+            let mut step = Step::new();
+            let views = views(&plan, WHOLE, a_2);
+            let behind = behind(None, None);
+            let any = switches.tell([("a", wanted)].into_iter(), &plan, &views, &behind, &mut step);
+            assert_eq!(any, !step.is_empty());
+            (step.fields().get("served:a").cloned(), switches.is_switched("a"))
+        };
         assert_eq!(tell("a_2", WHOLE), (Some(Some("a_2".to_owned())), true));
         assert!(readiness.is_ready());
         assert_eq!(tell("a_2", WHOLE), (None, true), "it is told once");
@@ -271,5 +324,16 @@ mod tests {
         let (mut step, views) = (Step::new(), views(&plan, WHOLE, WHOLE));
         switches.tell(wanted.into_iter(), &plan, &views, &behind(None, None), &mut step);
         assert_eq!(step.fields()["served:a"].as_deref(), Some("a_2"));
+        // Or to before a view was removed that was answered by another: nobody asks by its name.
+        let wanted = [("gone", "gone")];
+        switches.take_over(&held("gone", "a"), wanted.into_iter(), &plan).unwrap();
+        switches.check(wanted.into_iter(), &plan).unwrap();
+        assert!(switches.prevents(&plan).is_some());
+        let mut step = Step::new();
+        switches.tell(wanted.into_iter(), &plan, &views, &behind(None, None), &mut step);
+        assert_eq!(
+            (step.fields().get("served:gone"), switches.prevents(&plan)),
+            (Some(&None), None)
+        );
     }
 }
