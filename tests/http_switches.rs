@@ -168,12 +168,19 @@ async fn a_process_without_the_view_reads_it_where_it_means_the_same() {
     let ready = get(&other, "/readyz").await;
     let text = String::from_utf8_lossy(&ready.body);
     assert!(text.contains("of which this process has no file: send it SIGHUP"), "{text}");
-    let after = format!("/orders/7?after={SERVER}:1&wait=10000");
-    assert_eq!(get(&other, &after).await.status, 504);
+    let after = |wait: u32| format!("/orders/7?after={SERVER}:1&wait={wait}");
+    assert_eq!(get(&other, &after(0)).await.status, 504);
+    let waiting = {
+        let (address, path) = (other.clone(), after(10_000));
+        tokio::spawn(async move { get(&address, &path).await })
+    };
+    // Who is answered already has not waited.
+    assert_eq!(get(&other, &after(20)).await.status, 504);
+    assert!(!waiting.is_finished());
     let mut step = Step::new();
     step.applied(&format!("{SERVER}:1-1").parse().unwrap());
     service.sink.commit(&step).await.unwrap();
-    assert_eq!(get(&other, &after).await.status, 200);
+    assert_eq!(waiting.await.unwrap().status, 200);
 }
 
 /// Whoever waits for a transaction waits for the view that answers.

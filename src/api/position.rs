@@ -161,8 +161,7 @@ impl Waiting {
             else {
                 return Err(Unavailable::late());
             };
-            // Of a view that no file here defines only the answer itself tells.
-            let Some(position) = position? else { return Ok(Ok(())) };
+            let position = position?;
             if position.contains(after) {
                 return Ok(Ok(()));
             }
@@ -174,14 +173,14 @@ impl Waiting {
         }
     }
 
-    /// Where the view is that answers for a name; `None` if no file here defines it. Who asked while
-    /// another waited for Redis takes what that one's next question brings.
+    /// Where the view is that answers for a name. Who asked while another waited for Redis takes what
+    /// that one's next question brings; of a view that no file here defines each asks by itself.
     async fn look(
         &self,
         reader: &Reader,
         views: &Views,
         asked: &Served,
-    ) -> Result<Option<Position>, Unavailable> {
+    ) -> Result<Position, Unavailable> {
         let since = Instant::now();
         let mut last = self.last.lock().await;
         let fields = match last.take() {
@@ -192,15 +191,18 @@ impl Waiting {
             }
         };
         let [applied, executed, committed, of_views @ ..] = fields.1.as_slice() else {
-            return Ok(Some(Position::default()));
+            return Ok(Position::default());
         };
         let of_view =
             |view: &Served, at: usize| of_views.get(2 * view.place + at).unwrap_or(&Value::Nil);
         let view = match text(of_view(asked, 1)) {
-            Some(served_by) => views.get(served_by),
-            None => Some(asked),
+            Some(served_by) => match views.get(served_by) {
+                Some(view) => view,
+                None => return reader.position_of(served_by).await,
+            },
+            None => asked,
         };
-        Ok(view.map(|view| Position::of(applied, executed, committed, of_view(view, 0))))
+        Ok(Position::of(applied, executed, committed, of_view(view, 0)))
     }
 }
 

@@ -17,7 +17,7 @@ use super::position::{Position, text};
 use super::request::ListRequest;
 use super::views::{Served, Views};
 use crate::dial::{DialError, Dialer};
-use crate::keyspace::{Generation, Keyspace, meta};
+use crate::keyspace::{Generation, Keyspace, ViewFields, meta};
 use crate::value::Key;
 
 /// How long Redis may take to answer.
@@ -245,6 +245,17 @@ impl Reader {
     pub(super) async fn positions(&self) -> Result<Vec<Value>, Unavailable> {
         match self.documents.query(&self.positions).await? {
             Value::Array(fields) => Ok(fields),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// What a view contains, whether a file here defines it or not.
+    pub(super) async fn position_of(&self, view: &str) -> Result<Position, Unavailable> {
+        let mut ask = redis::cmd("HMGET");
+        ask.arg(self.keyspace.meta()).arg(ViewFields::new(view).behind);
+        ask.arg(&[meta::APPLIED, meta::EXECUTED, meta::COMMITTED]);
+        match self.documents.query(&ask).await? {
+            Value::Array(fields) => Ok(Position::read(&fields)),
             other => Err(unexpected(&other)),
         }
     }
