@@ -334,9 +334,14 @@ impl<T> Levels<T> {
             self.marked.push(block);
         }
         // Of many marks no more are kept than there are blocks.
-        if self.marked.len() > 2 * blocks.max(BLOCK) {
+        let many = 2 * blocks.max(BLOCK);
+        if self.marked.len() > many {
             self.marked.sort_unstable();
             self.marked.dedup();
+        }
+        // Most of what there is now was added since: nothing that is kept is of use.
+        if self.marked.len() > many {
+            *self = Levels::default();
         }
     }
 }
@@ -480,5 +485,42 @@ mod tests {
             prop_assert_eq!(lists.dissolve(0).len(), values.len());
             prop_assert!(lists.is_empty());
         }
+    }
+
+    /// A list may grow a thousandfold while nobody asks, as for a view that stands still.
+    #[test]
+    fn marks_are_as_few_as_what_is_kept() {
+        let mut lists = LongLists::default();
+        lists.gather((0..100).collect());
+        let scope = (ViewId(0), NodeId(1));
+        let greatest =
+            |slots: &mut dyn Iterator<Item = u32>| slots.max().map_or(First::Nothing, First::Row);
+        let ask = |lists: &LongLists| {
+            let list = lists.of(0).unwrap();
+            let mut levels = match list.take(scope) {
+                Some(Summary::First(levels)) => levels,
+                _ => Levels::default(),
+            };
+            let row = |first: &First| match first {
+                First::Row(slot) => Some(*slot),
+                _ => None,
+            };
+            let found = levels.refresh(
+                list.members(),
+                |_, slots| greatest(&mut slots.iter().copied()),
+                |firsts| greatest(&mut firsts.iter().filter_map(row)),
+            );
+            let found = found.copied();
+            list.keep(scope, &[], Summary::First(levels));
+            found
+        };
+        assert_eq!(ask(&lists), Some(First::Row(99)));
+        for slot in 100..5000 {
+            assert!(lists.join(slot, 0));
+            let summaries = lists.lists[0].summaries.borrow();
+            let Some(Summary::First(levels)) = &summaries[0].summary else { panic!("none") };
+            assert!(levels.marked.len() <= 2 * BLOCK, "{slot}: {}", levels.marked.len());
+        }
+        assert_eq!(ask(&lists), Some(First::Row(4999)));
     }
 }
