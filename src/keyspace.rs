@@ -332,19 +332,37 @@ pub struct StepTrace {
     /// The views of which documents were due after the step, or that readers read another generation
     /// of than the one that is written.
     pub behind: BTreeSet<String>,
+    /// The views of which readers read another definition's documents from the step on, or the first
+    /// there are.
+    pub filled: BTreeSet<String>,
+    /// Dead letters that were applied by the step, though their partitions had passed them long ago.
+    pub replayed: BTreeSet<(Partition, i64)>,
 }
 
 /// Name of what is in every [`StepTrace`].
 const TRACE_BEHIND: &str = "behind";
 
+/// Name of the views that were filled.
+const TRACE_FILLED: &str = "filled";
+
+/// Prefix of a dead letter that was applied.
+const TRACE_REPLAYED: &str = "replayed:";
+
 impl StepTrace {
-    /// As names and values: `position:TOPIC:PARTITION`, `FROM:NEXT`, and last `behind`, names in JSON.
+    /// As names and values: `position:TOPIC:PARTITION`, `FROM:NEXT`; `replayed:TOPIC:PARTITION:OFFSET`,
+    /// nothing; `filled`, if any are, and last `behind`, names in JSON.
     pub fn to_fields(&self) -> Vec<(String, String)> {
         let moved = self.moved.iter().map(|(Partition { topic, number }, (from, next))| {
             (format!("{}{topic}:{number}", meta::POSITION), format!("{from}:{next}"))
         });
-        let behind = serde_json::to_string(&self.behind).unwrap_or_default();
-        moved.chain([(TRACE_BEHIND.to_owned(), behind)]).collect()
+        let replayed = self.replayed.iter().map(|(Partition { topic, number }, offset)| {
+            (format!("{TRACE_REPLAYED}{topic}:{number}:{offset}"), String::new())
+        });
+        let names = |name: &str, views: &BTreeSet<String>| {
+            (name.to_owned(), serde_json::to_string(views).unwrap_or_default())
+        };
+        let filled = (!self.filled.is_empty()).then(|| names(TRACE_FILLED, &self.filled));
+        moved.chain(replayed).chain(filled).chain([names(TRACE_BEHIND, &self.behind)]).collect()
     }
 
     /// Reads what [`StepTrace::to_fields`] wrote; what cannot be read is left out.
@@ -353,8 +371,12 @@ impl StepTrace {
         for (name, value) in fields {
             if name == TRACE_BEHIND {
                 trace.behind = serde_json::from_str(&value).unwrap_or_default();
+            } else if name == TRACE_FILLED {
+                trace.filled = serde_json::from_str(&value).unwrap_or_default();
             } else if let Some((place, range)) = read_moved(&name, &value) {
                 trace.moved.insert(place, range);
+            } else if let Some(place) = read_replayed(&name) {
+                trace.replayed.insert(place);
             }
         }
         trace
@@ -362,10 +384,19 @@ impl StepTrace {
 }
 
 fn read_moved(name: &str, value: &str) -> Option<(Partition, (i64, i64))> {
-    let (topic, number) = name.strip_prefix(meta::POSITION)?.rsplit_once(':')?;
     let (from, next) = value.split_once(':')?;
-    let partition = Partition { topic: topic.to_owned(), number: number.parse().ok()? };
+    let partition = read_partition(name.strip_prefix(meta::POSITION)?)?;
     Some((partition, (from.parse().ok()?, next.parse().ok()?)))
+}
+
+fn read_replayed(name: &str) -> Option<(Partition, i64)> {
+    let (partition, offset) = name.strip_prefix(TRACE_REPLAYED)?.rsplit_once(':')?;
+    Some((read_partition(partition)?, offset.parse().ok()?))
+}
+
+fn read_partition(place: &str) -> Option<Partition> {
+    let (topic, number) = place.rsplit_once(':')?;
+    Some(Partition { topic: topic.to_owned(), number: number.parse().ok()? })
 }
 
 /// Stale rows of a partition beyond those that are followed.
@@ -483,10 +514,12 @@ mod tests {
         let trace = StepTrace {
             moved: [(partition(0), (0, 7)), (partition(1), (12, 13))].into(),
             behind: ["a:b".to_owned()].into(),
+            filled: ["c".to_owned()].into(),
+            replayed: [(partition(0), 3), (partition(1), 3), (partition(1), 4)].into(),
         };
         assert_eq!(StepTrace::from_fields(trace.to_fields()), trace);
         assert_eq!(StepTrace::default().to_fields(), [("behind".to_owned(), "[]".to_owned())]);
-        let other = [("position:t:0", "7"), ("position:t", "1:2"), ("?", "")];
+        let other = [("position:t:0", "7"), ("position:t", "1:2"), ("replayed:t:1", ""), ("?", "")];
         let other = other.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(StepTrace::from_fields(other), StepTrace::default());
     }

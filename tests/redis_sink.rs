@@ -360,6 +360,7 @@ async fn what_a_step_moved_is_kept_with_it() {
     let trace = |from, next| StepTrace {
         moved: [(partition(0), (from, next))].into(),
         behind: ["plain".to_owned()].into(),
+        ..StepTrace::default()
     };
     let kept = || -> Vec<StepTrace> {
         let entries: Vec<(String, Vec<String>)> = redis.run(&["XRANGE", steps, "-", "+"]);

@@ -4,7 +4,7 @@
 //! | `type` | members |
 //! |---|---|
 //! | `document` | `pipeline`, `version` (1), `view`, `key` (the text of each column, as addresses have it), `from_rows` (whether the document is what its rows make; null where rows were left out), `unread` (events that were not looked at: `topic`, `partition`, `before_offset`) |
-//! | `row` | `node` (what the SELECT calls the table), `table`, `key`, `matters` (whether the document would be another without it, or null), `record`, `missing`, `visible` |
+//! | `row` | `node` (what the SELECT calls the table), `table`, `key`, `matters` (whether the document would be another without it; null unless the document is what its rows make), `record`, `missing`, `visible` |
 //! | `end` | `rows`, `cut` (nodes with more rows than are looked at) |
 //!
 //! `record` is null, or `topic`, `partition`, `offset`, `written`, `op` (`c`, `u`, `d`, `r`), `gtid`,
@@ -168,7 +168,7 @@ fn visible(seen: Seen, found: &Found) -> Visible {
     let (state, time) = match seen {
         Seen::At(ms) => ("at", Some(ms)),
         Seen::By(ms) => ("by", Some(ms)),
-        Seen::Due(ms) => ("due", Some(ms)),
+        Seen::Due(ms) => ("due", ms),
         Seen::Earlier(ms) => ("earlier", ms),
         Seen::NotApplied => ("not_applied", None),
     };

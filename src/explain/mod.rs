@@ -102,10 +102,13 @@ pub async fn explain(
             let Some(outcome) = found.get(&place) else { continue };
             let applied = outcome.found().and_then(|found| meta.positions.get(&found.partition));
             let next_offset = applied.map_or(0, |position| position.next_offset);
-            let seen = outcome
-                .found()
-                .map(|found| steps.seen(&view.name, &found.partition, found.offset, next_offset));
-            let matters = influence.as_ref().map(|influence| influence.matters.contains(&place));
+            let seen = outcome.found().map(|found| {
+                let seen = steps.seen(&view.name, &found.partition, found.offset, next_offset);
+                if found.is_of_snapshot() { seen.or_before() } else { seen }
+            });
+            // Of a document that these rows do not make they tell nothing.
+            let influence = influence.as_ref().filter(|_| from_rows == Some(true));
+            let matters = influence.map(|influence| influence.matters.contains(&place));
             rows.push(Row {
                 node: of_node.node,
                 table: row.table,

@@ -181,7 +181,8 @@ fn times(last: &Last, seen: Option<Seen>) -> String {
         Some(Seen::At(ms)) => format!("; visible {}{}", time_ms(ms), after(ms)),
         Some(Seen::By(ms)) => format!("; visible by {}{} or less", time_ms(ms), after(ms)),
         Some(Seen::Due(ms)) => {
-            format!("; applied {}, documents of the view are due since", time_ms(ms))
+            let when = ms.map_or_else(String::new, |ms| format!(" {}", time_ms(ms)));
+            format!("; applied{when}, documents of the view are due since")
         }
         Some(Seen::Earlier(Some(ms))) => {
             format!("; visible before {}, where the steps that are kept begin", time_ms(ms))

@@ -56,9 +56,23 @@ impl Last {
     pub(super) fn made_us(&self) -> Option<i64> {
         match &self.origin {
             None => self.written_ms.map(|ms| ms * 1000),
-            Some(origin) if origin.op == "r" => None,
+            Some(_) if self.is_of_snapshot() => None,
             Some(origin) => origin.at_us,
         }
+    }
+
+    /// Whether it tells the same change of the row as another record.
+    fn repeats(&self, other: &Last) -> bool {
+        let change = |last: &Last| {
+            let Origin { op, gtid, file, position, at_us: _ } = last.origin.clone()?;
+            Some((op, gtid?, file?, position?))
+        };
+        !self.is_of_snapshot() && change(self).is_some_and(|own| Some(own) == change(other))
+    }
+
+    /// Whether a snapshot read the row.
+    pub(super) fn is_of_snapshot(&self) -> bool {
+        self.origin.as_ref().is_some_and(|origin| origin.op == "r")
     }
 }
 
@@ -183,11 +197,11 @@ impl Reading<'_> {
         while end > from && self.last.len() < self.wanted.len() {
             let begin = (end - chunk).max(from);
             // Of a row's records in a part the last one counts, and those of later parts before it.
-            let mut of_part: BTreeMap<Key, Last> = BTreeMap::new();
+            let mut of_part: BTreeMap<Key, Vec<Last>> = BTreeMap::new();
             let read = read_range(&search.consumer, &partition, begin, end, |record| {
                 if self.error.is_none() {
                     match self.look(record) {
-                        Ok(Some((key, last))) => drop(of_part.insert(key, last)),
+                        Ok(Some((key, last))) => of_part.entry(key).or_default().push(last),
                         Ok(None) => {}
                         Err(error) => self.error = Some(error),
                     }
@@ -197,8 +211,9 @@ impl Reading<'_> {
             if let Some(error) = self.error.take() {
                 return Err(error);
             }
-            for (key, last) in of_part {
-                self.last.entry(key).or_insert(last);
+            for (key, records) in of_part {
+                let last = last_of(records, self.last.remove(&key));
+                self.last.extend(last.map(|last| (key, last)));
             }
             end = begin;
             chunk = (chunk * 2).min(CHUNK_MAX);
@@ -243,6 +258,13 @@ impl Reading<'_> {
     }
 }
 
+/// The last of a row's records, of which one may be known that lies behind these. What the connector
+/// wrote twice was applied by its first record.
+fn last_of(mut records: Vec<Last>, later: Option<Last>) -> Option<Last> {
+    let last = later.or_else(|| records.pop())?;
+    Some(records.into_iter().find(|record| last.repeats(record)).unwrap_or(last))
+}
+
 /// The rows that a partition can have records of, and the offsets to search. Where a row is an event's
 /// place, there is nothing to search.
 fn placed(
@@ -282,6 +304,41 @@ fn missing(topic: &str, ends: &[(Partition, i64, i64)]) -> Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_that_was_written_twice_is_that_of_its_first_record() {
+        let of = |offset, op: &str, gtid: Option<&str>, position| Last {
+            partition: Partition { topic: "t".into(), number: 0 },
+            offset,
+            written_ms: None,
+            origin: Some(Origin {
+                op: op.to_owned(),
+                at_us: Some(offset),
+                gtid: gtid.map(str::to_owned),
+                file: Some("binlog.1".to_owned()),
+                position: Some(position),
+            }),
+        };
+        let (one, two) = (Some("a:1"), Some("a:2"));
+        let event = |offset| Last { origin: None, ..of(offset, "", None, 0) };
+        let again =
+            [of(3, "u", one, 7), of(4, "u", two, 9), of(8, "u", one, 7), of(9, "u", two, 9)];
+        for (records, wanted) in [
+            (&again[..], 4),
+            (&again[..3], 3),
+            (&[of(3, "u", one, 7), of(9, "u", two, 7)], 9),
+            (&[of(3, "u", one, 7), of(9, "u", one, 8)], 9),
+            (&[of(3, "d", one, 7), of(9, "c", one, 7)], 9),
+            (&[of(3, "r", None, 7), of(9, "r", None, 7)], 9),
+            (&[event(3), event(9)], 9),
+        ] {
+            let offset = |last: Option<Last>| last.map(|last| last.offset);
+            assert_eq!(offset(last_of(records.to_vec(), None)), Some(wanted));
+            let (later, before) = records.split_last().unwrap();
+            assert_eq!(offset(last_of(before.to_vec(), Some(later.clone()))), Some(wanted));
+        }
+        assert!(last_of(Vec::new(), None).is_none());
+    }
 
     #[test]
     fn a_row_without_a_record_is_told_by_where_the_search_ended() {

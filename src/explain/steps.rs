@@ -24,14 +24,26 @@ pub(super) struct Steps(Vec<(i64, StepTrace)>);
 pub(super) enum Seen {
     /// From the step on that applied it.
     At(i64),
-    /// At this time at the latest: documents of the view were due when it was applied.
+    /// At this time at the latest: documents of the view were due when it was applied, or were filled
+    /// in since as it is defined now.
     By(i64),
-    /// It was applied then, but documents of the view are due since.
-    Due(i64),
+    /// It was applied then, or before the first step that is kept, but documents of the view are due
+    /// since.
+    Due(Option<i64>),
     /// It was applied before the first step that is kept, which is of this time.
     Earlier(Option<i64>),
     /// It is not applied yet.
     NotApplied,
+}
+
+impl Seen {
+    /// The same of a row that a snapshot read: it may have been there before.
+    pub(super) fn or_before(self) -> Seen {
+        match self {
+            Seen::At(ms) => Seen::By(ms),
+            seen => seen,
+        }
+    }
 }
 
 impl Steps {
@@ -66,21 +78,27 @@ impl Steps {
         offset: i64,
         next_offset: i64,
     ) -> Seen {
+        // A former topic of this name may have had records under the same offsets.
+        if next_offset <= offset {
+            return Seen::NotApplied;
+        }
+        let letter = (partition.clone(), offset);
         let applies = |(_, step): &(i64, StepTrace)| {
-            step.moved.get(partition).is_some_and(|(from, next)| (*from..*next).contains(&offset))
+            let moved = step.moved.get(partition);
+            moved.is_some_and(|(from, next)| (*from..*next).contains(&offset))
+                || step.replayed.contains(&letter)
         };
-        let Some(at) = self.0.iter().rposition(applies) else {
-            return match next_offset <= offset {
-                true => Seen::NotApplied,
-                false => Seen::Earlier(self.0.first().map(|(time, _)| *time)),
-            };
+        let at = self.0.iter().rposition(applies);
+        // What was read before was of no definition that this document is of.
+        let filled = self.0.iter().rposition(|(_, step)| step.filled.contains(view));
+        let Some(first) = at.max(filled) else {
+            return Seen::Earlier(self.0.first().map(|(time, _)| *time));
         };
-        let applied = self.0[at].0;
         let shows = |(_, step): &(i64, StepTrace)| !step.behind.contains(view);
-        match self.0[at..].iter().position(shows) {
-            None => Seen::Due(applied),
-            Some(0) => Seen::At(applied),
-            Some(later) => Seen::By(self.0[at + later].0),
+        match self.0[first..].iter().position(shows) {
+            None => Seen::Due(at.map(|at| self.0[at].0)),
+            Some(0) if at == Some(first) => Seen::At(self.0[first].0),
+            Some(later) => Seen::By(self.0[first + later].0),
         }
     }
 }
@@ -107,7 +125,7 @@ mod tests {
     ) -> (i64, StepTrace) {
         let moved = range.map(|range| (partition(number), range)).into_iter().collect();
         let behind = behind.iter().map(|view| (*view).to_owned()).collect();
-        (time, StepTrace { moved, behind })
+        (time, StepTrace { moved, behind, ..StepTrace::default() })
     }
 
     fn partition(number: i32) -> Partition {
@@ -136,8 +154,50 @@ mod tests {
         ] {
             assert_eq!(seen("v", offset), want, "{offset}");
         }
-        assert_eq!((seen("w", 5), seen("w", 6)), (Seen::At(30), Seen::Due(40)));
+        assert_eq!((seen("w", 5), seen("w", 6)), (Seen::At(30), Seen::Due(Some(40))));
         assert_eq!(Steps::default().seen("v", &partition(0), 3, 4), Seen::Earlier(None));
+    }
+
+    #[test]
+    fn nothing_could_be_read_before_the_view_was_filled_as_it_is_defined() {
+        let mut filled = step(30, 0, None, &[]);
+        filled.1.filled.insert("v".to_owned());
+        let mut due = filled.clone();
+        due.1.behind.insert("v".to_owned());
+        let steps = |filled| {
+            let before = step(20, 0, Some((3, 5)), &["v"]);
+            Steps(vec![
+                step(10, 0, Some((2, 3)), &[]),
+                before,
+                filled,
+                step(40, 0, Some((5, 6)), &[]),
+            ])
+        };
+        let seen = |filled: &(i64, StepTrace), view, offset| {
+            steps(filled.clone()).seen(view, &partition(0), offset, 6)
+        };
+        for (offset, of_filled, of_due) in [
+            (1, Seen::By(30), Seen::By(40)),
+            (2, Seen::By(30), Seen::By(40)),
+            (3, Seen::By(30), Seen::By(40)),
+            (5, Seen::At(40), Seen::At(40)),
+        ] {
+            assert_eq!(seen(&filled, "v", offset), of_filled, "{offset}");
+            assert_eq!(seen(&due, "v", offset), of_due, "{offset}");
+        }
+        assert_eq!(seen(&filled, "w", 2), Seen::At(10), "another view");
+        let still = |offset| Steps(vec![due.clone()]).seen("v", &partition(0), offset, 6);
+        assert_eq!(still(2), Seen::Due(None));
+    }
+
+    #[test]
+    fn what_was_replayed_counts_from_then_on_and_reused_offsets_not_from_before() {
+        let mut replayed = step(30, 0, None, &[]);
+        replayed.1.replayed.insert((partition(0), 3));
+        let steps = Steps(vec![step(10, 0, Some((0, 9)), &[]), replayed]);
+        let seen = |offset, next_offset| steps.seen("v", &partition(0), offset, next_offset);
+        assert_eq!([seen(3, 9), seen(4, 9)], [Seen::At(30), Seen::At(10)]);
+        assert_eq!(seen(4, 2), Seen::NotApplied);
     }
 
     #[test]

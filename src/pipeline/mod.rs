@@ -352,10 +352,15 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         }
         let fresh = self.publisher.publish_touched(&self.views, &mut step);
         for obeyed in &released.commands {
-            if let Obeyed::Republished { view, keys } = obeyed
-                && self.views.is_published(*view)
-            {
-                self.publisher.publish_again(*view, keys);
+            match obeyed {
+                Obeyed::Republished { view, keys } if self.views.is_published(*view) => {
+                    self.publisher.publish_again(*view, keys);
+                }
+                Obeyed::Replayed(letter) => {
+                    let of = self.sequencer.partition(letter.partition);
+                    self.traces.replayed(of, letter.offset);
+                }
+                _ => {}
             }
         }
         for view in self.views.published() {
@@ -437,7 +442,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             return Ok(());
         }
         let filled = self.publisher.publish_backlog(&mut self.views, &mut step);
-        self.views.record(&mut step);
+        let renewed = self.views.record(&mut step);
         if let Some(stored) = self.publisher.backlog.take_store(&self.plan, &self.views) {
             step.backlog(stored);
         }
@@ -447,7 +452,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             // A plan without the view that answered so far may be followed by now.
             self.refused = None;
         }
-        self.traces.tell(self.behind.views(), &mut step);
+        self.traces.tell(self.behind.views(), renewed, &mut step);
         if step.is_empty() {
             return Ok(());
         }

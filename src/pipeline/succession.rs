@@ -137,14 +137,14 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             self.publisher.hold_back(view);
         }
         self.drop_unread(&mut step);
-        self.views.record(&mut step);
+        let renewed = self.views.record(&mut step);
         step.backlog(self.publisher.backlog.take_store(&self.plan, &self.views).flatten());
         self.behind = Behind::of_former_run(&self.claimed);
         self.behind.tell(&self.plan, &self.views, &self.publisher.backlog, &mut step);
         self.switches.take_over(&self.claimed, self.sequencer.served(), &self.plan)?;
         let wanted = self.sequencer.served();
         self.switches.tell(wanted, &self.plan, &self.views, &self.behind, &mut step);
-        self.traces.tell(self.behind.views(), &mut step);
+        self.traces.tell(self.behind.views(), renewed, &mut step);
         match self.writer.commit(&step).await? {
             Settled::Landed => {
                 self.note_applied(&Released::default());

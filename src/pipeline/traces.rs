@@ -2,6 +2,7 @@
 //! show all of that yet. `viewtide explain` tells by it when a change could be read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use crate::change::{Partition, Position};
 use crate::keyspace::StepTrace;
@@ -15,6 +16,7 @@ pub(super) struct Traces {
     reached: BTreeMap<Partition, i64>,
     behind: BTreeSet<String>,
     next: BTreeMap<Partition, (i64, i64)>,
+    replayed: BTreeSet<(Partition, i64)>,
 }
 
 impl Traces {
@@ -23,7 +25,7 @@ impl Traces {
         let reached =
             meta.positions.iter().map(|(at, position)| (at.clone(), position.next_offset));
         let behind = meta.behind.keys().cloned().collect();
-        Traces { reached: reached.collect(), behind, next: BTreeMap::new() }
+        Traces { reached: reached.collect(), behind, ..Traces::default() }
     }
 
     /// The next step applies a partition up to here.
@@ -32,6 +34,10 @@ impl Traces {
             return;
         }
         let reached = self.reached.entry(partition.clone()).or_default();
+        if position.next_offset < *reached {
+            // The topic was made anew: its offsets have other records now.
+            *reached = 0;
+        }
         if *reached < position.next_offset {
             let moved = self.next.entry(partition.clone()).or_insert((*reached, 0));
             moved.1 = position.next_offset;
@@ -39,13 +45,26 @@ impl Traces {
         *reached = position.next_offset;
     }
 
-    /// Has the step kept, after which these views are behind, if there is anything to keep of it.
-    pub(super) fn tell<'b>(&mut self, behind: impl Iterator<Item = &'b String>, step: &mut Step) {
+    /// The next step applies a dead letter.
+    pub(super) fn replayed(&mut self, partition: &Partition, offset: i64) {
+        self.replayed.insert((partition.clone(), offset));
+    }
+
+    /// Has the step kept, after which these views are behind and by which those are filled, if there
+    /// is anything to keep of it.
+    pub(super) fn tell<'b>(
+        &mut self,
+        behind: impl Iterator<Item = &'b String>,
+        filled: BTreeSet<String>,
+        step: &mut Step,
+    ) {
         let behind: BTreeSet<String> = behind.cloned().collect();
-        if self.next.is_empty() && behind == self.behind {
+        let moves_rows = !self.next.is_empty() || !self.replayed.is_empty();
+        if !moves_rows && filled.is_empty() && behind == self.behind {
             return;
         }
-        let trace = StepTrace { moved: std::mem::take(&mut self.next), behind };
+        let (moved, replayed) = (mem::take(&mut self.next), mem::take(&mut self.replayed));
+        let trace = StepTrace { moved, behind, filled, replayed };
         step.trace(&trace);
         self.behind = trace.behind;
     }
@@ -69,13 +88,14 @@ mod tests {
             }
             let behind: Vec<String> = behind.iter().map(|view| (*view).to_owned()).collect();
             let mut step = Step::new();
-            traces.tell(behind.iter(), &mut step);
+            traces.tell(behind.iter(), BTreeSet::new(), &mut step);
             step.traced()
         };
         let moved = |topic: &str, from, next| (partition(topic), (from, next));
         let trace = |moved: &[(Partition, (i64, i64))], behind: &[&str]| {
             let behind = behind.iter().map(|view| (*view).to_owned()).collect();
-            Some(StepTrace { moved: moved.iter().cloned().collect(), behind })
+            let moved = moved.iter().cloned().collect();
+            Some(StepTrace { moved, behind, ..StepTrace::default() })
         };
         // All positions are told once, whether they move or not.
         let told = [("t", rows, 3), ("t", rows, 4), ("t", rows, 7), ("u", rows, 1)];
@@ -84,5 +104,25 @@ mod tests {
         assert_eq!(kept(&[("t", rows, 8)], &["v"]), trace(&[moved("t", 7, 8)], &["v"]));
         assert_eq!(kept(&[], &["v"]), None);
         assert_eq!(kept(&[], &[]), trace(&[], &[]));
+        assert_eq!(kept(&[("t", rows, 2)], &[]), trace(&[moved("t", 0, 2)], &[]), "made anew");
+        assert_eq!(kept(&[("t", rows, 5)], &[]), trace(&[moved("t", 2, 5)], &[]));
+    }
+
+    #[test]
+    fn what_was_filled_or_replayed_is_kept_once() {
+        let mut traces = Traces::default();
+        let letter = Partition { topic: "t".into(), number: 1 };
+        traces.replayed(&letter, 7);
+        let mut kept = |filled: &[&str]| {
+            let mut step = Step::new();
+            let filled = filled.iter().map(|view| (*view).to_owned()).collect();
+            traces.tell([].into_iter(), filled, &mut step);
+            step.traced()
+        };
+        let replayed = StepTrace { replayed: [(letter.clone(), 7)].into(), ..StepTrace::default() };
+        assert_eq!(kept(&[]), Some(replayed));
+        let filled = StepTrace { filled: ["v".to_owned()].into(), ..StepTrace::default() };
+        assert_eq!(kept(&["v"]), Some(filled));
+        assert_eq!(kept(&[]), None);
     }
 }

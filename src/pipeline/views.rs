@@ -217,16 +217,25 @@ impl Views {
     }
 
     /// Adds to a step what there is of each view once it takes effect, where Redis knows something
-    /// else. What is read of a view that waits for its tables stays as it is from there on.
-    pub(super) fn record(&mut self, step: &mut Step) {
+    /// else. What is read of a view that waits for its tables stays as it is from there on. The views
+    /// of which readers read another definition from there on, or anything for the first time.
+    pub(super) fn record(&mut self, step: &mut Step) -> BTreeSet<String> {
+        let mut filled = BTreeSet::new();
         for view in &mut self.views {
             if view.stage == Stage::Waiting {
                 view.generations.freeze();
+            }
+            let fingerprint =
+                |of: &Generations| of.current.as_ref().map(|of| of.fingerprint.clone());
+            let read = fingerprint(&view.generations);
+            if read.is_some() && read != fingerprint(&view.held) {
+                filled.insert(view.name.clone());
             }
             if view.untold || view.held != view.generations {
                 view.record(step);
             }
         }
+        filled
     }
 }
 
@@ -346,9 +355,22 @@ mod tests {
         assert_eq!(views.to_fill(), [ids[2]]);
         views.start_fill(ids[2], plan.view(ids[2]));
         assert!(views.to_fill().is_empty());
+        let former = |view: &mut Status| {
+            view.generations.current.as_mut().unwrap().fingerprint = "former".into();
+            view.held.clone_from(&view.generations);
+        };
+        former(&mut views.views[1]);
+        assert_eq!(views.record(&mut Step::new()), [].into());
+        views.switch(ids[2]);
+        assert_eq!(views.record(&mut Step::new()), ["new".to_owned()].into());
+        assert_eq!(views.record(&mut Step::new()), [].into(), "once");
         // Readers read what was filled, and the other generation is dropped.
         views.switch(ids[0]);
+        assert_eq!(views.record(&mut Step::new()), [].into(), "it is defined as before");
         assert_eq!(views.to_fill(), [ids[1]]);
+        views.start_fill(ids[1], plan.view(ids[1]));
+        views.switch(ids[1]);
+        assert_eq!(views.record(&mut Step::new()), ["b".to_owned()].into());
     }
 
     #[test]
