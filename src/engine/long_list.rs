@@ -493,24 +493,16 @@ mod tests {
         let mut lists = LongLists::default();
         lists.gather((0..100).collect());
         let scope = (ViewId(0), NodeId(1));
-        let greatest =
-            |slots: &mut dyn Iterator<Item = u32>| slots.max().map_or(First::Nothing, First::Row);
+        let values = (0..5000).map(|slot| (slot, 5000 - u64::from(slot))).collect();
         let ask = |lists: &LongLists| {
             let list = lists.of(0).unwrap();
             let mut levels = match list.take(scope) {
                 Some(Summary::First(levels)) => levels,
                 _ => Levels::default(),
             };
-            let row = |first: &First| match first {
-                First::Row(slot) => Some(*slot),
-                _ => None,
-            };
-            let found = levels.refresh(
-                list.members(),
-                |_, slots| greatest(&mut slots.iter().copied()),
-                |firsts| greatest(&mut firsts.iter().filter_map(row)),
-            );
-            let found = found.copied();
+            let least = Least(&values);
+            let of_block = |_, slots: &[u32]| least.of(slots.iter().copied());
+            let found = levels.refresh(list.members(), of_block, &least).copied();
             list.keep(scope, &[], Summary::First(levels));
             found
         };
