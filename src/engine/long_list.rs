@@ -24,7 +24,7 @@ use crate::sql::plan::{NodeId, ViewId};
 /// Rows of a block.
 const BLOCK: usize = 16;
 /// Summaries that are summed up as one.
-const FAN: usize = 4;
+const FAN: usize = 16;
 /// Slots whose places are held together.
 const PART: usize = 1024;
 
