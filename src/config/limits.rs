@@ -27,8 +27,14 @@ pub struct Limits {
     pub atomic_documents_max: u64,
     /// Most bytes of documents that change in one atomic step.
     pub atomic_bytes_max: u64,
+    /// Rows looked at for the documents that change in one atomic step, in equal shares for the views
+    /// that they are of; what is left of a view behind its share follows in chunks.
+    pub atomic_rows_max: u64,
     /// Most documents of one step of a fill or of other backlog, so that Redis serves in between.
     pub chunk_documents_max: u64,
+    /// Rows looked at for the documents of one step of a fill or of other backlog, behind which no
+    /// further document is begun: what else changes meanwhile waits that long.
+    pub chunk_rows_max: u64,
     /// Most documents that one row change may touch at once; a wider one is worked off in chunks.
     pub fan_out_max: u64,
     /// Largest document, in bytes; a larger one becomes an error document.
@@ -48,7 +54,9 @@ impl Default for Limits {
             transaction_bytes_max: 256 * MIB,
             atomic_documents_max: 4096,
             atomic_bytes_max: 4 * MIB,
+            atomic_rows_max: 4_000_000,
             chunk_documents_max: 256,
+            chunk_rows_max: 250_000,
             fan_out_max: 4096,
             document_bytes_max: 8 * MIB,
             unreadable_in_a_row_max: 100,
@@ -62,6 +70,7 @@ impl Limits {
         // The upper ends of the four that fill a step add up to what the sink takes as one.
         let bytes = "bytes";
         let documents = "documents";
+        let rows = "rows";
         for (key, given, allowed, unit) in [
             ("limits.batch_records_max", self.batch_records_max, 1..=1_000_000, "records"),
             ("limits.record_bytes_max", self.record_bytes_max, KIB..=GIB, bytes),
@@ -69,7 +78,9 @@ impl Limits {
             ("limits.transaction_bytes_max", self.transaction_bytes_max, MIB..=64 * GIB, bytes),
             ("limits.atomic_documents_max", self.atomic_documents_max, 1..=8192, documents),
             ("limits.atomic_bytes_max", self.atomic_bytes_max, 64 * KIB..=16 * MIB, bytes),
+            ("limits.atomic_rows_max", self.atomic_rows_max, 1..=1_000_000_000, rows),
             ("limits.chunk_documents_max", self.chunk_documents_max, 1..=8192, documents),
+            ("limits.chunk_rows_max", self.chunk_rows_max, 1..=1_000_000_000, rows),
             ("limits.fan_out_max", self.fan_out_max, 1..=1_000_000, documents),
             ("limits.document_bytes_max", self.document_bytes_max, KIB..=12 * MIB, bytes),
             (

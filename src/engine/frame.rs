@@ -44,6 +44,8 @@ pub(super) struct Frame<'e> {
     long_lists: RefCell<Vec<ListOf>>,
     /// The fewest rows of a list that is long.
     long: usize,
+    /// Rows looked at so far, each as often as it was.
+    looked_at: Cell<u64>,
     id: ViewId,
 }
 
@@ -85,13 +87,14 @@ impl<'e> Frame<'e> {
         let bound = vec![Cell::new(None); view.nodes.len()];
         let once = vec![Cell::new(None); view.conditions];
         let known = (0..orders.remembered).map(|_| RefCell::default()).collect();
-        let long_lists = RefCell::default();
-        Frame { tables, view, orders, bound, once, known, long_lists, long, id }
+        let (long_lists, looked_at) = (RefCell::default(), Cell::new(0));
+        Frame { tables, view, orders, bound, once, known, long_lists, long, looked_at, id }
     }
 
-    /// The lists that were looked through and are long, of which something can be kept.
-    pub(super) fn into_long_lists(self) -> Vec<ListOf> {
-        self.long_lists.into_inner()
+    /// How many rows were looked at, and the lists that were looked through and are long, of which
+    /// something can be kept.
+    pub(super) fn into_work(self) -> (u64, Vec<ListOf>) {
+        (self.looked_at.get(), self.long_lists.into_inner())
     }
 
     /// A scope, by its FROM, among those of all views.
@@ -149,7 +152,7 @@ impl<'e> Frame<'e> {
         let mut rows = 0;
         for row in self.rows_of(scope.from, ordered) {
             rows += 1;
-            self.bind(scope.from, Some(row));
+            self.look_at(scope.from, row);
             if self.joined(scope, &scope.joins, ordered, then)?.is_break() {
                 self.looked_through(scope.from, rows);
                 return Ok(ControlFlow::Break(()));
@@ -194,7 +197,7 @@ impl<'e> Frame<'e> {
 
     /// Binds a row of a scope's FROM and what is joined to it; whether it counts.
     pub(super) fn admit(&self, scope: &'e Scope, row: &'e [u8]) -> Result<bool, EvalError> {
-        self.bind(scope.from, Some(row));
+        self.look_at(scope.from, row);
         let found = &mut || Ok(ControlFlow::Break(()));
         self.joined(scope, &scope.joins, false, found).map(|flow| flow.is_break())
     }
@@ -216,7 +219,9 @@ impl<'e> Frame<'e> {
             // A long list is headed by any row, and what errors show is not to depend on that.
             if let (true, Some(order)) = (leads, order) {
                 let layout = &self.table(scope.from).rows.layout;
-                let first = self.children(scope.from).min_by(|a, b| order.compare(layout, a, b));
+                let rows = self.children(scope.from);
+                let rows = rows.inspect(|_| self.looked_at.set(self.looked_at.get() + 1));
+                let first = rows.min_by(|a, b| order.compare(layout, a, b));
                 if first.map_or(Ok(false), |row| self.admit(scope, row))? {
                     return Ok(true);
                 }
@@ -376,6 +381,12 @@ impl<'e> Frame<'e> {
     /// Whether a condition is true: neither false nor NULL.
     fn holds(&self, condition: &'e Expr) -> Result<bool, EvalError> {
         Ok(condition.truth(self)? == Some(true))
+    }
+
+    /// Binds a row of a list, which is what assembling a document costs.
+    fn look_at(&self, from: NodeId, row: &'e [u8]) {
+        self.looked_at.set(self.looked_at.get() + 1);
+        self.bind(from, Some(row));
     }
 
     fn bind(&self, node: NodeId, row: Option<&'e [u8]>) {

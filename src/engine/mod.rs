@@ -79,6 +79,7 @@ pub struct Engine {
     fanouts: Fanouts,
     refills: Vec<ViewId>,
     looked_through_max: usize,
+    rows_looked_at: u64,
 }
 
 impl Engine {
@@ -111,6 +112,7 @@ impl Engine {
             fanouts: Fanouts::new(fan_out_max),
             refills: Vec::new(),
             looked_through_max,
+            rows_looked_at: 0,
             plan,
         }
     }
@@ -214,10 +216,18 @@ impl Engine {
         let documents = &mut self.documents[usize::from(view.0)];
         let writer = &mut self.writers[usize::from(view.0)];
         let told = writer.write(&frame, row, |hash| documents.publish(slot, hash) || always);
-        for (table, access, slot) in frame.into_long_lists() {
+        let (looked_at, long_lists) = frame.into_work();
+        self.rows_looked_at += looked_at;
+        for (table, access, slot) in long_lists {
             self.tables[usize::from(table.0)].gather(access, slot);
         }
         told
+    }
+
+    /// Rows looked at so far to assemble documents: what that costs, whatever the machine. A row
+    /// that is looked at twice counts twice; a look-up by a whole key is not counted.
+    pub fn rows_looked_at(&self) -> u64 {
+        self.rows_looked_at
     }
 
     /// Forgets what a view's documents were assembled as, so that all of them are told again.

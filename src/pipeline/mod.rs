@@ -323,13 +323,15 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         Ok(!self.writer.is_ending())
     }
 
-    /// Applies what can be applied and publishes it, with a chunk of the backlog. False when there
-    /// was nothing to apply.
+    /// Applies what can be applied and publishes it, with a chunk of the backlog. False when there is
+    /// nothing more to apply.
     async fn step(&mut self) -> Result<bool, PipelineError> {
         let replaying = self.sequencer.is_replaying();
         let added = self.sequencer.added();
         let mut released = Released::default();
-        while released.changes.len() < STEP_CHANGES
+        let owes_chunk = self.publisher.owes_chunk();
+        while !owes_chunk
+            && released.changes.len() < STEP_CHANGES
             && self.release(&mut released)?
             && self.sequencer.is_replaying() == replaying
         {}
@@ -394,7 +396,7 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         if !self.writer.is_ending() {
             self.checkpoints.follow(&self.publisher.engine, &self.sequencer).await;
         }
-        Ok(!released.is_empty() && !self.writer.is_ending())
+        Ok((owes_chunk || !released.is_empty()) && !self.writer.is_ending())
     }
 
     /// Tells which tables have to be read anew.

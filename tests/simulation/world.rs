@@ -345,6 +345,10 @@ fn config(random: &mut Random) -> Config {
     let limits = &mut config.limits;
     limits.batch_records_max = random.between(1, 12) as u64;
     limits.chunk_documents_max = random.between(1, 2) as u64;
+    if random.percent(50) {
+        limits.chunk_rows_max = random.between(1, 4) as u64;
+        limits.atomic_rows_max = random.between(1, 12) as u64;
+    }
     if random.percent(70) {
         *limits = Limits {
             atomic_documents_max: random.between(1, 3) as u64,

@@ -12,6 +12,11 @@
 //! A document that is due by a fan-out is not reached by it any more once a row on its way there
 //! changes. Then it is due by that row, which lies further up: so what comes due further up counts
 //! as due since the oldest of the fan-outs further down that are not done.
+//!
+//! Views take turns, however many entries each has, and a turn ends when it has cost so much work. A
+//! document is never divided: a view one of whose documents costs more than a turn lets the others go
+//! ahead for as many turns as it cost. What decides are rows looked at, not time, so the same records
+//! in the same steps make the same chunks.
 
 mod stored;
 #[cfg(test)]
@@ -52,6 +57,18 @@ pub(super) struct Backlog {
     changed: bool,
     /// Chunks taken since the last store.
     chunks: u32,
+    /// By view that had a turn.
+    shares: BTreeMap<ViewId, Share>,
+    /// Turns that the view had by then whose turn it was last: who comes later has had as many.
+    turn: u64,
+}
+
+/// What a view had of the turns so far, and what it may have next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Share {
+    turns: u64,
+    /// Most documents of its next chunk: as many as a turn had work for.
+    documents: usize,
 }
 
 /// What was applied at some moment; later moments have higher numbers.
@@ -252,10 +269,10 @@ impl Backlog {
         self.work.push_back(Work::Fill(fill));
     }
 
-    /// Takes up to `max` documents off the entry whose turn it is; the rest goes last, so that no
-    /// view waits for all of another.
+    /// Takes up to `max` documents off an entry of the view whose turn it is; the rest goes last, so
+    /// that no view waits for all of another.
     pub(super) fn next_chunk(&mut self, engine: &mut Engine, max: usize) -> Option<Chunk> {
-        let work = self.work.pop_front()?;
+        let (work, max) = self.take_turn(max)?;
         let entries = self.work.len();
         let chunk = match work {
             Work::Fill(fill) => {
@@ -289,6 +306,32 @@ impl Backlog {
         self.chunks += 1;
         self.changed |= self.work.len() == entries;
         Some(chunk)
+    }
+
+    /// Takes the longest waiting entry of the view that had the fewest turns, and tells how many
+    /// documents, at most `max`, are likely to be one turn's work.
+    fn take_turn(&mut self, max: usize) -> Option<(Work, usize)> {
+        let share = |view| match self.shares.get(&view) {
+            Some(share) => Share { turns: share.turns.max(self.turn), ..*share },
+            None => Share { turns: self.turn, documents: max },
+        };
+        let turns = self.work.iter().map(|work| share(work.view()).turns);
+        let (at, turn) = turns.enumerate().min_by_key(|(_, turns)| *turns)?;
+        let work = self.work.remove(at)?;
+        let Share { documents, .. } = share(work.view());
+        self.turn = turn;
+        self.shares.insert(work.view(), Share { turns: turn + 1, documents });
+        Some((work, documents.min(max)))
+    }
+
+    /// Notes what the first `done` documents of a chunk cost, in turns.
+    pub(super) fn spent(&mut self, chunk: &Chunk, done: usize, turns: u64) {
+        if let Some(share) = self.shares.get_mut(&chunk.view) {
+            // One was counted when it was taken.
+            share.turns += turns.saturating_sub(1);
+            let is_all = done >= chunk.keys.len();
+            share.documents = if is_all { share.documents.saturating_mul(2) } else { done.max(1) };
+        }
     }
 
     /// Takes back what a step had no room for: all but the first `done` (at least one) keys of a

@@ -122,6 +122,6 @@ impl Backlog {
             });
         }
         let now = Moment { number: moments.len() as u64, applied: applied.into() };
-        Some(Backlog { work, now, changed: true, chunks: 0 })
+        Some(Backlog { work, now, changed: true, ..Backlog::default() })
     }
 }

@@ -93,6 +93,42 @@ fn entries_take_turns_and_a_fill_replaces_what_was_due() {
     assert_eq!((backlog.len(), backlog.fills(VIEW)), (1, true));
 }
 
+/// Of views with any number of entries, whatever their chunks cost.
+#[test]
+fn no_view_waits_for_more_than_the_others_have_had() {
+    let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+    let view = |name: &str| file(name, &format!("CREATE VIEW {name} AS SELECT id FROM t;"));
+    let plan = plan_views(&Definitions {
+        tables: vec![file("t.sql", "CREATE TABLE t (id int NOT NULL, PRIMARY KEY (id));")],
+        streams: Vec::new(),
+        views: ["a", "b", "c"].map(view).into(),
+    });
+    let plan = Arc::new(plan.unwrap());
+    for seed in 0..200 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let (mut engine, mut backlog) = (engine(&plan, 1), Backlog::default());
+        // Since both views were due last: the turns that each has had, and the dearest of them.
+        let (mut turns, mut dearest) = ([0_u64; 3], 0);
+        for number in 0..300 {
+            for view in 0..3 {
+                let is_always_due = view < 2;
+                for _ in 0..if is_always_due { 1 } else { random.random_range(0..4) } {
+                    backlog.applied(&number.to_string());
+                    backlog.keys(ViewId(view), [key(number)]);
+                }
+            }
+            let chunk = backlog.next_chunk(&mut engine, 1).unwrap();
+            let cost = if random.random_bool(0.1) { random.random_range(1..50) } else { 1 };
+            backlog.spent(&chunk, 1, cost);
+            turns[usize::from(chunk.view.0)] += cost;
+            dearest = dearest.max(cost);
+            let ahead = turns[0].abs_diff(turns[1]);
+            assert!(ahead <= dearest, "seed {seed}: {turns:?}, the dearest {dearest}");
+            assert!(turns[2] <= turns[0].max(turns[1]) + dearest, "seed {seed}: {turns:?}");
+        }
+    }
+}
+
 #[test]
 fn too_many_keys_become_a_fill() {
     let plan = plan();
@@ -338,7 +374,9 @@ fn what_a_fill_tells_as_certain_it_has_brought() {
             }
             let max = random.random_range(1..5);
             let Some(mut chunk) = backlog.next_chunk(&mut engine, max) else { continue };
-            backlog.return_rest(&mut chunk, random.random_range(1..5));
+            let done = random.random_range(1..5);
+            backlog.spent(&chunk, done, random.random_range(0..5));
+            backlog.return_rest(&mut chunk, done);
             for (number, first) in missing.iter_mut().enumerate() {
                 *first = first.filter(|_| !chunk.keys.contains(&key(number as i64)));
             }
