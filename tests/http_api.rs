@@ -1,6 +1,6 @@
 //! The API against a real Redis: shapes, every status, paging, and what it does when Redis fails.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use viewtide::api::{Api, ApiError};
 use viewtide::dial::Dialer;
@@ -205,6 +205,27 @@ async fn readers_see_one_generation_until_another_takes_its_place() {
     assert_eq!(service.get("/orders/7").await.body, b"{\"id\":7,\"new\":1}");
     assert_eq!(service.get("/orders/8").await.status, 404);
     assert_eq!(ids(&service.get("/orders").await), [7]);
+}
+
+/// A view is ready though documents of it are due; how old it may be is told.
+#[tokio::test]
+async fn what_lags_is_told_beside_readiness() {
+    let mut service = complete().await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    for (ago, is_told) in [(100, true), (1, false)] {
+        let committed = (now - Duration::from_secs(ago)).as_micros();
+        let mut step = Step::new();
+        step.behind(
+            "orders",
+            Some(format!("f9922be6-e58e-11f1-8fa9-02fc00000001:1-9  {committed}")),
+        );
+        service.sink.commit(&step).await.unwrap();
+        let ready = service.get("/readyz").await;
+        assert_eq!((ready.status, ready.json()["ready"].clone()), (200, true.into()));
+        let told = String::from_utf8(ready.body).unwrap();
+        let reason = "view orders: behind: documents of it are due since changes of up to 1";
+        assert_eq!(told.contains(reason), is_told, "{told}");
+    }
 }
 
 /// Under other keys or indexes a question means something else: it is not answered at all.

@@ -100,6 +100,9 @@ async fn views_are_defined_anew_without_a_restart() {
         shop.eventually("/readyz", |status, _| status == 200).await;
     }
     assert_eq!(shop.get("/one/1").await.0, 404);
+    let metrics = http::get(&shop.address(), "/metrics").await.body;
+    let metrics = String::from_utf8(metrics).unwrap();
+    assert!(metrics.contains("view=\"two\"") && !metrics.contains("view=\"one\""), "{metrics}");
     // What cannot be planned changes nothing.
     shop.redefine("three", Some("CREATE VIEW three AS SELECT NOW() FROM users;"));
     shop.signal("-HUP");

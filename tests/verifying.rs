@@ -2,16 +2,19 @@
 //! what is wrong is found, and mended where that is asked for.
 
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
+use mysql_async::prelude::Queryable as _;
 use redis::Connection;
 use serde_json::json;
 
 use crate::support::deployment::Deployment;
 use crate::support::events::push_event;
+use crate::support::http;
 use crate::support::plan::key;
 use crate::support::stack::{Stack, repository};
-use viewtide::keyspace::{Keyspace, ViewKeys};
+use viewtide::keyspace::{Keyspace, ViewFields, ViewKeys};
 use viewtide::value::{Key, Value};
 
 const ROWS: &str = "
@@ -139,6 +142,39 @@ async fn what_is_wrong_in_redis_is_written_again_by_the_pipeline() {
     assert_eq!(code, Some(0), "{text}");
     ledger.eventually("/balances/%7Ba%7D,1", |_, document| document["name"] == "Eva").await;
     ledger.assert_verified();
+}
+
+/// Another generation takes the place of the one that is compared: its documents are gone, not wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_replaced_while_it_was_compared_is_not_mended() {
+    const WAITING: &str = "SELECT COUNT(*) FROM information_schema.processlist
+        WHERE db = DATABASE() AND state = 'Waiting for table metadata lock'";
+    let ledger = filled_ledger().await;
+    let (mut mysql, mut looking) = (ledger.mysql().await, ledger.mysql().await);
+    mysql.query_drop("LOCK TABLES accounts WRITE").await.unwrap();
+    let mut verifying = ledger.command(&["verify", "--repair", "--view", "balances"]);
+    let verifying = verifying.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while looking.query_first::<u64, _>(WAITING).await.unwrap() == Some(0) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (mut redis, keyspace) = (connection(), Keyspace::new(&ledger.name));
+    let field = ViewFields::new("balances").current;
+    let ask = redis::cmd("HGET").arg(keyspace.meta()).arg(&field).query(&mut redis);
+    let (before, mut renewed) = (keys_of(&ledger, "balances"), redis::pipe());
+    let told: String = ask.unwrap();
+    let after = keyspace.view("balances", 2);
+    renewed.atomic().rename(&before.docs, &after.docs).rename(&before.keys, &after.keys);
+    renewed.hset(keyspace.meta(), &field, told.replacen("1 ", "2 ", 1));
+    renewed.exec(&mut redis).unwrap();
+    mysql.query_drop("UNLOCK TABLES").await.unwrap();
+
+    let output = verifying.wait_with_output().unwrap();
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("balances: 4 documents, 0 missing, 0 extra, 0 different"), "{text}");
+    let metrics = http::get(&ledger.address(), "/metrics").await.body;
+    let metrics = String::from_utf8(metrics).unwrap();
+    assert!(!metrics.contains("command=\"republish\""), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! One function per route.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use warp::http::StatusCode;
@@ -23,6 +24,10 @@ const PAGE_ROOM: usize = 2 * PAGE_BYTES_MAX;
 
 /// How often a look-up is read anew since another view answers by then.
 const SWITCHES_MAX: usize = 4;
+
+/// How old what a view contains for certain has to be for `/readyz` to tell of it: documents are due
+/// for moments all the time.
+const BEHIND_MIN: Duration = Duration::from_secs(5);
 
 const TOO_BUSY: &str = "too many large answers are under way";
 
@@ -181,7 +186,8 @@ impl Handlers {
         reply::json(StatusCode::OK, "{\"status\":\"ok\"}")
     }
 
-    /// `/readyz`: whether everything can be served, and why not; besides what is to be known.
+    /// `/readyz`: whether everything can be served, and why not; besides what is to be known. How fresh
+    /// it is does not stand against that: answers tell, and who must see a change can wait for it.
     pub(super) async fn ready(&self) -> Response {
         let Reasons { against, besides } = self.reasons().await;
         let mut body = format!("{{\"ready\":{},\"reasons\":[", against.is_empty()).into_bytes();
@@ -222,7 +228,7 @@ impl Handlers {
         };
         match self.reader.standings().await {
             Ok(views) => {
-                for Told { view, standing, served_by } in views {
+                for Told { view, standing, served_by, behind } in views {
                     if let Some(other) = served_by {
                         let unknown = match self.views.get(&other) {
                             Some(_) => "",
@@ -234,6 +240,15 @@ impl Handlers {
                             .push(format!("name {name}: answered by view {other}{unknown}"));
                     }
                     let part = format!("view {}", view.name);
+                    let age = behind.and_then(|position| position.age());
+                    if let Some(age) = age.filter(|age| *age >= BEHIND_MIN)
+                        && standing == Standing::Complete
+                    {
+                        let seconds = age.as_secs();
+                        reasons.besides.push(format!(
+                            "{part}: behind: documents of it are due since changes of up to {seconds} s ago"
+                        ));
+                    }
                     if standing == Standing::Complete || told(&reasons, &part) {
                         continue;
                     }

@@ -112,7 +112,7 @@ impl Position {
     fn of(applied: &Value, executed: &Value, committed: &Value, behind: &Value) -> Position {
         // What is applied says nothing then of what is read of the view.
         if let Some(behind) = text(behind) {
-            return Position(Contained::from_field(behind));
+            return Position::of_behind(behind);
         }
         let text = |value| text(value).unwrap_or_default().to_owned();
         Position(Contained {
@@ -120,6 +120,17 @@ impl Position {
             executed: text(executed),
             committed_us: text(committed).parse().ok(),
         })
+    }
+
+    /// Reads what is told of a view while documents of it are due.
+    pub(super) fn of_behind(field: &str) -> Position {
+        Position(Contained::from_field(field))
+    }
+
+    /// How long ago the newest of the transactions was committed.
+    pub(super) fn age(&self) -> Option<Duration> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Some(now.saturating_sub(Duration::from_micros(self.0.committed_us?)))
     }
 
     /// Whether what a request must see is contained.
@@ -134,12 +145,10 @@ impl Position {
         if let Ok(position) = HeaderValue::from_str(&self.0.applied) {
             headers.insert(POSITION, position);
         }
-        if let Some(committed) = self.0.committed_us {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let age = now.saturating_sub(Duration::from_micros(committed));
-            if let Ok(age) = HeaderValue::from_str(&format!("{:.3}", age.as_secs_f64())) {
-                headers.insert(AGE, age);
-            }
+        if let Some(age) = self.age()
+            && let Ok(age) = HeaderValue::from_str(&format!("{:.3}", age.as_secs_f64()))
+        {
+            headers.insert(AGE, age);
         }
     }
 }

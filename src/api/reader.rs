@@ -124,6 +124,8 @@ pub(super) struct Told<'v> {
     pub(super) standing: Standing,
     /// The view that answers for its name, if it is another.
     pub(super) served_by: Option<String>,
+    /// Where documents of it are due: what it contains for certain.
+    pub(super) behind: Option<Position>,
 }
 
 /// The generations of a view that there are.
@@ -266,15 +268,16 @@ impl Reader {
         // A field of no view, so that there is always one to ask for.
         ask.arg(self.keyspace.meta()).arg(meta::EPOCH);
         for view in self.views.iter() {
-            ask.arg(&[&view.fields.current, &view.fields.next, &view.served]);
+            ask.arg(&[&view.fields.current, &view.fields.next, &view.served, &view.fields.behind]);
         }
         match self.documents.query(&ask).await? {
             Value::Array(told) => {
-                let fields = told.get(1..).unwrap_or_default().chunks(3);
+                let fields = told.get(1..).unwrap_or_default().chunks(4);
                 let of = |(view, of_view): (_, &[Value])| {
                     let standing = There::read(of_view).standing(view);
                     let served_by = of_view.get(2).and_then(text).map(str::to_owned);
-                    Told { view, standing, served_by }
+                    let behind = of_view.get(3).and_then(text).map(Position::of_behind);
+                    Told { view, standing, served_by, behind }
                 };
                 Ok(self.views.iter().zip(fields).map(of).collect())
             }

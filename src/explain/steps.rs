@@ -30,7 +30,8 @@ pub(super) enum Seen {
     /// It was applied then, or before the first step that is kept, but documents of the view are due
     /// since.
     Due(Option<i64>),
-    /// It was applied before the first step that is kept, which is of this time.
+    /// It was applied before the first step that is kept, which is of this time; `None` where no step
+    /// tells when it was.
     Earlier(Option<i64>),
     /// It is not applied yet.
     NotApplied,
@@ -89,9 +90,13 @@ impl Steps {
                 || step.replayed.contains(&letter)
         };
         let at = self.0.iter().rposition(applies);
+        let unkept = if at.is_none() { self.unkept(partition, offset) } else { None };
+        if let Some(None) = unkept {
+            return Seen::Earlier(None);
+        }
         // What was read before was of no definition that this document is of.
         let filled = self.0.iter().rposition(|(_, step)| step.filled.contains(view));
-        let Some(first) = at.max(filled) else {
+        let Some(first) = at.or(unkept.flatten()).max(filled) else {
             return Seen::Earlier(self.0.first().map(|(time, _)| *time));
         };
         let shows = |(_, step): &(i64, StepTrace)| !step.behind.contains(view);
@@ -100,6 +105,19 @@ impl Steps {
             Some(0) if at == Some(first) => Seen::At(self.0[first].0),
             Some(later) => Seen::By(self.0[first + later].0),
         }
+    }
+}
+
+impl Steps {
+    /// Whether a record was applied between steps that are kept, by one that is not: a version of the
+    /// program that keeps none may have run in between. The first step after it, if there is one.
+    fn unkept(&self, partition: &Partition, offset: i64) -> Option<Option<usize>> {
+        let moved = |(_, step): &(i64, StepTrace)| step.moved.get(partition).copied();
+        let ends_before = |step| moved(step).is_some_and(|(_, next)| next <= offset);
+        let begins_behind = |step| moved(step).is_some_and(|(from, _)| from > offset);
+        let before = self.0.iter().rposition(ends_before)?;
+        let later = self.0[before..].iter().position(begins_behind);
+        Some(later.map(|later| before + later))
     }
 }
 
@@ -156,6 +174,33 @@ mod tests {
         }
         assert_eq!((seen("w", 5), seen("w", 6)), (Seen::At(30), Seen::Due(Some(40))));
         assert_eq!(Steps::default().seen("v", &partition(0), 3, 4), Seen::Earlier(None));
+    }
+
+    #[test]
+    fn what_was_applied_between_steps_that_are_kept_is_not_told_as_earlier() {
+        let mut filled = step(5, 0, None, &[]);
+        filled.1.filled.insert("v".to_owned());
+        let mut steps = Steps(vec![
+            filled,
+            step(10, 0, Some((3, 5)), &[]),
+            // A version that keeps no steps applied up to 8.
+            step(20, 1, Some((0, 1)), &["v"]),
+            step(30, 0, Some((8, 9)), &["v"]),
+            step(40, 1, Some((1, 2)), &[]),
+        ]);
+        let seen = |steps: &Steps, offset| steps.seen("v", &partition(0), offset, 12);
+        for (offset, want) in [
+            (2, Seen::By(5)),
+            (4, Seen::At(10)),
+            (6, Seen::By(40)),
+            (8, Seen::By(40)),
+            // Nor does any step tell what another version applied last.
+            (10, Seen::Earlier(None)),
+        ] {
+            assert_eq!(seen(&steps, offset), want, "{offset}");
+        }
+        steps.0.truncate(4);
+        assert_eq!(seen(&steps, 6), Seen::Due(None));
     }
 
     #[test]

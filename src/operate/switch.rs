@@ -76,7 +76,10 @@ pub async fn switch(
     if progress.wait_for(patience, is_done).await?.is_none() {
         let (pipeline, seconds) = (&config.pipeline.name, patience.as_secs());
         let why = match commands.is_obeyed(&progress.meta().await?) {
-            true => "the pipeline waits until readers lose nothing by it: /readyz says for what",
+            true => {
+                "the pipeline waits until readers lose nothing by it, and /readyz says for what; if it says \
+                 nothing, more names were switched than are remembered: change the view in its own file"
+            }
             false => "it will when it runs and has read that far",
         };
         writeln!(out, "written, but pipeline {pipeline} has not obeyed within {seconds} s; {why}")?;

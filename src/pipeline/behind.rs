@@ -74,6 +74,12 @@ impl Behind {
         self.told.keys()
     }
 
+    /// When the newest change was committed that readers of a view see for certain, of a view of which
+    /// less was told than of all others.
+    pub(super) fn committed_us(&self, view: &str) -> Option<u64> {
+        Contained::from_field(self.told.get(view)?).committed_us
+    }
+
     /// A step took effect that told this, and these transactions as applied; what views contain of
     /// which nothing is due.
     pub(super) fn landed(&mut self, applied: String, released: &Released) -> &str {
@@ -206,6 +212,15 @@ mod tests {
             let is_level = |stands_still| of(behind).is_level("new", "old", stands_still);
             assert_eq!([is_level(true), is_level(false)], [of_standing, of_written], "{behind:?}");
         }
+    }
+
+    #[test]
+    fn how_old_a_view_is_follows_from_what_is_certain_of_it() {
+        let told = ["", "a e 7", "a"].iter().enumerate();
+        let told = told.map(|(at, field)| (format!("v{at}"), (*field).to_owned())).collect();
+        let behind = Behind { told, now: "a e 9".to_owned(), ..Behind::default() };
+        let committed = ["v0", "v1", "v2", "other"].map(|view| behind.committed_us(view));
+        assert_eq!(committed, [None, Some(7), None, None]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the pipeline tells of itself in metrics.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -27,6 +28,8 @@ pub(super) struct Handles {
     standing_still: Vec<Gauge>,
     /// By view.
     switched: Vec<Gauge>,
+    /// By view.
+    behind: Vec<Gauge<f64, AtomicU64>>,
 }
 
 impl Handles {
@@ -37,6 +40,7 @@ impl Handles {
             filling: plan.views.iter().map(|view| metrics.filling(&view.name)).collect(),
             standing_still: plan.views.iter().map(|v| metrics.standing_still(&v.name)).collect(),
             switched: plan.views.iter().map(|view| metrics.switched(&view.name)).collect(),
+            behind: plan.views.iter().map(|view| metrics.behind(&view.name)).collect(),
         }
     }
 }
@@ -87,8 +91,12 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
             filling.set(i64::from(self.views.generations(id).next.is_some()));
             standing_still.set(i64::from(self.views.stands_still(id)));
         }
-        for ((_, view), switched) in self.plan.views_with_ids().zip(&self.handles.switched) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let handles = self.handles.switched.iter().zip(&self.handles.behind);
+        for (view, (switched, behind)) in self.plan.views.iter().zip(handles) {
             switched.set(i64::from(self.switches.is_switched(&view.name)));
+            let certain = self.behind.committed_us(&view.name).map(Duration::from_micros);
+            behind.set(certain.map_or(0.0, |at| now.saturating_sub(at).as_secs_f64()));
         }
     }
 

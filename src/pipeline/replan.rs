@@ -18,6 +18,7 @@ use tracing::info;
 
 use super::start::{Claimed, claimed};
 use super::{DEFINITIONS, Outside, Pipeline, PipelineError, Plans};
+use crate::change::Partition;
 use crate::config::Config;
 use crate::engine::{Engine, Held, Replanned};
 use crate::sink::Store;
@@ -117,11 +118,10 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         for view in &former.views {
             if plan.views.iter().all(|other| other.name != view.name) {
                 readiness.clear(&format!("view {}", view.name));
-                metrics.filling(&view.name).set(0);
-                metrics.standing_still(&view.name).set(0);
-                metrics.switched(&view.name).set(0);
+                metrics.forget_view(&view.name);
             }
         }
+        let read: Vec<Partition> = sequencer.specs().map(|spec| spec.partition.clone()).collect();
         let rows = engine.all_rows() as u64;
         let (storage, bytes) = checkpoints.into_storage();
         let loaded = Loaded { engine, applied, end, rows, bytes };
@@ -134,6 +134,11 @@ impl<R: Records, S: Store, C: CheckpointStorage> Pipeline<R, S, C> {
         let mut pipeline = again.read_on(log, config, loaded, amend).await?;
         if let Some(pipeline) = &mut pipeline {
             pipeline.checkpoints.hurry();
+            let is_read =
+                |of: &&Partition| pipeline.sequencer.specs().any(|spec| spec.partition == **of);
+            for Partition { topic, number } in read.iter().filter(|of| !is_read(of)) {
+                pipeline.metrics.forget_partition(topic, *number);
+            }
         }
         Ok(pipeline)
     }

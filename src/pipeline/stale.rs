@@ -9,7 +9,7 @@ use crate::keyspace::{StaleRow, Unfollowed};
 use crate::sink::{Meta, Step};
 use crate::source::letters::Letter;
 use crate::source::record::PartitionId;
-use crate::source::transactions::{Obeyed, Released, Sequencer};
+use crate::source::transactions::{Obeyed, Released, SERVED_MAX, Sequencer};
 use crate::sql::plan::{Node, Plan, ViewId};
 use crate::telemetry::Metrics;
 use crate::value::Type;
@@ -97,7 +97,11 @@ pub(super) fn observe(metrics: &Metrics, sequencer: &Sequencer, released: &Relea
                 ("switch", "applied")
             }
             Obeyed::OneTooMany { name } => {
-                warn!(name, "too many names were switched: this one is not");
+                warn!(
+                    name,
+                    "the name is not switched: {SERVED_MAX} others are remembered, and no further one; \
+                     change the view in its own file, and send SIGHUP"
+                );
                 ("switch", "refused")
             }
         };

@@ -20,6 +20,9 @@ const FRESHNESS_BUCKETS: [f64; 16] =
 /// Buckets of the HTTP histogram, in seconds.
 const HTTP_BUCKETS: [f64; 10] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1.0, 5.0];
 
+/// What documents can be that are not as MySQL answers, or of which that is not known.
+pub const DIFFERENCES: [&str; 4] = ["missing", "extra", "different", "undecided"];
+
 /// A part of the pipeline that can be waited for or tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
@@ -104,6 +107,7 @@ pub struct Metrics {
     filling: PerView<Gauge>,
     standing_still: PerView<Gauge>,
     switched: PerView<Gauge>,
+    behind: PerView<Gauge<f64, AtomicU64>>,
     freshness: Family<ViewLabel, Histogram, fn() -> Histogram>,
     verify_documents: PerView<Counter>,
     verify_differences: Family<KindLabel, Gauge>,
@@ -194,6 +198,11 @@ impl Metrics {
                 r,
                 "switched",
                 "1 while readers of the view's name are answered with another view's documents",
+            ),
+            behind: add(
+                r,
+                "behind_seconds",
+                "Age of the newest commit that the view's documents contain for certain, if some are due",
             ),
             freshness: freshness.clone(),
             verify_documents: add(r, "verify_documents", "Documents compared with MySQL"),
@@ -326,6 +335,12 @@ impl Metrics {
         self.switched.get_or_create_owned(&ViewLabel { view: view.to_owned() })
     }
 
+    /// While documents of a view are due, seconds since the commit of the newest change before all of
+    /// which none is; 0 when nothing is due. Keep the handle.
+    pub fn behind(&self, view: &str) -> Gauge<f64, AtomicU64> {
+        self.behind.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
     /// Seconds from a change's commit until its document of this view was readable; keep the
     /// handle.
     pub fn freshness(&self, view: &str) -> Histogram {
@@ -337,14 +352,41 @@ impl Metrics {
         self.verify_documents.get_or_create_owned(&ViewLabel { view: view.to_owned() })
     }
 
-    /// Differences of this kind between a view and MySQL; keep the handle.
-    pub fn verify_differences(&self, view: &str, kind: &'static str) -> Gauge {
-        self.verify_differences.get_or_create_owned(&KindLabel { view: view.to_owned(), kind })
+    /// Differences between a view and MySQL, as of [`DIFFERENCES`]; keep the handles.
+    pub fn verify_differences(&self, view: &str) -> [Gauge; DIFFERENCES.len()] {
+        let of = |kind| KindLabel { view: view.to_owned(), kind };
+        DIFFERENCES.map(|kind| self.verify_differences.get_or_create_owned(&of(kind)))
     }
 
     /// Seconds since the last comparison of all of a view's documents began; keep the handle.
     pub fn verify_age(&self, view: &str) -> Gauge<f64, AtomicU64> {
         self.verify_age.get_or_create_owned(&ViewLabel { view: view.to_owned() })
+    }
+
+    /// Shows nothing more of a view that is not there any more. What counts by handles of before is
+    /// shown nowhere.
+    pub fn forget_view(&self, view: &str) {
+        let label = ViewLabel { view: view.to_owned() };
+        let counted = [&self.published, &self.deleted, &self.unchanged, &self.error_documents];
+        for counter in counted.into_iter().chain([&self.verify_documents]) {
+            counter.remove(&label);
+        }
+        for gauge in [&self.filling, &self.standing_still, &self.switched] {
+            gauge.remove(&label);
+        }
+        for gauge in [&self.behind, &self.verify_age] {
+            gauge.remove(&label);
+        }
+        self.freshness.remove(&label);
+        for kind in DIFFERENCES {
+            self.verify_differences.remove(&KindLabel { view: view.to_owned(), kind });
+        }
+    }
+
+    /// Shows no more how far a partition is that is not read any more, nor that rows of it are stale.
+    pub fn forget_partition(&self, topic: &str, partition: i32) {
+        self.lag_records.remove(&PartitionLabel { topic: topic.to_owned(), partition });
+        self.stale_rows.remove(&TopicLabel { topic: topic.to_owned() });
     }
 
     /// Calls to a part that were tried again.
@@ -410,5 +452,42 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");
         }
+    }
+
+    #[test]
+    fn of_what_is_gone_nothing_is_shown() {
+        let metrics = Metrics::new();
+        for view in ["kept", "gone"] {
+            let counters = [
+                Metrics::published,
+                Metrics::deleted,
+                Metrics::unchanged,
+                Metrics::error_documents,
+            ];
+            for counter in counters {
+                counter(&metrics, view).inc();
+            }
+            metrics.verify_documents(view).inc();
+            for gauge in [Metrics::filling, Metrics::standing_still, Metrics::switched] {
+                gauge(&metrics, view).set(1);
+            }
+            metrics.freshness(view).observe(0.1);
+            metrics.behind(view).set(1.0);
+            metrics.verify_age(view).set(1.0);
+            for gauge in metrics.verify_differences(view) {
+                gauge.set(1);
+            }
+            metrics.lag_records(view, 0).set(1);
+            metrics.stale_rows(view).set(1);
+        }
+        let shown = |of: &str| {
+            let text = metrics.encode();
+            text.lines().filter(|line| line.contains(&format!("\"{of}\""))).count()
+        };
+        let before = shown("kept");
+        assert_eq!(shown("gone"), before);
+        metrics.forget_view("gone");
+        metrics.forget_partition("gone", 0);
+        assert_eq!((shown("gone"), shown("kept")), (0, before));
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 
-pub use metrics::{Metrics, Part};
+pub use metrics::{DIFFERENCES, Metrics, Part};
 pub use readiness::Readiness;
 
 /// Why logging cannot start.

@@ -69,7 +69,7 @@ pub enum VerifyError {
     },
     /// Documents of another definition of the view.
     #[error(
-        "redis holds documents of another definition of view {view}: restart the pipeline with these files"
+        "redis holds documents of another definition of view {view}: send the pipeline SIGHUP, so that it follows these files"
     )]
     OtherDefinition {
         /// The view.
