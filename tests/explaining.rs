@@ -262,6 +262,20 @@ async fn what_cannot_be_known_is_said() {
     let missing = json!({"reason": "gone", "topic": topic, "partition": 0, "from_offset": end});
     assert_eq!((&rows[0]["record"], &rows[0]["missing"]), (&Value::Null, &missing));
     assert_eq!(document["from_rows"], true);
+
+    // More than a MiB of events: as much as may be held is looked at, and that is said.
+    let padding = "x".repeat(100 << 10);
+    for id in 0..40 {
+        let event =
+            json!({"id": id, "order_id": 8, "status": "late", "updated_at": 1, "note": padding});
+        push_event(&shop, &event).await;
+    }
+    shop.set("VIEWTIDE_LIMITS_QUEUE_BYTES_MAX", "1048576");
+    let (document, ..) = explained(&shop, &["order_details_mv", "7"]);
+    let mut unread = document["unread"].as_array().unwrap().iter();
+    assert!(unread.any(|of| of["bound"] == "bytes"), "{document}");
+    let (_, text) = shop.told(&["explain", "order_details_mv", "7"]);
+    assert!(text.contains("a higher limits.queue_bytes_max looks further back"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

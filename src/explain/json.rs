@@ -3,7 +3,7 @@
 //!
 //! | `type` | members |
 //! |---|---|
-//! | `document` | `pipeline`, `version` (1), `view`, `key` (the text of each column, as addresses have it), `from_rows` (whether the document is what its rows make; null where rows were left out), `unread` (events that were not looked at: `topic`, `partition`, `before_offset`) |
+//! | `document` | `pipeline`, `version` (1), `view`, `key` (the text of each column, as addresses have it), `from_rows` (whether the document is what its rows make; null where rows were left out), `unread` (events that were not looked at: `topic`, `partition`, `before_offset`, `bound`: `records` or `bytes`) |
 //! | `row` | `node` (what the SELECT calls the table), `table`, `key`, `matters` (whether the document would be another without it; null unless the document is what its rows make), `record`, `missing`, `visible` |
 //! | `end` | `rows`, `cut` (nodes with more rows than are looked at) |
 //!
@@ -58,6 +58,7 @@ struct Unread<'l> {
     topic: &'l str,
     partition: i32,
     before_offset: i64,
+    bound: &'static str,
 }
 
 #[derive(Serialize)]
@@ -94,10 +95,11 @@ impl Report<'_> {
     pub(super) fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
         let Report { pipeline, view, from_rows, .. } = *self;
         let key = self.texts(view.node(NodeId(0)).table, self.key);
-        let unread = self.unread.iter().map(|(Partition { topic, number }, before)| Unread {
-            topic,
-            partition: *number,
-            before_offset: *before,
+        let unread = self.unread.iter().map(|left_out| Unread {
+            topic: &left_out.partition.topic,
+            partition: left_out.partition.number,
+            before_offset: left_out.before,
+            bound: if left_out.by_bytes { "bytes" } else { "records" },
         });
         let document = Line::Document {
             pipeline,

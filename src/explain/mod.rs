@@ -22,14 +22,13 @@ use std::sync::Arc;
 
 pub use error::ExplainError;
 
-use crate::change::Partition;
 use crate::config::Config;
 use crate::keyspace::{Generations, Keyspace};
 use crate::sql::plan::{Plan, TableId, View};
 use crate::value::Key;
 use crate::verify::database::Database;
 use crate::verify::documents::Documents;
-use crate::verify::topics::Topics;
+use crate::verify::topics::{Bounds, LeftOut, Topics};
 use crate::verify::{Format, VerifyError};
 use influence::Influence;
 use report::{Report, Row};
@@ -174,16 +173,17 @@ fn generation(view: &View, held: &Generations) -> Result<u64, ExplainError> {
 }
 
 /// The rows that the document can have, all of one moment of MySQL's, and the partitions of events of
-/// which only the end was read, each with where that begins.
+/// which only the end was read.
 async fn read_rows(
     config: &Config,
     plan: &Arc<Plan>,
     view: &View,
     key: &Key,
     options: &Options,
-) -> Result<(Vec<NodeRows>, Vec<(Partition, i64)>), VerifyError> {
-    let records_max = i64::from(options.records_max);
-    let mut topics = Topics::of_the_last(records_max, config, plan, &[view])?;
+) -> Result<(Vec<NodeRows>, Vec<LeftOut>), VerifyError> {
+    let bounds =
+        Bounds { offsets: i64::from(options.records_max), bytes: config.limits.queue_bytes_max };
+    let mut topics = Topics::within(bounds, config, plan, &[view])?;
     tokio::task::block_in_place(|| topics.read_to_end())?;
     let mut database = Database::connect(&config.mysql).await?;
     database.begin_snapshot().await?;

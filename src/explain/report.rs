@@ -8,6 +8,7 @@ use crate::change::Partition;
 use crate::sql::plan::{NodeId, Plan, TableId, View};
 use crate::value::{Key, Type};
 use crate::verify::Format;
+use crate::verify::topics::LeftOut;
 
 /// What a document is made of.
 pub(super) struct Report<'r> {
@@ -17,8 +18,8 @@ pub(super) struct Report<'r> {
     pub(super) key: &'r Key,
     /// Whether the document is what its rows make.
     pub(super) from_rows: Option<bool>,
-    /// Partitions of events that were read from these offsets on.
-    pub(super) unread: Vec<(Partition, i64)>,
+    /// What was not looked at of events.
+    pub(super) unread: Vec<LeftOut>,
     /// By node, in the order of their keys.
     pub(super) rows: Vec<Row<'r>>,
     /// Nodes with more rows than were looked at.
@@ -59,9 +60,13 @@ impl Report<'_> {
         };
         writeln!(out, "{}/{key}: {made}\n", self.view.name)?;
         self.branch(NodeId(0), "", "", out)?;
-        for (Partition { topic, number }, before) in &self.unread {
+        for LeftOut { partition: Partition { topic, number }, before, by_bytes } in &self.unread {
             write!(out, "\nEvents of {topic}:{number} before {before} were not looked at; ")?;
-            writeln!(out, "--search looks further back.")?;
+            writeln!(
+                out,
+                "{} looks further back.",
+                if *by_bytes { "a higher limits.queue_bytes_max" } else { "--search" }
+            )?;
         }
         writeln!(out, "\nCommitted is by MySQL's clock, visible by Redis' own.")
     }

@@ -11,13 +11,13 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::VerifyError;
 use super::events::Events;
-use crate::change::Partition;
+use crate::change::{Change, Op, Partition};
 use crate::config::Config;
 use crate::source::avro::Failure;
 use crate::source::json::EventDecoder;
 use crate::source::range_reader;
 use crate::source::record::Content;
-use crate::sql::plan::{Plan, TableSource, View};
+use crate::sql::plan::{Plan, TableId, TableSource, View};
 
 /// How long the brokers may take for an answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
@@ -26,6 +26,8 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 /// How long a partition must stay silent at its end before what is missing there counts as no
 /// record: offsets that transactions of producers take.
 const SILENCE: Duration = Duration::from_millis(300);
+/// What is held of an event besides the bytes of its record: its key in every index, and their nodes.
+const EVENT_BYTES: u64 = 256;
 
 /// The events of the streams that some views read.
 pub(crate) struct Topics {
@@ -37,21 +39,46 @@ pub(crate) struct Topics {
 /// name the topic.
 struct Topic {
     name: String,
+    table: TableId,
     decoder: EventDecoder,
     consumer: BaseConsumer,
     /// Asks for ends on a connection of its own: behind a fetch that waits for records an answer
     /// takes half a second.
     asker: BaseConsumer,
     partitions: BTreeMap<i32, Progress>,
-    /// Of each partition the last so many offsets are read.
-    offsets_max: i64,
+    bounds: Bounds,
     unreadable: u64,
+}
+
+/// What is read of each partition: the end of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    /// So many offsets.
+    pub(crate) offsets: i64,
+    /// Bytes of events held.
+    pub(crate) bytes: u64,
+}
+
+/// What was left out of a partition.
+#[derive(Clone)]
+pub(crate) struct LeftOut {
+    pub(crate) partition: Partition,
+    /// Everything before this offset.
+    pub(crate) before: i64,
+    /// Since more bytes would be held otherwise, not more offsets read.
+    pub(crate) by_bytes: bool,
 }
 
 #[derive(Default)]
 struct Progress {
+    /// Where reading began.
+    from: i64,
+    /// Bytes held of what was read since.
+    bytes: u64,
     /// What lies before this offset was left out.
     left_out_before: Option<i64>,
+    /// Since it would have been too much to hold.
+    left_out_by_bytes: bool,
     /// First offset behind the last record read.
     read: i64,
     /// Up to here there is nothing more.
@@ -66,12 +93,12 @@ impl Topics {
         plan: &Arc<Plan>,
         views: &[&View],
     ) -> Result<Topics, VerifyError> {
-        Topics::of_the_last(i64::MAX, config, plan, views)
+        Topics::within(Bounds { offsets: i64::MAX, bytes: u64::MAX }, config, plan, views)
     }
 
-    /// The same of the last so many offsets of each partition.
-    pub(crate) fn of_the_last(
-        offsets_max: i64,
+    /// The same of no more than the end of each partition.
+    pub(crate) fn within(
+        bounds: Bounds,
         config: &Config,
         plan: &Arc<Plan>,
         views: &[&View],
@@ -84,11 +111,12 @@ impl Topics {
             let client = range_reader(config, "viewtide-verify");
             topics.push(Topic {
                 name: stream.topic.clone(),
+                table: id,
                 decoder: EventDecoder::new(id, table, stream.timestamps),
                 consumer: client.create()?,
                 asker: client.create()?,
                 partitions: BTreeMap::new(),
-                offsets_max,
+                bounds,
                 unreadable: 0,
             });
         }
@@ -110,12 +138,13 @@ impl Topics {
         Ok(events)
     }
 
-    /// The partitions of which not all was read, each with where reading began.
-    pub(crate) fn left_out(&self) -> Vec<(Partition, i64)> {
-        let of_topic = |topic: &Topic| -> Vec<(Partition, i64)> {
+    /// What was left out of each partition of which not all was read.
+    pub(crate) fn left_out(&self) -> Vec<LeftOut> {
+        let of_topic = |topic: &Topic| -> Vec<LeftOut> {
             let of = |(number, progress): (&i32, &Progress)| {
                 let partition = Partition { topic: topic.name.clone(), number: *number };
-                Some((partition, progress.left_out_before?))
+                let by_bytes = progress.left_out_by_bytes;
+                Some(LeftOut { partition, before: progress.left_out_before?, by_bytes })
             };
             topic.partitions.iter().filter_map(of).collect()
         };
@@ -154,6 +183,8 @@ impl Topic {
                     let progress = self.partitions.entry(number).or_default();
                     progress.read = message.offset() + 1;
                     progress.is_at_end = false;
+                    progress.bytes += message.payload().map_or(0, <[u8]>::len) as u64 + EVENT_BYTES;
+                    let is_too_much = progress.bytes > self.bounds.bytes;
                     last_record = Instant::now();
                     if let Err(reason) = apply(&mut self.decoder, &message, events) {
                         let offset = message.offset();
@@ -165,6 +196,11 @@ impl Topic {
                             "unreadable event"
                         );
                         self.unreadable += 1;
+                    }
+                    let end = ends.get(&number).copied().unwrap_or(0);
+                    if is_too_much {
+                        drop(message);
+                        self.leave_out_more(number, end, events)?;
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(number))) => {
@@ -197,11 +233,37 @@ impl Topic {
         for partition in partitions {
             let (first, end) =
                 self.asker.fetch_watermarks(&self.name, partition.id(), ANSWER_WAIT)?;
-            let from = first.max(end.saturating_sub(self.offsets_max));
+            let from = first.max(end.saturating_sub(self.bounds.offsets));
             assignment.add_partition_offset(&self.name, partition.id(), Offset::Offset(from))?;
             let left_out_before = (from > first).then_some(from);
-            let progress = Progress { left_out_before, ..Progress::default() };
+            let progress = Progress { from, left_out_before, ..Progress::default() };
             self.partitions.insert(partition.id(), progress);
+        }
+        self.consumer.assign(&assignment)?;
+        Ok(())
+    }
+
+    /// Reads the topic anew, of one partition only the later half of what there was to read: more than
+    /// may be held came before its end.
+    fn leave_out_more(
+        &mut self,
+        number: i32,
+        end: i64,
+        events: &mut Events,
+    ) -> Result<(), VerifyError> {
+        events.apply(Change { table: self.table, op: Op::Truncate });
+        self.unreadable = 0;
+        let mut assignment = TopicPartitionList::new();
+        for (&of, progress) in &mut self.partitions {
+            let Progress { mut from, mut left_out_before, mut left_out_by_bytes, .. } = *progress;
+            if of == number {
+                // At least the record that was one too many.
+                from = (from + (end - from).max(2) / 2).max(from + 1);
+                (left_out_before, left_out_by_bytes) = (Some(from), true);
+            }
+            assignment.add_partition_offset(&self.name, of, Offset::Offset(from))?;
+            *progress =
+                Progress { from, left_out_before, left_out_by_bytes, ..Progress::default() };
         }
         self.consumer.assign(&assignment)?;
         Ok(())
