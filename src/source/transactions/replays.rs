@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use super::tests::{BOUNDS, gtid, record};
 use super::*;
 use crate::change::Op;
-use crate::source::record::{BinlogPlace, Command, Hole, SnapshotMark};
+use crate::source::record::{BinlogPlace, Command, Hole, LetterId, SnapshotMark};
 use crate::sql::{Definitions, SourceFile, plan_views};
 use crate::value::{Key, RowWriter, Value};
 
