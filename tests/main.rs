@@ -6,6 +6,7 @@ mod altering;
 mod checkpoints;
 mod collations;
 mod command_line;
+mod computed_groups;
 mod crashes;
 mod dead_letters;
 mod documented;

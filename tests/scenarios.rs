@@ -37,6 +37,7 @@ scenarios![
     address,
     aggregates,
     arrival,
+    computed_groups,
     deletes,
     errors,
     items,

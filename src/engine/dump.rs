@@ -5,6 +5,7 @@
 //! every change since the dump began to what was copied has the rows as they are.
 
 use super::Engine;
+use super::widen::Narrowing;
 use crate::sql::plan::TableId;
 
 /// The most slots that one chunk looks at, so that a table of few rows in many slots does not
@@ -29,11 +30,18 @@ impl Engine {
         let id = TableId(cursor.table);
         // Groups follow from the rows of others.
         let table = self.tables[..self.plan.tables.len()].get(usize::from(cursor.table))?;
+        let mut narrowing = Narrowing::of(self.plan.table(id));
         let end = table.slots().min(cursor.slot.saturating_add(SLOTS_MAX));
         while cursor.slot < end {
             let found = table.row(cursor.slot);
             cursor.slot += 1;
-            if found.is_some_and(&mut row) {
+            let is_enough = match &mut narrowing {
+                None => found.is_some_and(&mut row),
+                Some(narrowing) => {
+                    found.is_some_and(|found| row(narrowing.narrow(found).as_bytes()))
+                }
+            };
+            if is_enough {
                 return Some(id);
             }
         }

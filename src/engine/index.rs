@@ -592,6 +592,7 @@ mod tests {
             columns: vec![column("id"), column("parent")],
             key: vec![0],
             indexes: vec![TableIndex { columns: vec![1], as_groups: false }],
+            computed: Vec::new(),
             layout,
         };
         (Table::new(&plan, Told::ByBytes, true, &[None], 64), writer)

@@ -31,6 +31,7 @@ mod replan;
 mod table;
 mod tally;
 mod touch;
+mod widen;
 
 use std::iter;
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub use read_ahead::READ_AHEAD;
 pub use replan::{Held, Replanned};
 use table::Table;
 use touch::Documents;
+use widen::Widening;
 
 use crate::change::{Change, Op};
 use crate::sql::plan::{self, Plan, TableId, ViewId};
@@ -66,6 +68,8 @@ pub struct Engine {
     plan: Arc<Plan>,
     /// By table.
     tables: Vec<Table>,
+    /// By table: how what is computed of its rows is added to them.
+    widenings: Vec<Option<Box<Widening>>>,
     /// By table: the groups that its rows are part of.
     groupings: Vec<Vec<Grouped>>,
     /// By table: the nodes that its rows take.
@@ -104,6 +108,7 @@ impl Engine {
         };
         Engine {
             tables: plan.every_table().zip(&leading).map(table).collect(),
+            widenings: plan.every_table().map(|(_, table)| Widening::of(table)).collect(),
             groupings: groupings(&plan),
             orders: plan.views.iter().map(|v| ViewOrders::new(&plan, v, &leading)).collect(),
             watches: watches(&plan),
@@ -129,7 +134,21 @@ impl Engine {
 
     /// Applies a change: rows and indexes are up to date, the documents it can have changed are
     /// remembered for [`Engine::take_touched`]. A change that changes nothing touches nothing.
-    pub fn apply(&mut self, change: Change) {
+    pub fn apply(&mut self, mut change: Change) {
+        self.widen(&mut change);
+        self.apply_wide(change);
+    }
+
+    /// Adds to a row what is computed of it.
+    fn widen(&mut self, change: &mut Change) {
+        if let Some(widening) = &mut self.widenings[usize::from(change.table.0)]
+            && let Op::Upsert(row) = &mut change.op
+        {
+            *row = widening.widen(row.as_bytes());
+        }
+    }
+
+    fn apply_wide(&mut self, change: Change) {
         match change.op {
             Op::Upsert(row) => self.upsert(change.table, row),
             Op::Delete(key) => {
@@ -141,13 +160,14 @@ impl Engine {
     }
 
     /// Applies changes in their order, faster than one by one.
-    pub fn apply_all(&mut self, changes: Vec<Change>) {
+    pub fn apply_all(&mut self, mut changes: Vec<Change>) {
+        changes.iter_mut().for_each(|change| self.widen(change));
         let mut rest = changes.into_iter();
         while rest.len() > 0 {
             let next = rest.as_slice();
             let next = &next[..next.len().min(READ_AHEAD)];
             read_ahead::changes(&self.plan, &self.tables, &self.watches, &self.documents, next);
-            rest.by_ref().take(READ_AHEAD).for_each(|change| self.apply(change));
+            rest.by_ref().take(READ_AHEAD).for_each(|change| self.apply_wide(change));
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A table that is held as before moves as it is, with the indexes that are still of use; rows of
 //! other columns are packed anew one by one. What the former plan did not hold is NULL, and told: it
-//! has to be read anew, unless there is no row that could have it. Of views nothing goes over: none is live, as after a start.
+//! has to be read anew, unless there is no row that could have it. What is computed is computed anew
+//! where it is not the same. Of views nothing goes over: none is live, as after a start.
 //!
 //! Until the rows of a table are packed anew, memory has to hold them twice.
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::table::Table;
+use super::widen::Widening;
 use crate::sql::plan::{self, Plan};
 use crate::value::{RowWriter, Type};
 
@@ -41,12 +43,13 @@ impl Engine {
         let mut former: Vec<(&plan::Table, Option<Table>)> =
             self.plan.tables.iter().zip(self.tables.into_iter().map(Some)).collect();
         let mut held = Vec::new();
-        for (now, rows) in plan.tables.iter().zip(&mut engine.tables) {
+        let tables = engine.tables.iter_mut().zip(&mut engine.widenings);
+        for (now, (rows, widening)) in plan.tables.iter().zip(tables) {
             let found = former.iter_mut().find(|(before, _)| has_rows_of(before, now));
             let found = found.and_then(|(before, rows)| Some((*before, rows.take()?)));
             held.push(match found {
                 None => Held::Nothing,
-                Some((before, taken)) => take_rows(rows, now, before, taken),
+                Some((before, taken)) => take_rows((rows, widening), now, before, taken),
             });
         }
         engine.gather_groups();
@@ -86,12 +89,18 @@ fn has_values_of(before: Type, now: Type) -> bool {
 }
 
 /// Fills a table, which is empty, with the rows of before.
-fn take_rows(rows: &mut Table, now: &plan::Table, before: &plan::Table, former: Table) -> Held {
+fn take_rows(
+    (rows, widening): (&mut Table, &mut Option<Box<Widening>>),
+    now: &plan::Table,
+    before: &plan::Table,
+    former: Table,
+) -> Held {
     let place = |now: &plan::Column| before.columns.iter().position(|before| is_kept(before, now));
     let places: Vec<Option<usize>> = now.columns.iter().map(place).collect();
     let types = |table: &plan::Table| table.columns.iter().map(|c| c.ty).collect::<Vec<_>>();
     let is_same = types(before) == types(now)
         && before.key == now.key
+        && before.computed.iter().map(|c| &c.expr).eq(now.computed.iter().map(|c| &c.expr))
         && places.iter().copied().eq((0..before.columns.len()).map(Some));
     if is_same && rows.is_found_like(&former) {
         rows.take_over(former);
@@ -103,10 +112,14 @@ fn take_rows(rows: &mut Table, now: &plan::Table, before: &plan::Table, former: 
         for (column, place) in places.iter().enumerate() {
             if let Some(place) = place {
                 // It fits: the types were compared.
-                writer.set(column, &before.layout.value(row, *place));
+                writer.set(column, &former.rows.layout.value(row, *place));
             }
         }
-        rows.insert(writer.finish());
+        let row = writer.finish();
+        rows.insert(match widening {
+            None => row,
+            Some(widening) => widening.widen(row.as_bytes()),
+        });
         is_empty = false;
     }
     let without: Vec<usize> =

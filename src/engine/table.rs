@@ -80,7 +80,7 @@ impl Table {
         leading: &[Option<RowOrder>],
         long: usize,
     ) -> Table {
-        let layout = plan.layout.clone();
+        let layout = plan.wide_layout();
         let secondary = |(index, leading): (&TableIndex, &Option<RowOrder>)| Secondary {
             heads: Index::new(&layout, &index.columns, Told::in_index(index), false),
             links: Paged::default(),

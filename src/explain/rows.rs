@@ -8,7 +8,7 @@ use crate::mysql::quoted_name;
 use crate::sql::plan::{Edge, NodeId, Plan, Table, TableId, TableSource, View};
 use crate::value::{Key, Type, Value};
 use crate::verify::VerifyError;
-use crate::verify::database::{Database, among, literal};
+use crate::verify::database::{Database, among, asked, literal};
 use crate::verify::events::Events;
 
 /// The rows of one table reference.
@@ -95,7 +95,7 @@ impl Reading<'_> {
             return Ok(vec![of_group]);
         }
         match table.source {
-            TableSource::Captured => self.select(table, &table.key, &[values]).await,
+            TableSource::Captured => self.select(id, &table.key, &[values]).await,
             TableSource::Stream(_) => {
                 Ok(self.events.values(id, &[key.clone()].into(), &all(table)))
             }
@@ -112,7 +112,7 @@ impl Reading<'_> {
         let node = self.view.node(node);
         let table = self.plan.table(node.table);
         if table.source == TableSource::Captured {
-            return self.select(table, &edge.child_columns, parents).await;
+            return self.select(node.table, &edge.child_columns, parents).await;
         }
         let keys = self.events.keys_with(node, parents);
         Ok(match self.plan.grouping(node.table) {
@@ -124,14 +124,15 @@ impl Reading<'_> {
     /// The rows of a table with one of some tuples in these columns, and one more than is wanted.
     async fn select(
         &mut self,
-        table: &Table,
+        id: TableId,
         by: &[usize],
         tuples: &[Vec<Value<'static>>],
     ) -> Result<Vec<Vec<Value<'static>>>, VerifyError> {
         if tuples.is_empty() {
             return Ok(Vec::new());
         }
-        let name = |column: usize| quoted_name(&table.columns[column].name);
+        let table = self.plan.table(id);
+        let name = |column: usize| asked(self.plan, id, column);
         // MySQL's text of a FLOAT has six digits.
         let (mut list, mut types) = (Vec::new(), Vec::new());
         for (at, column) in table.columns.iter().enumerate() {
@@ -141,7 +142,7 @@ impl Reading<'_> {
         }
         let literals = tuples.iter().map(|values| {
             let of =
-                |(value, &column): (&Value<'_>, &usize)| literal(value, table.columns[column].ty);
+                |(value, &column): (&Value<'_>, &usize)| literal(value, table.column(column).ty);
             values.iter().zip(by).map(of).collect()
         });
         let names: Vec<String> = by.iter().map(|&column| name(column)).collect();

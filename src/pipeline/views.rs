@@ -59,8 +59,8 @@ impl Views {
         let columns = |view: &View| {
             let of_node = |node: &Node| {
                 let (id, table) = (node.table, plan.table(node.table));
-                let names = node.reads.iter().map(|&at| table.columns[at].name.clone());
-                names.map(|name| (id, name)).collect::<Vec<_>>()
+                let held = table.held(&node.reads).into_iter();
+                held.map(|at| (id, table.columns[at].name.clone())).collect::<Vec<_>>()
             };
             view.nodes.iter().flat_map(of_node).collect()
         };

@@ -366,6 +366,7 @@ mod tests {
             columns: columns.into(),
             key,
             indexes: Vec::new(),
+            computed: Vec::new(),
             layout: RowLayout::new(&types),
         };
         EventDecoder::new(TableId(3), &table, timestamps)

@@ -72,9 +72,6 @@ impl Planner<'_> {
                 self.cast_to(sql, expr, &data_type, names)
             }
             ast::Expr::Collate { expr, collation } => {
-                if let Some(key) = self.group_key(sql, names) {
-                    return Ok(key);
-                }
                 let value = self.expr(expr, names)?;
                 refused(sql, collated(value, &collation.to_string()))
             }

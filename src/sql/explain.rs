@@ -92,7 +92,11 @@ impl Explained<'_> {
         };
         let parent = self.view.node(edge.parent);
         let condition = |(child, of): (&usize, &usize)| {
-            format!("{} = {}.{}", self.column(node, *child), parent.alias, self.column(parent, *of))
+            let (name, alias) = (self.column(node, *child), &parent.alias);
+            match self.plan.computed(node.table, *child) {
+                None => format!("{name} = {alias}.{}", self.column(parent, *of)),
+                Some(_) => format!("{name} = that of {alias}"),
+            }
         };
         let conditions = edge.child_columns.iter().zip(&edge.parent_columns).map(condition);
         format!("{role} {by} {}", conditions.collect::<Vec<_>>().join(" AND "))
@@ -104,7 +108,8 @@ impl Explained<'_> {
         let lines: Vec<[String; 3]> = nodes
             .filter(|(_, node)| self.plan.grouping(node.table).is_none())
             .map(|(at, node)| {
-                let read = node.reads.iter().map(|&column| self.column(node, column));
+                let read = self.plan.table(node.table).held(&node.reads);
+                let read = read.iter().map(|&column| self.column(node, column));
                 let read: Vec<&str> = read.collect();
                 [self.called(node), self.touched(NodeId(at as u16)), read.join(", ")]
             })
@@ -149,7 +154,7 @@ impl Explained<'_> {
     }
 
     fn column(&self, node: &Node, column: usize) -> &str {
-        &self.plan.table(node.table).columns[column].name
+        &self.plan.table(node.table).column(column).name
     }
 }
 

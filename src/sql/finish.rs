@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use super::catalog::Catalog;
 use super::expr::{Expr, ExprKind};
 use super::plan::{
-    Access, Aggregate, Collection, Column, Edge, Grouping, Join, JoinKind, Node, NodeId, OrderBy,
-    Output, Plan, Scope, Table, TableId, TableIndex, View,
+    Access, Aggregate, Collection, Column, Computed, Edge, Grouping, Join, JoinKind, Node, NodeId,
+    OrderBy, Output, Plan, Scope, Table, TableId, TableIndex, View,
 };
 use super::prune::drop_unused;
 use super::shared::share_conditions;
@@ -23,7 +23,11 @@ pub(super) struct DraftView {
 }
 
 /// Makes the plan of all views.
-pub(super) fn plan(catalog: &Catalog, mut drafts: Vec<DraftView>) -> Plan {
+pub(super) fn plan(
+    catalog: &Catalog,
+    computed: &[Vec<Computed>],
+    mut drafts: Vec<DraftView>,
+) -> Plan {
     drafts.iter_mut().for_each(drop_unused);
     let reads: Vec<Vec<BTreeSet<usize>>> = drafts.iter_mut().map(node_reads).collect();
     let mut held: Vec<Option<BTreeSet<usize>>> = vec![None; catalog.tables.len()];
@@ -32,23 +36,30 @@ pub(super) fn plan(catalog: &Catalog, mut drafts: Vec<DraftView>) -> Plan {
             let key = &catalog.tables[node.table].key;
             let columns = held[node.table].get_or_insert_with(|| key.iter().copied().collect());
             columns.extend(reads);
+            let behind = catalog.tables[node.table].columns.len();
+            for place in reads.iter().filter_map(|place| place.checked_sub(behind)) {
+                columns.extend(computed[node.table][place].reads());
+            }
         }
     }
     let mut plan = Plan::default();
     let mut numbering: Vec<Option<Numbering>> = Vec::new();
-    for (definition, held) in catalog.tables.iter().zip(held) {
+    for ((definition, computed), held) in catalog.tables.iter().zip(computed).zip(held) {
         numbering.push(held.map(|held| {
             let held: Vec<usize> = held.into_iter().collect();
             let columns: Vec<Column> = held
                 .iter()
                 .filter_map(|&place| {
-                    let column = &definition.columns[place];
+                    let column = definition.columns.get(place)?;
                     // The planner lets no unreadable column pass.
                     let ty = column.ty.ok()?;
                     Some(Column { name: column.name.clone(), ty, nullable: column.nullable })
                 })
                 .collect();
             let types: Vec<_> = columns.iter().map(|column| column.ty).collect();
+            let behind =
+                held.iter().filter_map(|place| place.checked_sub(definition.columns.len()));
+            let computed = behind.map(|place| computed[place].clone()).collect();
             let numbering = Numbering { table: TableId(plan.tables.len() as u16), held };
             plan.tables.push(Table {
                 name: definition.name.clone(),
@@ -56,6 +67,7 @@ pub(super) fn plan(catalog: &Catalog, mut drafts: Vec<DraftView>) -> Plan {
                 columns,
                 key: numbering.all(&definition.key),
                 indexes: Vec::new(),
+                computed: numbering.renumbered(computed),
                 layout: RowLayout::new(&types),
             });
             numbering
@@ -69,7 +81,8 @@ pub(super) fn plan(catalog: &Catalog, mut drafts: Vec<DraftView>) -> Plan {
     plan
 }
 
-/// From a column's place in the catalog to its place among those held.
+/// From a column's place in the catalog to its place among those held, behind which is what is
+/// computed.
 #[derive(Clone)]
 struct Numbering {
     table: TableId,
@@ -83,6 +96,18 @@ impl Numbering {
 
     fn all(&self, places: &[usize]) -> Vec<usize> {
         places.iter().map(|&place| self.one(place)).collect()
+    }
+
+    /// What is computed, of columns that are held.
+    fn renumbered(&self, mut computed: Vec<Computed>) -> Vec<Computed> {
+        for Computed { expr, .. } in &mut computed {
+            walk(expr, &mut |expr| {
+                if let ExprKind::Column { column, .. } = &mut expr.kind {
+                    *column = self.one(*column);
+                }
+            });
+        }
+        computed
     }
 }
 
@@ -144,11 +169,12 @@ fn grouping(of: &Numbering, groups: &[usize], plan: &mut Plan) -> Numbering {
         let table = &mut plan.tables[usize::from(of.table.0)];
         let index = index(table, &of.all(groups), true);
         let columns_held: Vec<Column> =
-            columns.iter().map(|&column| table.columns[column].clone()).collect();
+            columns.iter().map(|&column| table.column(column).clone()).collect();
         let types: Vec<_> = columns_held.iter().map(|column| column.ty).collect();
         let (name, source) = (table.name.clone(), table.source.clone());
         let layout = RowLayout::new(&types);
-        let table = Table { name, source, columns: columns_held, key, indexes: Vec::new(), layout };
+        let (indexes, computed) = (Vec::new(), Vec::new());
+        let table = Table { name, source, columns: columns_held, key, indexes, computed, layout };
         plan.groupings.push(Grouping { of: of.table, index, table, columns });
         plan.groupings.len() - 1
     });
@@ -165,7 +191,7 @@ fn table_mut(plan: &mut Plan, id: TableId) -> &mut Table {
 
 /// How a table's rows are found by these columns; adds an index where there is none.
 fn access(table: &mut Table, columns: &[usize], as_groups: bool) -> Access {
-    let by_bytes = |&column: &usize| table.columns[column].ty.is_told_by_bytes();
+    let by_bytes = |&column: &usize| table.column(column).ty.is_told_by_bytes();
     if table.key == columns && (as_groups || columns.iter().all(by_bytes)) {
         return Access::Primary;
     }
@@ -174,7 +200,7 @@ fn access(table: &mut Table, columns: &[usize], as_groups: bool) -> Access {
 
 /// The place of a table's index over these columns.
 fn index(table: &mut Table, columns: &[usize], as_groups: bool) -> usize {
-    let by_bytes = |&column: &usize| table.columns[column].ty.is_told_by_bytes();
+    let by_bytes = |&column: &usize| table.column(column).ty.is_told_by_bytes();
     // One that has the rows with NULLs, too, serves those who do not look for them.
     let shared = columns.iter().all(by_bytes);
     let is_it =

@@ -4,17 +4,21 @@
 //! aggregates that is tied to it. Grouped by its primary key a table's groups are its rows, and the
 //! table stands for them itself.
 
-use sqlparser::ast::{self, GroupByExpr, Select, SelectItem};
+use sqlparser::ast::{self, GroupByExpr, Ident, Select, SelectItem};
+use sqlparser::tokenizer::Token;
 
-use super::aggregates::Aggregated;
+use super::aggregates::{Aggregated, has_aggregate};
 use super::build::{column, refused, value_of};
+use super::computed::unwritten;
 use super::error::{Refusal, Refused};
 use super::expr::{CompareOp, Expr, ExprKind};
+use super::group_values::{has_one_form, is_told_by_bytes};
 use super::joins::Loose;
 use super::names::{NamedColumn, Names};
 use super::operators::compare;
-use super::plan::{Aggregate, Join, NodeId, Scope};
+use super::plan::{Aggregate, Column, Computed, Join, NodeId, Scope};
 use super::subquery::{Item, item_expr};
+use super::tokens::lexemes;
 use super::tree::{DraftEdge, DraftNode, Planner, Rows, Tied, both, unnested};
 use super::typing::{BIGINT, is_floating, type_name};
 use crate::value::{Collation, Type, Value};
@@ -22,9 +26,25 @@ use crate::value::{Collation, Type, Value};
 /// What rows are grouped by.
 pub(super) struct GroupKey {
     /// Inside of the aggregates.
-    pub(super) inside: Expr,
+    inside: Expr,
     /// Beside them.
     pub(super) beside: NamedColumn,
+    /// Whether GROUP BY names it; otherwise it follows from what does.
+    is_named: bool,
+    /// How it is written, where it is computed.
+    written: Option<String>,
+}
+
+/// A term of GROUP BY.
+struct Term {
+    /// What it means inside of the aggregates.
+    value: Expr,
+    /// The table whose rows it is of.
+    node: NodeId,
+    /// Place of its column there; `None` if it is computed of several, or otherwise.
+    column: Option<usize>,
+    /// It as SQL over that table alone, where it is computed.
+    sql: Refused<String>,
 }
 
 /// A SELECT with GROUP BY, planned.
@@ -33,6 +53,25 @@ pub(super) struct Grouped {
     pub(super) items: Vec<Item>,
     /// What tells the groups apart: each value, and what it is called.
     pub(super) key: Vec<(Expr, String)>,
+}
+
+impl GroupKey {
+    /// Whether this is its value inside of the aggregates.
+    pub(super) fn is(&self, value: &Expr) -> bool {
+        self.inside == *value
+    }
+
+    /// What it is called where it is computed of this value, among others.
+    pub(super) fn made_of(&self, value: &Expr) -> Option<&str> {
+        let mut is_in = false;
+        self.inside.each(&mut |inside| is_in |= inside == value);
+        self.written.as_deref().filter(|_| is_in)
+    }
+
+    /// Whether HAVING may say it, beside these columns of the SELECT list.
+    pub(super) fn is_known_to_having(&self, list: &[NamedColumn]) -> bool {
+        self.is_named || list.iter().any(|item| item.value == self.beside.value)
+    }
 }
 
 /// The terms of a SELECT's GROUP BY.
@@ -87,47 +126,42 @@ impl Planner<'_> {
         loose: &[Loose<'_>],
         names: &Names<'_>,
     ) -> Refused<usize> {
-        let mut columns: Vec<usize> = Vec::new();
+        let mut written = Vec::new();
         let mut begins = None;
         for term in terms {
-            let value = self.group_term(term, select, names)?;
-            let Some((node, column)) = grouped_column(&value) else {
-                return Err(computed(term));
-            };
-            let place = loose.iter().position(|table| table.from() == node);
+            let read = self.group_term(term, select, names)?;
+            let place = loose.iter().position(|table| table.from() == read.node);
             let Some(place) = place else {
                 let message = format!(
                     "groups by a column of `{}`, whose rows an outer join or a view adds: start FROM it",
-                    self.nodes[usize::from(node.0)].alias
+                    self.nodes[usize::from(read.node.0)].alias
                 );
                 return refused(term, Err(message));
             };
             if begins.is_some_and(|other| other != place) {
-                let message = format!(
-                    "groups by columns of two tables, `{}` and `{}`: group by those of one, and write a subquery in the SELECT list for the other's",
-                    self.nodes[usize::from(loose[begins.unwrap_or(place)].from().0)].alias,
-                    self.nodes[usize::from(node.0)].alias
-                );
-                return refused(term, Err(message));
+                let first = loose[begins.unwrap_or(place)].from();
+                return refused(term, Err(self.of_two_tables(first, read.node)));
             }
             begins = Some(place);
-            if !columns.contains(&column) {
-                columns.push(column);
-            }
+            written.push(read);
         }
         let begins = begins.unwrap_or(0);
         let from = loose[begins].from();
         let key = self.key(from).to_vec();
+        let plain: Vec<usize> = written.iter().filter_map(|term| term.column).collect();
         // Groups of groups are known by what is written here, in this order.
         let is_row = match self.nodes[usize::from(from.0)].groups {
-            None => key.iter().all(|column| columns.contains(column)),
-            Some(_) => columns.starts_with(&key),
+            None => key.iter().all(|column| plain.contains(column)),
+            Some(_) => plain.starts_with(&key),
         };
-        let columns = if is_row { key } else { columns };
+        let mut columns = if is_row { key } else { Vec::new() };
         // A row is known by its key, whatever else is named.
-        for term in terms.iter().filter(|_| !is_row) {
-            let value = self.group_term(term, select, names)?;
-            self.groups_exactly(term, &value)?;
+        for (sql, term) in terms.iter().zip(&written).filter(|_| !is_row) {
+            self.groups_exactly(sql, term)?;
+            let column = self.place_of(sql, term)?;
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
         }
         let DraftNode { alias, table, groups: own, .. } = &self.nodes[usize::from(from.0)];
         self.nodes[usize::from(groups.0)] = DraftNode {
@@ -145,93 +179,234 @@ impl Planner<'_> {
         Ok(begins)
     }
 
-    /// What a term of GROUP BY means inside of the aggregates: a column, or the bytes of one.
+    /// A term of GROUP BY, read.
     fn group_term(
         &mut self,
         term: &ast::Expr,
         select: &Select,
         names: &Names<'_>,
-    ) -> Refused<Expr> {
-        let written = unnested(term);
+    ) -> Refused<Term> {
+        let mut written = unnested(term);
         let value = match written {
             ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_) => {
                 // Columns come first, then what the SELECT list calls so, as MySQL has it.
                 match (column(written, names), named_item(written, select)) {
                     (Ok(column), _) => value_of(written, column)?,
-                    (Err(_), Some(item)) => self.group_value(item, names)?,
+                    (Err(_), Some(item)) => {
+                        written = unnested(item);
+                        self.group_value(written, names)?
+                    }
                     (Err(unknown), None) => return Err(unknown),
                 }
             }
             other => self.group_value(other, names)?,
         };
-        match grouped_column(&value) {
-            Some(_) => Ok(value),
-            None => Err(computed(term)),
+        if let Some((node, column)) = grouped_column(&value) {
+            return Ok(Term { value, node, column: Some(column), sql: Ok(String::new()) });
         }
-    }
-
-    /// Whether rows that have equal values are told from others by their bytes.
-    fn groups_exactly(&self, term: &ast::Expr, value: &Expr) -> Refused<()> {
-        let Some((node, column)) = grouped_column(value) else { return Err(computed(term)) };
-        let by_index = self.definition(node).columns[column].by_index;
-        match value.ty {
-            Type::Text(Collation::Binary) => {}
-            Type::Text(_) if by_index && !matches!(value.kind, ExprKind::Collated(..)) => {}
-            Type::Text(Collation::Foreign) => {
-                let message = "groups by text of another character set than utf8mb4: declare the column utf8mb4";
-                return refused(term, Err(message.to_owned()));
-            }
-            Type::Text(_) => {
-                let message = "groups text of which several spellings are equal, and MySQL shows any: write … COLLATE utf8mb4_0900_bin, in the SELECT list too";
-                return refused(term, Err(message.to_owned()));
-            }
-            ty if is_floating(ty) || ty == Type::Json => {
-                let message =
-                    format!("groups by {}: group by a column that is exact", type_name(ty));
-                return refused(term, Err(message));
-            }
-            _ => {}
-        }
-        Ok(())
+        let node = refused(term, self.node_of(&value))?;
+        let sql = self.over_table(written, names);
+        Ok(Term { value: unwritten(value), node, column: None, sql })
     }
 
     fn group_value(&mut self, sql: &ast::Expr, names: &Names<'_>) -> Refused<Expr> {
-        match unnested(sql) {
-            ast::Expr::Identifier(_)
-            | ast::Expr::CompoundIdentifier(_)
-            | ast::Expr::Collate { .. } => self.expr(sql, names),
-            ast::Expr::Value(_) => {
-                Err(Refusal::on(sql, "GROUP BY a position or constant: name the column"))
+        if let ast::Expr::Value(_) = sql {
+            return Err(Refusal::on(sql, "GROUP BY a position or constant: name the column"));
+        }
+        if has_aggregate(sql) {
+            let message = "GROUP BY an aggregate, which is made of groups: GROUP BY what is to be in one, and write the condition in HAVING";
+            return Err(Refusal::on(sql, message));
+        }
+        self.expr(sql, names)
+    }
+
+    /// The node whose columns what is grouped by is computed of.
+    fn node_of(&self, value: &Expr) -> Result<NodeId, String> {
+        let (mut first, mut other, mut is_of_rows) = (None, None, true);
+        value.each(&mut |expr| match expr.kind {
+            ExprKind::Column { node, .. } if first.is_none_or(|first| first == node) => {
+                first = Some(node);
             }
-            _ => Err(computed(sql)),
+            ExprKind::Column { node, .. } => other = Some(node),
+            ExprKind::IfPresent(..) | ExprKind::Collection(..) | ExprKind::Subquery(_) => {
+                is_of_rows = false;
+            }
+            _ => {}
+        });
+        if !is_of_rows {
+            return Err("groups by what follows from a subquery or an outer join: start FROM its table, and group by its columns".to_owned());
+        }
+        match (first, other) {
+            (None, _) => Err("groups by a constant: name a column in it".to_owned()),
+            (Some(first), Some(other)) => Err(self.of_two_tables(first, other)),
+            (Some(first), None) => Ok(first),
         }
     }
 
-    /// The value beside the aggregates of something that is grouped by as it is written.
+    fn of_two_tables(&self, first: NodeId, other: NodeId) -> String {
+        format!(
+            "groups by columns of two tables, `{}` and `{}`: group by those of one, and write a subquery in the SELECT list for the other's",
+            self.nodes[usize::from(first.0)].alias,
+            self.nodes[usize::from(other.0)].alias
+        )
+    }
+
+    /// Whether rows that have equal values are told from others by their bytes.
+    fn groups_exactly(&self, sql: &ast::Expr, term: &Term) -> Refused<()> {
+        let value = &term.value;
+        let by_index = term.column.is_some_and(|column| {
+            let definition = self.definition(term.node);
+            definition.columns.get(column).is_some_and(|column| column.by_index)
+        });
+        match value.ty {
+            Type::Text(Collation::Binary) => {}
+            Type::Text(_) if by_index && !matches!(value.kind, ExprKind::Collated(..)) => {}
+            Type::Text(_) if is_told_by_bytes(value) => {}
+            Type::Text(Collation::Foreign) => {
+                let message = "groups by text of another character set than utf8mb4: declare the column utf8mb4";
+                return refused(sql, Err(message.to_owned()));
+            }
+            Type::Text(_) => {
+                let message = "groups text of which several spellings are equal, and MySQL shows any: write … COLLATE utf8mb4_0900_bin, in the SELECT list too";
+                return refused(sql, Err(message.to_owned()));
+            }
+            ty if is_floating(ty) || ty == Type::Json => {
+                let way_out = match term.column {
+                    Some(_) => "group by a column that is exact",
+                    None => "CAST it to what is exact, in the SELECT list too",
+                };
+                return refused(sql, Err(format!("groups by {}: {way_out}", type_name(ty))));
+            }
+            _ => {}
+        }
+        refused(sql, has_one_form(value))
+    }
+
+    /// The place of what is grouped by among the columns of its table; of what is computed, behind
+    /// them.
+    fn place_of(&mut self, sql: &ast::Expr, term: &Term) -> Refused<usize> {
+        if let Some(column) = term.column {
+            return Ok(column);
+        }
+        let from = &self.nodes[usize::from(term.node.0)];
+        if from.groups.is_some() {
+            let message = "groups groups by what is computed of them: compute it in the SELECT inside, and GROUP BY it there";
+            return refused(sql, Err(message.to_owned()));
+        }
+        let mut expr = term.value.clone();
+        put(&mut expr, NodeId(0));
+        let (ty, nullable) = (expr.ty, expr.nullable);
+        let written = term.sql.clone()?;
+        let column = Column { name: written.replace('`', ""), ty, nullable };
+        let computed = Computed { column, sql: written, expr };
+        let (table, behind) = (from.table, self.definition(term.node).columns.len());
+        let all = &mut self.computed[table];
+        let known = all.iter().position(|known| known.expr == computed.expr);
+        Ok(behind
+            + known.unwrap_or_else(|| {
+                all.push(computed);
+                all.len() - 1
+            }))
+    }
+
+    /// What is written, with a table's own names for its columns and without those of tables.
+    fn over_table(&self, sql: &ast::Expr, names: &Names<'_>) -> Refused<String> {
+        let text = sql.to_string();
+        let lexemes = lexemes(&text)?;
+        let token = |at: usize| lexemes.get(at).map(|lexeme| &lexeme.token);
+        let word = |at: usize| lexemes.get(at)?.name().map(Ident::new);
+        let (mut out, mut done, mut at) = (String::new(), 0, 0);
+        while at < lexemes.len() {
+            let first = at;
+            let (qualifier, name) = match token(at + 1) {
+                Some(Token::Period) => (word(at), word(at + 2)),
+                _ => (None, word(at)),
+            };
+            at += if qualifier.is_some() { 3 } else { 1 };
+            // Other words than names are left as they are.
+            let name = name.filter(|_| token(at) != Some(&Token::LParen));
+            let Some(name) = name else { continue };
+            let Ok(column) = names.column(qualifier.as_ref(), &name) else { continue };
+            let Some(own) = self.own_name(column) else {
+                let message = format!(
+                    "groups by what is computed in another SELECT as `{}`: start FROM its table, and write it here",
+                    name.value
+                );
+                return refused(sql, Err(message));
+            };
+            if qualifier.is_some() || !own.eq_ignore_ascii_case(&name.value) {
+                out.push_str(&text[done..lexemes[first].bytes.start]);
+                out.push_str(&format!("`{}`", own.replace('`', "``")));
+                done = lexemes[at - 1].bytes.end;
+            }
+        }
+        out.push_str(&text[done..]);
+        Ok(out)
+    }
+
+    /// What a table calls a column of it.
+    fn own_name(&self, column: &NamedColumn) -> Option<&str> {
+        let value = column.value.as_ref().ok()?;
+        let (node, place) = grouped_column(value)?;
+        Some(&self.definition(node).columns.get(place)?.name)
+    }
+
+    /// The value beside the aggregates of a column of the SELECT list that is grouped by as it is
+    /// written. MySQL knows it nowhere else.
     pub(super) fn group_key(&mut self, sql: &ast::Expr, names: &Names<'_>) -> Option<Expr> {
         let inside = names.aggregated.filter(|inside| !inside.keys.is_empty())?;
-        let value = self.expr(sql, &inside.names).ok()?;
-        let key = inside.keys.iter().find(|key| key.inside == value)?;
+        let sql = unnested(sql);
+        let is_collated = matches!(sql, ast::Expr::Collate { .. });
+        if !is_collated && inside.keys.iter().all(|key| key.written.is_none()) {
+            return None;
+        }
+        let written = self.over_table(sql, &inside.names).ok().map(|sql| as_compared(&sql));
+        let is_it = |key: &GroupKey| match &key.written {
+            None => is_collated,
+            Some(_) => key.written == written,
+        };
+        if !inside.keys.iter().any(is_it) {
+            return None;
+        }
+        let value = unwritten(self.expr(sql, &inside.names).ok()?);
+        let key = inside.keys.iter().find(|key| is_it(key) && key.inside == value)?;
         key.beside.value.clone().ok()
     }
 
     /// What stands beside the aggregates: what is grouped by, and what follows from it.
-    fn group_keys(&self, groups: NodeId, written: &[Expr]) -> Vec<GroupKey> {
+    fn group_keys(&self, groups: NodeId, terms: &[Term]) -> Vec<GroupKey> {
         let mut keys: Vec<GroupKey> = Vec::new();
-        let Some((from, _)) = written.first().and_then(grouped_column) else { return keys };
-        let key = |inside: Expr, name: &str, zerofill| {
-            let mut beside = inside.clone();
+        let Some(from) = terms.first().map(|term| term.node) else { return keys };
+        let key = |inside: Expr, beside: Expr, name: &str, zerofill| GroupKey {
+            inside,
+            beside: NamedColumn {
+                name: name.to_owned(),
+                value: Ok(beside),
+                hidden: false,
+                zerofill,
+            },
+            is_named: true,
+            written: None,
+        };
+        let moved = |value: &Expr| {
+            let mut beside = value.clone();
             put(&mut beside, groups);
-            let name = name.to_owned();
-            GroupKey {
-                inside,
-                beside: NamedColumn { name, value: Ok(beside), hidden: false, zerofill },
-            }
+            beside
         };
         let columns = self.columns_of(from, false);
-        for value in written {
-            if let Some((_, column)) = grouped_column(value) {
-                keys.push(key(value.clone(), &columns[column].name, columns[column].zerofill));
+        for term in terms {
+            let value = term.value.clone();
+            let beside = self.beside(groups, term).unwrap_or_else(|| moved(&value));
+            match term.column.and_then(|column| columns.get(column)) {
+                Some(column) => keys.push(key(value, beside, &column.name, column.zerofill)),
+                None => {
+                    // A row's are computed of its columns, as anything is.
+                    let is_row = self.nodes[usize::from(groups.0)].groups.is_none();
+                    let written =
+                        term.sql.as_ref().ok().filter(|_| term.column.is_none() && !is_row);
+                    let written = written.map(|sql| as_compared(sql));
+                    keys.push(GroupKey { written, ..key(value, beside, "", false) });
+                }
             }
         }
         // A row's own columns follow from its key.
@@ -240,16 +415,29 @@ impl Planner<'_> {
                 if let Ok(value) = &column.value
                     && keys.iter().all(|known| known.inside != *value)
                 {
-                    keys.push(key(value.clone(), &column.name, column.zerofill));
+                    let follows = key(value.clone(), moved(value), &column.name, column.zerofill);
+                    keys.push(GroupKey { is_named: false, ..follows });
                 }
             }
         }
         keys
     }
 
+    /// What is computed of rows as a column of their groups; `None` of a column, or where the groups
+    /// are the rows.
+    fn beside(&self, groups: NodeId, term: &Term) -> Option<Expr> {
+        let node = &self.nodes[usize::from(groups.0)];
+        node.groups.as_ref().filter(|_| term.column.is_none())?;
+        let mut value = term.value.clone();
+        put(&mut value, NodeId(0));
+        let known = self.computed[node.table].iter().position(|known| known.expr == value)?;
+        let column = self.definition(groups).columns.len() + known;
+        Some(Expr::new(ExprKind::Column { node: groups, column }, value.ty, value.nullable))
+    }
+
     /// What tells groups apart, in the order of their key: a row's primary key, or the columns that
     /// rows are grouped by.
-    fn key_of_groups(&self, groups: NodeId, written: &[Expr]) -> Vec<(Expr, String)> {
+    fn key_of_groups(&self, groups: NodeId, terms: &[Term]) -> Vec<(Expr, String)> {
         let definition = self.definition(groups);
         let columns = self.columns_of(groups, false);
         let Some(key) = &self.nodes[usize::from(groups.0)].groups else {
@@ -260,10 +448,19 @@ impl Planner<'_> {
             return definition.key.iter().filter_map(of).collect();
         };
         let of = |&column: &usize| {
-            let is_it = |value: &&Expr| grouped_column(value).is_some_and(|(_, it)| it == column);
-            let mut value = written.iter().find(is_it)?.clone();
-            put(&mut value, groups);
-            Some((value, definition.columns[column].name.clone()))
+            let is_it = |term: &&Term| term.column == Some(column);
+            if let Some(term) = terms.iter().find(is_it) {
+                let mut value = term.value.clone();
+                put(&mut value, groups);
+                let named = definition.columns.get(column);
+                return Some((value, named.map_or(String::new(), |named| named.name.clone())));
+            }
+            terms.iter().find_map(|term| {
+                let value = self.beside(groups, term)?;
+                let is_it = value.column_of(groups) == Some(column);
+                let written = term.sql.as_ref().ok().filter(|_| is_it)?;
+                Some((value, written.replace('`', "")))
+            })
         };
         key.iter().filter_map(of).collect()
     }
@@ -313,7 +510,7 @@ fn named_item<'s>(name: &ast::Expr, select: &'s Select) -> Option<&'s ast::Expr>
     })
 }
 
-fn computed(term: &ast::Expr) -> Refusal {
-    let message = "GROUP BY of what is computed: add it to the table as a STORED generated column, and group by that";
-    Refusal::on(term, message)
+/// SQL as MySQL compares it, whichever of its names are quoted.
+fn as_compared(sql: &str) -> String {
+    sql.replace('`', "").to_lowercase()
 }

@@ -4,14 +4,14 @@
 //! CREATE TABLE … ─▶ ddl, column_type, stream ─▶ catalog ─┐
 //! CREATE VIEW …  ─▶ view_file ───────────────────────────┴▶ tree ─▶ finish, prune ─▶ plan
 //!                                                           │
-//!              FROM, JOIN, WHERE, GROUP BY: tree, joins, edges, inline, grouping · SELECT list, subqueries: subquery, aggregates, order
+//!              FROM, JOIN, WHERE, GROUP BY: tree, joins, edges, inline, grouping, computed · SELECT list, subqueries: subquery, aggregates, order
 //!              names · expressions: build, calls, functions, casts, literals, typing ─▶ expr
 //! ```
 //!
 //! What the planner does not support it refuses, with the place, the construct and what to write
 //! instead: a view that is planned gives MySQL's own answer or no answer. Nothing here does I/O.
 //!
-//! Absent: joins that multiply documents, groups of what is computed or of several tables, most
+//! Absent: joins that multiply documents, groups by values of several tables, most
 //! collations in comparisons, window functions, and everything that changes without a row changing.
 
 mod aggregates;
@@ -22,6 +22,7 @@ mod catalog;
 mod clauses;
 mod collations;
 mod column_type;
+mod computed;
 mod ddl;
 mod depth;
 mod edges;
@@ -30,6 +31,7 @@ mod explain;
 pub mod expr;
 mod finish;
 mod functions;
+mod group_values;
 mod grouping;
 mod inline;
 mod intervals;
@@ -60,11 +62,11 @@ pub use switch::{CannotAnswer, Unanswered, can_answer, go_on_answering};
 
 use clauses::view_select;
 use error::{Refusal, Refused, did_you_mean, listed};
-use expr::Expr;
+use expr::{Expr, ExprKind};
 use finish::DraftView;
 use grouping::{Grouped, group_terms};
 use names::Names;
-use plan::{NodeId, Output, Plan, View, ViewIndex};
+use plan::{Computed, NodeId, Output, Plan, View, ViewIndex};
 use subquery::Item;
 use tree::{Planner, Rows, Tied};
 use view_file::{ViewFile, ViewSource};
@@ -113,8 +115,9 @@ pub fn plan_or_refusals(definitions: &Definitions) -> Result<Plan, Vec<PlanError
     let catalog = read_catalog(definitions).map_err(|error| vec![error])?;
     let views = read_views(definitions).map_err(|error| vec![error])?;
     let (mut drafts, mut refused) = (Vec::new(), Vec::new());
+    let mut computed = vec![Vec::new(); catalog.tables.len()];
     for view in &views {
-        match plan_view(&catalog, &views, view) {
+        match plan_view(&catalog, &mut computed, &views, view) {
             Ok(draft) => drafts.push(draft),
             Err(refusal) => {
                 refused.push(refusal.in_file(view.path, view.file.query.span().start));
@@ -124,7 +127,7 @@ pub fn plan_or_refusals(definitions: &Definitions) -> Result<Plan, Vec<PlanError
     if !refused.is_empty() {
         return Err(refused);
     }
-    let mut plan = finish::plan(&catalog, drafts);
+    let mut plan = finish::plan(&catalog, &computed, drafts);
     fingerprint(&mut plan);
     Ok(plan)
 }
@@ -169,12 +172,14 @@ pub fn read_catalog(definitions: &Definitions) -> Result<Catalog, PlanError> {
 
 fn plan_view(
     catalog: &Catalog,
+    computed: &mut [Vec<Computed>],
     views: &[ViewSource<'_>],
     source: &ViewSource<'_>,
 ) -> Refused<DraftView> {
     let file = &source.file;
     let mut planner = Planner {
         catalog,
+        computed,
         views,
         reading: vec![source.name()],
         nodes: Vec::new(),
@@ -224,7 +229,8 @@ fn plan_view(
 fn row_key(planner: &Planner<'_>, names: &Names<'_>) -> Vec<(Expr, String)> {
     let root = NodeId(0);
     let term = |&column: &usize| {
-        let value = planner.columns_of(root, false).swap_remove(column).value.ok()?;
+        let ty = planner.column_type(root, column)?;
+        let value = Expr::new(ExprKind::Column { node: root, column }, ty, true);
         Some((value, names.called(root, column)))
     };
     planner.key(root).iter().filter_map(term).collect()
@@ -297,7 +303,7 @@ fn fingerprint(plan: &mut Plan) {
         }
         for node in &view.nodes {
             let table = plan.table(node.table);
-            let read = node.reads.iter().map(|&column| {
+            let read = table.held(&node.reads).into_iter().map(|column| {
                 let column = &table.columns[column];
                 format!("{} {:?} {}", column.name, column.ty, column.nullable)
             });

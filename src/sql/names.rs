@@ -80,9 +80,19 @@ impl<'o> Names<'o> {
                 && inside.names.relations.iter().any(|relation| relation.has(qualifier, &wanted))
             {
                 let own = inside.names.column(qualifier, name)?;
-                let key = inside.keys.iter().find(|key| own.value.as_ref() == Ok(&key.inside));
+                let own = own.value.as_ref().ok();
+                let key = inside.keys.iter().find(|key| own.is_some_and(|own| key.is(own)));
                 match (key, listed_too) {
-                    (Some(key), None) => return Ok(&key.beside),
+                    (Some(key), None) => {
+                        if names.list().is_none_or(|list| key.is_known_to_having(&list.columns)) {
+                            return Ok(&key.beside);
+                        }
+                        let message = format!(
+                            "HAVING knows no column `{}` that neither GROUP BY nor the SELECT list names: add it there",
+                            name.value
+                        );
+                        return Err(Refusal::at(qualifier.unwrap_or(name).span.start, message));
+                    }
                     (Some(key), Some(item)) if item.value == key.beside.value => {
                         return Ok(&key.beside);
                     }
@@ -99,6 +109,13 @@ impl<'o> Names<'o> {
                 let message = if inside.keys.is_empty() {
                     format!(
                         "column `{}` of one of many rows stands beside an aggregate: put it inside of one, as MIN({0})",
+                        name.value
+                    )
+                } else if let Some(made) =
+                    own.and_then(|own| inside.keys.iter().find_map(|key| key.made_of(own)))
+                {
+                    format!(
+                        "column `{}` is not what GROUP BY names, but `{made}`, which MySQL knows as a whole column of the SELECT list alone, and in HAVING by its name there: make more of it in a SELECT around this one",
                         name.value
                     )
                 } else {
@@ -139,9 +156,14 @@ impl<'o> Names<'o> {
         Err(self.unknown(qualifier, name, known_qualifier))
     }
 
+    /// The columns of the SELECT list, which HAVING sees.
+    fn list(&self) -> Option<&Relation> {
+        self.relations.iter().find(|relation| relation.alias.is_empty())
+    }
+
     /// The column of the SELECT list, which HAVING sees, that an unqualified name means.
     fn listed(&self, qualifier: Option<&Ident>, wanted: &str) -> Option<&NamedColumn> {
-        let list = self.relations.iter().find(|relation| relation.alias.is_empty())?;
+        let list = self.list()?;
         let is_it =
             |column: &&NamedColumn| qualifier.is_none() && column.name.to_lowercase() == wanted;
         list.columns.iter().find(is_it)

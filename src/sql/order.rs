@@ -12,6 +12,7 @@ use super::plan::{Aggregate, Join, JoinKind, NodeId, OrderBy, Scope};
 use super::subquery::Item;
 use super::tree::Planner;
 use super::typing::orderable;
+use crate::value::Type;
 
 impl Planner<'_> {
     /// ORDER BY … LIMIT 1: which row is taken. A subquery tied by its table's primary key finds at
@@ -45,9 +46,8 @@ impl Planner<'_> {
     /// The order of the rows of a node that finds one by its primary key. Text in the key may be
     /// spelled in two ways while a table is being read from two moments.
     pub(super) fn order_of_one(&self, node: NodeId) -> Vec<OrderBy> {
-        let definition = self.definition(node);
         let by_bytes =
-            |&column: &usize| definition.columns[column].ty.is_ok_and(|ty| ty.is_told_by_bytes());
+            |&column: &usize| self.column_type(node, column).is_some_and(Type::is_told_by_bytes);
         if self.key(node).iter().all(by_bytes) { Vec::new() } else { self.by_key(node) }
     }
 
@@ -136,7 +136,10 @@ impl Planner<'_> {
     /// Whether MySQL orders values by their index: those of an ENUM or SET column.
     pub(super) fn is_by_index(&self, expr: &Expr) -> bool {
         match &expr.kind {
-            ExprKind::Column { node, column } => self.definition(*node).columns[*column].by_index,
+            ExprKind::Column { node, column } => {
+                let definition = self.definition(*node);
+                definition.columns.get(*column).is_some_and(|column| column.by_index)
+            }
             ExprKind::IfPresent(_, inner) | ExprKind::Subquery(inner) => self.is_by_index(inner),
             ExprKind::Collection(i, j) => match &self.collections[*i].aggregates[*j] {
                 Aggregate::First { value, .. } => self.is_by_index(value),

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::computed::Computed;
 use super::expr::{Expr, ExprKind};
 use crate::value::{RowLayout, Type};
 
@@ -49,6 +50,8 @@ pub struct Table {
     pub key: Vec<usize>,
     /// Non-unique indexes that edges need.
     pub indexes: Vec<TableIndex>,
+    /// What GROUP BY computes of a row: columns behind `columns`, which only the engine's rows have.
+    pub computed: Vec<Computed>,
     /// How rows of `columns` are packed.
     pub layout: RowLayout,
 }
@@ -56,7 +59,7 @@ pub struct Table {
 /// A non-unique index of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableIndex {
-    /// Places in [`Table::columns`].
+    /// Places in [`Table::columns`] and behind them.
     pub columns: Vec<usize>,
     /// Whether values are told apart as groups are: NULL equals NULL, text goes by its bytes.
     pub as_groups: bool,
@@ -170,7 +173,7 @@ pub struct Node {
     pub alias: String,
     /// The table.
     pub table: TableId,
-    /// Columns (places in [`Table::columns`]) whose change can change a document through this
+    /// Columns (places in [`Table::columns`], what is computed behind them) whose change can change a document through this
     /// node: those read by expressions, filters and orders of this view, and those of its edges.
     pub reads: Vec<usize>,
     /// How its rows hang on another node's; `None` for the root alone.

@@ -174,7 +174,10 @@ impl Planner<'_> {
                     // A column by itself is shown as it is, whatever calculating with it means.
                     let (value, zerofill) = match column(sql, names) {
                         Ok(named) => (value_of(sql, named)?, named.zerofill),
-                        Err(_) => (self.expr(sql, names)?, false),
+                        Err(_) => match self.group_key(sql, names) {
+                            Some(key) => (key, false),
+                            None => (self.expr(sql, names)?, false),
+                        },
                     };
                     vec![Item { name, value, zerofill }]
                 }

@@ -14,13 +14,16 @@ use super::expr::{Expr, ExprKind};
 use super::joins::{Finds, Loose, settle, untied};
 use super::literals::literal;
 use super::names::{NamedColumn, Names};
-use super::plan::{Collection, Join, JoinKind, NodeId, OrderBy, Scope};
+use super::plan::{Collection, Computed, Join, JoinKind, NodeId, OrderBy, Scope};
 use super::select_text::Edit;
 use super::view_file::ViewSource;
+use crate::value::Type;
 
 /// Plans one view.
 pub(super) struct Planner<'c> {
     pub(super) catalog: &'c Catalog,
+    /// By table of the catalog: what is computed of its rows, in places behind its columns.
+    pub(super) computed: &'c mut [Vec<Computed>],
     /// All views as written.
     pub(super) views: &'c [ViewSource<'c>],
     /// The views whose SELECTs are being read, from the outermost.
@@ -163,6 +166,19 @@ impl Planner<'_> {
     /// The definition of a node's table.
     pub(super) fn definition(&self, node: NodeId) -> &TableDefinition {
         &self.catalog.tables[self.nodes[usize::from(node.0)].table]
+    }
+
+    /// The type of a column of a node's table, or of what is computed of its rows; `None` if it cannot
+    /// be read.
+    pub(super) fn column_type(&self, node: NodeId, column: usize) -> Option<Type> {
+        let definition = self.definition(node);
+        match column.checked_sub(definition.columns.len()) {
+            None => definition.columns[column].ty.ok(),
+            Some(computed) => {
+                let table = self.nodes[usize::from(node.0)].table;
+                Some(self.computed[table][computed].column.ty)
+            }
+        }
     }
 
     /// The columns that a node's rows are known by: its table's primary key, or what it is grouped by.
@@ -377,10 +393,9 @@ impl Planner<'_> {
 
     /// The order of a node's rows by their primary key, text by its bytes.
     pub(super) fn by_key(&self, node: NodeId) -> Vec<OrderBy> {
-        let definition = self.definition(node);
         let term = |&column: &usize| {
             // A key's columns are of types that can be read, or no key would be.
-            let ty = definition.columns[column].ty.ok()?.by_bytes();
+            let ty = self.column_type(node, column)?.by_bytes();
             let expr = Expr::new(ExprKind::Column { node, column }, ty, false);
             Some(OrderBy { expr, descending: false })
         };

@@ -10,7 +10,7 @@ use super::compare::Answer;
 use super::position::Executed;
 use crate::config::Mysql;
 use crate::mysql::{self, quoted_name};
-use crate::sql::plan::View;
+use crate::sql::plan::{Plan, TableId, View};
 use crate::value::{Key, Type, Value, parse_text, to_text};
 
 /// What MySQL's answers depend on, set to what documents are defined by. Of EXISTS inside of an outer
@@ -33,8 +33,9 @@ pub(crate) struct Database {
 const NULL: &str = "NULL";
 
 /// Columns of a table or view that rows are addressed by.
-pub(super) struct KeyColumns<'a> {
-    pub(super) names: Vec<&'a str>,
+pub(super) struct KeyColumns {
+    /// As SQL says them.
+    pub(super) terms: Vec<String>,
     pub(super) types: Vec<Type>,
 }
 
@@ -101,7 +102,7 @@ impl Database {
     pub(super) async fn keys_after(
         &mut self,
         table: &str,
-        columns: &KeyColumns<'_>,
+        columns: &KeyColumns,
         after: Option<&Key>,
         count: usize,
     ) -> Result<Vec<Key>, VerifyError> {
@@ -120,7 +121,7 @@ impl Database {
     pub(super) async fn groups_after(
         &mut self,
         table: &str,
-        columns: &KeyColumns<'_>,
+        columns: &KeyColumns,
         after: Option<&Key>,
         count: usize,
     ) -> Result<Vec<Key>, VerifyError> {
@@ -138,7 +139,7 @@ impl Database {
     pub(super) async fn answers(
         &mut self,
         view: &View,
-        columns: &KeyColumns<'_>,
+        columns: &KeyColumns,
         keys: &[Key],
         with: &str,
     ) -> Result<HashMap<Key, Answer>, VerifyError> {
@@ -191,23 +192,20 @@ impl Database {
     }
 }
 
-impl KeyColumns<'_> {
+impl KeyColumns {
     fn list(&self) -> String {
-        self.names.iter().map(|name| quoted_name(name)).collect::<Vec<_>>().join(", ")
+        self.terms.join(", ")
     }
 
     /// Expressions whose order is that of [`Key`]s: text by its bytes, whatever its collation.
     fn ordered(&self) -> Vec<String> {
-        let ordered = |(name, ty): (&&str, &Type)| {
-            let name = quoted_name(name);
-            match ty {
-                Type::Text(collation) if *collation != crate::value::Collation::Binary => {
-                    format!("CAST(CONVERT({name} USING utf8mb4) AS BINARY)")
-                }
-                _ => name,
+        let ordered = |(term, ty): (&String, &Type)| match ty {
+            Type::Text(collation) if *collation != crate::value::Collation::Binary => {
+                format!("CAST(CONVERT({term} USING utf8mb4) AS BINARY)")
             }
+            _ => term.clone(),
         };
-        self.names.iter().zip(&self.types).map(ordered).collect()
+        self.terms.iter().zip(&self.types).map(ordered).collect()
     }
 
     /// `a > 1 OR a = 1 AND b > 2`, which MySQL finds by index where `(a, b) > (1, 2)` is not.
@@ -227,13 +225,20 @@ impl KeyColumns<'_> {
     }
 
     fn among(&self, keys: &[Key]) -> String {
-        let names: Vec<String> = self.names.iter().map(|name| quoted_name(name)).collect();
-        among(&names, keys.iter().map(|key| self.literals(key)))
+        among(&self.terms, keys.iter().map(|key| self.literals(key)))
     }
 
     fn literals(&self, key: &Key) -> Vec<String> {
         let values = key.values(&self.types).unwrap_or_default();
         values.iter().zip(&self.types).map(|(value, ty)| literal(value, *ty)).collect()
+    }
+}
+
+/// A column of a table or of groups, as MySQL is asked for it.
+pub(crate) fn asked(plan: &Plan, table: TableId, column: usize) -> String {
+    match plan.computed(table, column) {
+        None => quoted_name(&plan.table(table).columns[column].name),
+        Some(computed) => format!("({})", computed.sql),
     }
 }
 
@@ -340,11 +345,12 @@ mod tests {
 
     #[test]
     fn keys_become_conditions() {
-        let one = KeyColumns { names: vec!["id"], types: vec![INT] };
+        let one = KeyColumns { terms: vec![quoted_name("id")], types: vec![INT] };
         assert_eq!(one.above(&key(&[Value::Int(-5)])), "(`id` > -5)");
         let keys = [key(&[Value::Int(1)]), key(&[Value::Int(2)])];
         assert_eq!(one.among(&keys), "`id` IN (1, 2)");
-        let two = KeyColumns { names: vec!["a", "b`"], types: vec![INT, TEXT] };
+        let two =
+            KeyColumns { terms: vec![quoted_name("a"), quoted_name("b`")], types: vec![INT, TEXT] };
         let nothing = key(&[Value::Null]);
         assert_eq!(one.above(&nothing), "(`id` IS NOT NULL)");
         assert_eq!(one.among(std::slice::from_ref(&nothing)), "`id` IS NULL");

@@ -130,8 +130,8 @@ impl Events {
         columns: &[usize],
     ) -> Vec<Vec<Value<'static>>> {
         let Some(events) = self.tables.get(&table) else { return Vec::new() };
-        let layout = &self.plan.table(table).layout;
-        let value = |row: &Row, column| layout.value(row.as_bytes(), column).into_owned();
+        let table = self.plan.table(table);
+        let value = |row: &Row, column| table.value(row.as_bytes(), column).into_owned();
         let rows = keys.iter().filter_map(|key| events.rows.get(key));
         rows.map(|row| columns.iter().map(|&column| value(row, column)).collect()).collect()
     }
@@ -222,7 +222,7 @@ impl EventTable {
 }
 
 fn row_values<'r>(table: &Table, row: &'r Row, columns: &[usize]) -> Vec<Value<'r>> {
-    columns.iter().map(|&column| table.layout.value(row.as_bytes(), column)).collect()
+    columns.iter().map(|&column| table.value(row.as_bytes(), column)).collect()
 }
 
 fn key_of<'v>(values: impl Iterator<Item = &'v Value<'v>>) -> Key {
@@ -324,6 +324,7 @@ mod tests {
             columns: columns.into_iter().map(column).collect(),
             key: vec![3],
             indexes: vec![TableIndex { columns: vec![0], as_groups: false }],
+            computed: Vec::new(),
             layout: RowLayout::new(&columns.map(|(_, ty)| ty)),
         };
         let edge = Edge {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::VerifyError;
 use super::compare::Answer;
-use super::database::{Database, KeyColumns, among, literal};
+use super::database::{Database, KeyColumns, among, asked, literal};
 use super::pace::Pace;
 use super::position::Target;
 use super::topics::Topics;
@@ -237,12 +237,12 @@ impl<'a> Truth<'a> {
         columns: &[usize],
         values: &[Vec<Value<'static>>],
     ) -> Result<Vec<Vec<Value<'static>>>, VerifyError> {
-        let table = self.plan.table(table);
         let names = |places: &[usize]| -> Vec<String> {
-            places.iter().map(|&place| quoted_name(&table.columns[place].name)).collect()
+            places.iter().map(|&place| asked(self.plan, table, place)).collect()
         };
+        let table = self.plan.table(table);
         let types = |places: &[usize]| -> Vec<Type> {
-            places.iter().map(|&place| table.columns[place].ty).collect()
+            places.iter().map(|&place| table.column(place).ty).collect()
         };
         let by_types = types(by);
         let mut found = Vec::new();
@@ -264,22 +264,22 @@ impl<'a> Truth<'a> {
         !is_captured && self.plan.grouping(table).is_none()
     }
 
-    fn table_key(&self, table: TableId) -> KeyColumns<'a> {
+    fn table_key(&self, id: TableId) -> KeyColumns {
         // Whatever orders an ENUM, groups come in the order of their bytes.
         let by_bytes = |ty| match ty {
-            Type::Text(_) if self.plan.grouping(table).is_some() => Type::Text(Collation::Other),
+            Type::Text(_) if self.plan.grouping(id).is_some() => Type::Text(Collation::Other),
             ty => ty,
         };
-        let table = self.plan.table(table);
-        let columns = table.key.iter().map(|&place| &table.columns[place]);
+        let table = self.plan.table(id);
+        let key = table.key.iter();
         KeyColumns {
-            names: columns.clone().map(|column| column.name.as_str()).collect(),
-            types: columns.map(|column| by_bytes(column.ty)).collect(),
+            terms: key.clone().map(|&place| asked(self.plan, id, place)).collect(),
+            types: key.map(|&place| by_bytes(table.columns[place].ty)).collect(),
         }
     }
 }
 
-fn view_key(view: &View) -> KeyColumns<'_> {
-    let names = view.key.iter().map(|&place| view.outputs[place].name.as_str()).collect();
-    KeyColumns { names, types: view.key_types() }
+fn view_key(view: &View) -> KeyColumns {
+    let terms = view.key.iter().map(|&place| quoted_name(&view.outputs[place].name)).collect();
+    KeyColumns { terms, types: view.key_types() }
 }

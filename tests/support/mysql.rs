@@ -211,6 +211,8 @@ fn planned(view: &View, types: &[Type]) -> Result<(), String> {
 pub(crate) fn kind(ty: Type) -> Type {
     match ty {
         Type::Int { unsigned, .. } => Type::Int { bytes: 8, unsigned },
+        // What GROUP BY computes is one or the other, by how MySQL finds the groups.
+        Type::Year => Type::Int { bytes: 8, unsigned: true },
         Type::Decimal { scale, .. } => Type::Decimal { precision: 65, scale },
         Type::Text(_) => Type::Text(Collation::Other),
         other => other,

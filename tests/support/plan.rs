@@ -32,6 +32,7 @@ pub(crate) fn add_view(
         columns: held.clone(),
         key: (0..key).collect(),
         indexes: Vec::new(),
+        computed: Vec::new(),
         layout: RowLayout::new(&types),
     });
     let output = |(at, column): (usize, &Column)| Output {

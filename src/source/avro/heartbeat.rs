@@ -36,6 +36,7 @@ pub(in crate::source) fn heartbeat_table() -> Table {
         columns,
         key: vec![0],
         indexes: Vec::new(),
+        computed: Vec::new(),
         layout: RowLayout::new(&types),
     }
 }

@@ -66,6 +66,7 @@ pub(super) fn table(name: &str, columns: &[(&str, Type)], key: &[usize]) -> Tabl
         columns: columns.iter().map(column).collect(),
         key: key.to_vec(),
         indexes: Vec::new(),
+        computed: Vec::new(),
         layout: RowLayout::new(&types),
     }
 }

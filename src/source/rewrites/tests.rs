@@ -19,6 +19,7 @@ fn table(columns: &[&str]) -> Table {
         columns,
         key: vec![0],
         indexes: Vec::new(),
+        computed: Vec::new(),
         layout: RowLayout::new(&types),
     }
 }

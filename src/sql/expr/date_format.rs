@@ -64,6 +64,23 @@ impl DateFormat {
         DateFormat(parts)
     }
 
+    /// What it is made of, one behind the other: all that each part can be. Of fields that are numbers
+    /// one stands for all.
+    pub(in crate::sql) fn parts(&self) -> impl Iterator<Item = Vec<String>> {
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let first = |names: &[&str]| names.iter().map(|name| name[..3].to_owned()).collect();
+        self.0.iter().map(move |part| match part {
+            Part::Text(text) => vec![text.clone()],
+            Part::Field('M') => owned(&MONTHS),
+            Part::Field('b') => first(&MONTHS),
+            Part::Field('W') => owned(&DAYS),
+            Part::Field('a') => first(&DAYS),
+            Part::Field('p' | 'r') => owned(&["AM", "PM"]),
+            Part::Field('D') => owned(&["th", "st", "nd", "rd"]),
+            Part::Field(_) => vec!["0".to_owned(), "1".to_owned()],
+        })
+    }
+
     /// Appends an instant or a date; `false` for NULL.
     pub(super) fn append(&self, value: &Value<'_>, out: &mut Vec<u8>) -> bool {
         let Some((days, micros)) = split(value) else { return false };

@@ -41,6 +41,7 @@ fn table(i: usize, key: &KeyKind, letters: bool) -> Table {
         columns,
         key: key.columns(),
         indexes: Vec::new(),
+        computed: Vec::new(),
     }
 }
 
@@ -145,6 +146,7 @@ impl<'a> Builder<'a> {
             columns: columns_held,
             key: key.clone(),
             indexes: Vec::new(),
+            computed: Vec::new(),
             layout: RowLayout::new(&types),
         };
         self.groupings.push(Grouping { of: TableId(of as u16), index, table, columns });

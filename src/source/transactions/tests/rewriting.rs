@@ -21,6 +21,7 @@ fn world() -> World {
         columns: vec![column],
         key: vec![0],
         indexes: Vec::new(),
+        computed: Vec::new(),
     };
     let plan = Plan { tables: vec![table], ..Plan::default() };
     let mut specs = specs();
