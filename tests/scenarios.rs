@@ -44,6 +44,7 @@ scenarios![
     keys,
     lists_in_order,
     long_lists,
+    memberships,
     moves,
     nested_groups,
     nulls,

@@ -428,7 +428,10 @@ pub(super) fn has_aggregate(sql: &ast::Expr) -> bool {
         | ast::Expr::IsTrue(inner)
         | ast::Expr::IsNotTrue(inner)
         | ast::Expr::IsFalse(inner)
-        | ast::Expr::IsNotFalse(inner) => has_aggregate(inner),
+        | ast::Expr::IsNotFalse(inner)
+        | ast::Expr::InSubquery { expr: inner, .. }
+        | ast::Expr::AnyOp { left: inner, .. }
+        | ast::Expr::AllOp { left: inner, .. } => has_aggregate(inner),
         _ => false,
     }
 }

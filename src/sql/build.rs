@@ -15,6 +15,7 @@ use super::expr::{ArithmeticOp, CompareOp, Expr, ExprKind};
 use super::functions::{like, trim};
 use super::intervals::{add_interval, interval_unit};
 use super::literals::{literal, typed_literal};
+use super::membership::Membership;
 use super::names::{NamedColumn, Names};
 use super::operators::{calculate, case, compare, compare_by, negative};
 use super::tree::Planner;
@@ -92,6 +93,12 @@ impl Planner<'_> {
             ast::Expr::Exists { subquery, negated } => {
                 Ok(not_if(*negated, self.exists(subquery, names)?))
             }
+            ast::Expr::InSubquery { .. } | ast::Expr::AnyOp { .. } | ast::Expr::AllOp { .. } => {
+                match Membership::of(sql) {
+                    Some(asked) => self.membership(sql, asked, false, names),
+                    None => Err(unsupported(sql)),
+                }
+            }
             other => Err(unsupported(other)),
         }
     }
@@ -101,6 +108,26 @@ impl Planner<'_> {
         let condition = self.expr(sql, names)?;
         refused(sql, is_condition(&condition))?;
         Ok(condition)
+    }
+
+    /// A condition of which NULL is as good as FALSE.
+    pub(super) fn truth(&mut self, sql: &ast::Expr, names: &Names<'_>) -> Refused<Expr> {
+        if let Some(asked) = Membership::of(sql) {
+            return self.membership(sql, asked, true, names);
+        }
+        match sql {
+            ast::Expr::Nested(inner) => self.truth(inner, names),
+            ast::Expr::BinaryOp {
+                left,
+                op: op @ (BinaryOperator::And | BinaryOperator::Or),
+                right,
+            } => {
+                let operator = operator(sql, left, op, right)?;
+                let (left, right) = (self.truth(left, names)?, self.truth(right, names)?);
+                combined(sql, operator, left, right)
+            }
+            _ => self.condition(sql, names),
+        }
     }
 
     fn cast_to(
@@ -289,7 +316,10 @@ impl Planner<'_> {
         names: &Names<'_>,
     ) -> Refused<Expr> {
         xor_stands_alone(inner)?;
-        let value = not_if(!truth, self.condition(inner, names)?);
+        let value = match truth {
+            true => self.truth(inner, names)?,
+            false => not_if(true, self.condition(inner, names)?),
+        };
         let is_true = Expr::new(ExprKind::IsTrue(Box::new(value)), BOOLEAN, false);
         Ok(not_if(negated, is_true))
     }
@@ -303,7 +333,10 @@ impl Planner<'_> {
         names: &Names<'_>,
     ) -> Refused<Expr> {
         let operand = operand.map(|operand| self.expr(operand, names)).transpose()?;
-        let whens = conditions.iter().map(|when| self.expr(&when.condition, names));
+        let whens = conditions.iter().map(|when| match operand {
+            Some(_) => self.expr(&when.condition, names),
+            None => self.truth(&when.condition, names),
+        });
         let whens = whens.collect::<Refused<Vec<_>>>()?;
         let all: Vec<&Expr> = operand.iter().chain(&whens).collect();
         let collation = refused(sql, compared_collation(&all))?;
@@ -443,7 +476,7 @@ pub(super) fn refused<T>(sql: &(impl Spanned + Display), result: Result<T, Strin
 }
 
 /// SQL in a message, cut short.
-fn shown(sql: &impl Display) -> String {
+pub(super) fn shown(sql: &impl Display) -> String {
     const CHARS_MAX: usize = 60;
     let text = sql.to_string();
     match text.char_indices().nth(CHARS_MAX) {
@@ -458,7 +491,7 @@ pub(super) fn junction(kind: fn(Vec<Expr>) -> ExprKind, parts: Vec<Expr>) -> Exp
     Expr::new(kind(parts), BOOLEAN, nullable)
 }
 
-fn not_if(negated: bool, value: Expr) -> Expr {
+pub(super) fn not_if(negated: bool, value: Expr) -> Expr {
     if !negated {
         return value;
     }
@@ -467,7 +500,7 @@ fn not_if(negated: bool, value: Expr) -> Expr {
 }
 
 /// `a = b IN (…)` groups differently in MySQL than it reads here.
-fn operand_is_plain(operand: &ast::Expr) -> Refused<()> {
+pub(super) fn operand_is_plain(operand: &ast::Expr) -> Refused<()> {
     match operand {
         ast::Expr::BinaryOp {
             op:
@@ -502,9 +535,8 @@ pub(super) fn is_xor(sql: &ast::Expr) -> bool {
 
 fn unsupported(sql: &ast::Expr) -> Refusal {
     let message = match sql {
-        ast::Expr::InSubquery { negated, .. } => {
-            let exists = if *negated { "NOT EXISTS" } else { "EXISTS" };
-            format!("IN (SELECT …) is not supported: write {exists} (SELECT 1 FROM … WHERE … = …)")
+        ast::Expr::AnyOp { .. } | ast::Expr::AllOp { .. } => {
+            "ANY or ALL of what is no = ANY (SELECT …) or <> ALL (SELECT …): compare with (SELECT MIN(…) …) or (SELECT MAX(…) …)".to_owned()
         }
         ast::Expr::Interval(_) => {
             "an INTERVAL by itself: write … + INTERVAL 1 DAY, or DATE_ADD(…, INTERVAL 1 DAY)"

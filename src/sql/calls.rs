@@ -213,6 +213,7 @@ impl Planner<'_> {
                         format!("{name} without INTERVAL: write {name}(…, INTERVAL 1 DAY)");
                     return Err(Refusal::on(sql, message));
                 }
+                _ if i == 0 && name == "IF" => typed.push(self.truth(argument, names)?),
                 _ => typed.push(self.expr(argument, names)?),
             }
         }

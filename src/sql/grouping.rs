@@ -53,6 +53,8 @@ pub(super) struct Grouped {
     pub(super) items: Vec<Item>,
     /// What tells the groups apart: each value, and what it is called.
     pub(super) key: Vec<(Expr, String)>,
+    /// What of it is never NULL.
+    pub(super) filled: Vec<ExprKind>,
 }
 
 impl GroupKey {
@@ -105,7 +107,7 @@ impl Planner<'_> {
         let key = self.key_of_groups(groups, &written);
         let mut filter = match &select.having {
             None => None,
-            Some(having) => Some(self.condition(having, &having_names(&inside, &items))?),
+            Some(having) => Some(self.truth(having, &having_names(&inside, &items))?),
         };
         // Rows that have the values may all be left out. Where nothing else looks at them they are
         // what the group is.
@@ -115,7 +117,11 @@ impl Planner<'_> {
             let some = refused(&terms[0], compare(CompareOp::Greater, rows, none))?;
             filter = both(Some(some), filter);
         }
-        Ok(Grouped { scope: Scope { from: groups, joins: Vec::new(), filter }, items, key })
+        let filled = inside.keys.iter().filter(|key| !inside.names.may_be_null(&key.inside));
+        let filled = filled.filter_map(|key| Some(key.beside.value.as_ref().ok()?.kind.clone()));
+        let filled = filled.collect();
+        let scope = Scope { from: groups, joins: Vec::new(), filter };
+        Ok(Grouped { scope, items, key, filled })
     }
 
     /// Hangs the table whose columns the rows are grouped by on the groups; which it is.

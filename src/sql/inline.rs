@@ -85,15 +85,16 @@ impl<'c> Planner<'c> {
 
     fn read_select(&mut self, query: &Query, alias: Ident, optional: bool) -> Refused<Source> {
         let select = view_select(query)?;
-        let (scope, items, merged) = if group_terms(select).is_empty() {
+        let (scope, items, merged, filled) = if group_terms(select).is_empty() {
             let PlannedScope { scope, names } = self.scope(select, Tied::Nothing, Rows::One)?;
             let collections = self.collections.len();
             let items = self.items(select, &names)?;
             // MySQL keeps a result with a subquery in its columns apart, and merges all others.
-            (scope, items, self.collections.len() == collections)
+            let merged = self.collections.len() == collections;
+            (scope, items, merged, names.filled)
         } else {
-            let Grouped { scope, items, .. } = self.grouped(select)?;
-            (scope, items, false)
+            let Grouped { scope, items, filled, .. } = self.grouped(select)?;
+            (scope, items, false, filled)
         };
         let columns = items.into_iter().map(|item| NamedColumn {
             name: item.name,
@@ -103,7 +104,7 @@ impl<'c> Planner<'c> {
         });
         let columns = columns.collect();
         let Scope { from, joins, filter } = scope;
-        Ok(Source { from, joins, filter, alias, columns })
+        Ok(Source { from, joins, filter, alias, columns, filled })
     }
 }
 

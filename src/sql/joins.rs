@@ -55,6 +55,11 @@ impl<'s> Loose<'s> {
         self.source.from
     }
 
+    /// What qualifies its columns.
+    pub(super) fn alias(&self) -> &Ident {
+        &self.source.alias
+    }
+
     /// Reads a table reference and adds its columns to the names.
     pub(super) fn read(
         planner: &mut Planner<'_>,
@@ -64,6 +69,7 @@ impl<'s> Loose<'s> {
         let first = planner.nodes.len();
         let mut source = planner.source(factor, false)?;
         names.add(&source.alias, std::mem::take(&mut source.columns))?;
+        names.filled.append(&mut source.filled);
         Ok(Loose { source, nodes: first..planner.nodes.len(), factor })
     }
 }
@@ -106,25 +112,6 @@ impl Planner<'_> {
         let of_parent: Vec<Pair> = of(parent).cloned().collect();
         let parent_key = self.key(parent);
         made(&edges::tying(&of_parent, parent_key, key), Finds::Many)
-    }
-
-    /// Ties the first table outside that can be; which it is.
-    pub(super) fn tie_one(
-        &mut self,
-        first_node: usize,
-        loose: &[Loose<'_>],
-        selection: &mut Vec<&ast::Expr>,
-        names: &Names<'_>,
-    ) -> Refused<usize> {
-        let is_tied = |table: &Loose<'_>| {
-            let outside = |other: NodeId| usize::from(other.0) < first_node;
-            let pairs = self.pairs(table.source.from, selection, names, outside);
-            pairs.iter().any(|pair| pair.obstacle.is_none())
-        };
-        let begins = loose.iter().position(is_tied).unwrap_or(0);
-        let Source { from, alias, .. } = &loose[begins].source;
-        self.tie(*from, alias, first_node, selection, names)?;
-        Ok(begins)
     }
 
     /// The scope of tables that inner joins bring together: one begins, and the others hang on

@@ -4,7 +4,7 @@
 //! CREATE TABLE … ─▶ ddl, column_type, stream ─▶ catalog ─┐
 //! CREATE VIEW …  ─▶ view_file ───────────────────────────┴▶ tree ─▶ finish, prune ─▶ plan
 //!                                                           │
-//!              FROM, JOIN, WHERE, GROUP BY: tree, joins, edges, inline, grouping, computed · SELECT list, subqueries: subquery, aggregates, order
+//!              FROM, JOIN, WHERE, GROUP BY: tree, joins, ties, edges, inline, grouping, computed · SELECT list, subqueries: subquery, membership, aggregates, order
 //!              names · expressions: build, calls, functions, casts, literals, typing ─▶ expr
 //! ```
 //!
@@ -37,6 +37,7 @@ mod inline;
 mod intervals;
 mod joins;
 mod literals;
+mod membership;
 mod names;
 mod operators;
 mod order;
@@ -47,6 +48,7 @@ mod shared;
 mod stream;
 mod subquery;
 mod switch;
+mod ties;
 pub(crate) mod tokens;
 mod tree;
 mod typing;
@@ -202,7 +204,7 @@ fn plan_view(
         let key = row_key(&planner, &planned.names);
         (planned.scope, items, key)
     } else {
-        let Grouped { scope, items, key } = planner.grouped(select)?;
+        let Grouped { scope, items, key, .. } = planner.grouped(select)?;
         (scope, items, key)
     };
     let key = document_key(&key, &items, file)?;

@@ -14,6 +14,8 @@ pub(super) struct Names<'o> {
     /// The SELECT whose aggregates are being planned; its own columns are then visible only
     /// inside of them.
     pub(super) aggregated: Option<&'o Aggregated<'o>>,
+    /// Columns that are not NULL in any row of the SELECT that counts.
+    pub(super) filled: Vec<ExprKind>,
 }
 
 /// A table or pick in a FROM.
@@ -43,12 +45,12 @@ impl Relation {
 
 impl<'o> Names<'o> {
     pub(super) fn inside(outer: Option<&'o Names<'o>>) -> Names<'o> {
-        Names { relations: Vec::new(), outer, aggregated: None }
+        Names { relations: Vec::new(), outer, aggregated: None, filled: Vec::new() }
     }
 
     /// Beside the aggregates of a SELECT.
     pub(super) fn beside(aggregated: &'o Aggregated<'o>) -> Names<'o> {
-        Names { relations: Vec::new(), outer: aggregated.names.outer, aggregated: Some(aggregated) }
+        Names { aggregated: Some(aggregated), ..Names::inside(aggregated.names.outer) }
     }
 
     /// Adds a table or pick; its alias must be new in this SELECT.
@@ -167,6 +169,12 @@ impl<'o> Names<'o> {
         let is_it =
             |column: &&NamedColumn| qualifier.is_none() && column.name.to_lowercase() == wanted;
         list.columns.iter().find(is_it)
+    }
+
+    /// Whether a value may be NULL in a row that counts.
+    pub(super) fn may_be_null(&self, value: &Expr) -> bool {
+        let mut scopes = std::iter::successors(Some(self), |names| names.outer);
+        value.nullable && !scopes.any(|names| names.filled.contains(&value.kind))
     }
 
     /// What a column of a node is called in this SELECT.

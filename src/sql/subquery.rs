@@ -281,7 +281,7 @@ pub(super) fn item_expr(item: &SelectItem) -> Option<&ast::Expr> {
 }
 
 /// What a SELECT item is called: its alias, or the column that it is.
-fn item_name(item: &SelectItem) -> Option<String> {
+pub(super) fn item_name(item: &SelectItem) -> Option<String> {
     match item {
         SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
         SelectItem::UnnamedExpr(ast::Expr::Identifier(name)) => Some(name.value.clone()),

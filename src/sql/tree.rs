@@ -13,6 +13,7 @@ use super::error::{Refusal, Refused, did_you_mean, listed};
 use super::expr::{Expr, ExprKind};
 use super::joins::{Finds, Loose, settle, untied};
 use super::literals::literal;
+use super::membership::Sought;
 use super::names::{NamedColumn, Names};
 use super::plan::{Collection, Computed, Join, JoinKind, NodeId, OrderBy, Scope};
 use super::select_text::Edit;
@@ -63,6 +64,8 @@ pub(super) struct Source {
     /// What qualifies its columns.
     pub(super) alias: Ident,
     pub(super) columns: Vec<NamedColumn>,
+    /// What is not NULL in any of its rows.
+    pub(super) filled: Vec<ExprKind>,
 }
 
 impl DraftEdge {
@@ -93,6 +96,8 @@ pub(super) enum Tied<'n> {
     Nothing,
     /// The row of the SELECT around it, by equalities in WHERE.
     Outer(&'n Names<'n>),
+    /// The same, or by what is sought of the rows.
+    Among(&'n Names<'n>, &'n Sought<'n>),
     /// The groups at this node, by what GROUP BY says.
     Groups(NodeId, &'n [ast::Expr]),
 }
@@ -124,7 +129,7 @@ impl Planner<'_> {
         };
         let first_node = self.nodes.len();
         let mut names = Names::inside(match tied {
-            Tied::Outer(outer) => Some(outer),
+            Tied::Outer(outer) | Tied::Among(outer, _) => Some(outer),
             Tied::Nothing | Tied::Groups(..) => None,
         });
         let (mut loose, mut on) = (Vec::new(), Vec::new());
@@ -146,9 +151,20 @@ impl Planner<'_> {
         if let Some(selection) = &select.selection {
             conjuncts(selection, &mut conditions);
         }
+        let inner = joins.iter().filter_map(|join| Loose::of(join)?.1);
+        let mut never_null = conditions.clone();
+        inner.for_each(|condition| conjuncts(condition, &mut never_null));
+        let filled = self.filled(&never_null, &names);
+        names.filled.extend(filled);
+        let mut equalities = match tied {
+            Tied::Among(_, sought) => self.equalities(sought, &names)?,
+            _ => Vec::new(),
+        };
         let begins = match tied {
             Tied::Nothing => 0,
-            Tied::Outer(_) => self.tie_one(first_node, &loose, &mut conditions, &names)?,
+            Tied::Outer(_) | Tied::Among(..) => {
+                self.tie_one(first_node, &loose, (&mut conditions, &mut equalities), &names)?
+            }
             Tied::Groups(groups, terms) => {
                 self.tie_groups((groups, terms), select, &loose, &names)?
             }
@@ -156,6 +172,7 @@ impl Planner<'_> {
         let mut scope = self.arrange(first_node, loose, begins, on, &names)?;
         scope.joins.extend(others);
         let mut rest = self.conditions(&conditions, &names)?;
+        rest.extend(equalities.into_iter().map(|equality| equality.condition));
         if scope.joins.iter().any(|join| matches!(join.kind, JoinKind::Each { .. })) {
             rest = settle(&mut scope.joins, rest, false);
         }
@@ -227,7 +244,7 @@ impl Planner<'_> {
         let from = NodeId(id);
         self.nodes.push(DraftNode { alias: alias.value.clone(), table, groups: None, edge: None });
         let columns = self.columns_of(from, optional);
-        Ok(Source { from, joins: Vec::new(), filter: None, alias, columns })
+        Ok(Source { from, joins: Vec::new(), filter: None, alias, columns, filled: Vec::new() })
     }
 
     fn table_name(&self, name: &ObjectName) -> Refused<Ident> {
@@ -464,93 +481,13 @@ impl Planner<'_> {
         })
     }
 
-    /// Hangs the first table of an inner SELECT on a table outside, and takes the conditions that
-    /// say so out of its WHERE.
-    pub(super) fn tie(
-        &mut self,
-        from: NodeId,
-        alias: &Ident,
-        first_node: usize,
-        conditions: &mut Vec<&ast::Expr>,
-        names: &Names<'_>,
-    ) -> Refused<()> {
-        let pairs = self.pairs(from, conditions, names, |other| usize::from(other.0) < first_node);
-        let Some(parent) =
-            pairs.iter().find(|pair| pair.obstacle.is_none()).map(|pair| pair.parent)
-        else {
-            let name = &alias.value;
-            let why = pairs.iter().find_map(|pair| pair.obstacle.as_ref());
-            let message = match why {
-                Some(why) => format!("the subquery over `{name}` {why}"),
-                None => format!(
-                    "the subquery over `{name}` is not tied to a table outside of it: write \
-                     WHERE {name}.column = outside.column, starting FROM the table that holds the reference"
-                ),
-            };
-            return Err(Refusal::at(alias.span.start, message));
-        };
-        let pairs: Vec<Pair> = pairs
-            .into_iter()
-            .filter(|pair| pair.parent == parent && pair.obstacle.is_none())
-            .collect();
-        let (parent_key, child_key) = (self.key(parent), self.key(from));
-        let chosen = edges::tying(&pairs, parent_key, child_key);
-        let used: Vec<usize> = chosen.iter().map(|pair| pair.condition).collect();
-        self.nodes[usize::from(from.0)].edge = Some(DraftEdge::of(&chosen));
-        let mut place = 0;
-        conditions.retain(|_| {
-            place += 1;
-            !used.contains(&(place - 1))
-        });
-        Ok(())
-    }
-
-    /// The conditions that set a column of `child` equal to one of a node that `parent` accepts.
-    pub(super) fn pairs(
-        &self,
-        child: NodeId,
-        conditions: &[&ast::Expr],
-        names: &Names<'_>,
-        parent: impl Fn(NodeId) -> bool,
-    ) -> Vec<Pair> {
-        let mut pairs = Vec::new();
-        for (condition, sql) in conditions.iter().enumerate() {
-            let ast::Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = unnested(sql) else {
-                continue;
-            };
-            let plain = |side: &ast::Expr| {
-                column(unnested(side), names).ok().and_then(|column| column.value.clone().ok())
-            };
-            let (Some(left), Some(right)) = (plain(left), plain(right)) else { continue };
-            for (here, there) in [(&left, &right), (&right, &left)] {
-                let (
-                    ExprKind::Column { node, column: child_column },
-                    ExprKind::Column { node: other, column: parent_column },
-                ) = (&here.kind, &there.kind)
-                else {
-                    continue;
-                };
-                if *node == child && parent(*other) {
-                    pairs.push(Pair {
-                        condition,
-                        parent: *other,
-                        parent_column: *parent_column,
-                        child_column: *child_column,
-                        obstacle: edges::obstacle(here.ty, there.ty),
-                    });
-                }
-            }
-        }
-        pairs
-    }
-
     /// Types conditions.
     pub(super) fn conditions(
         &mut self,
         sql: &[&ast::Expr],
         names: &Names<'_>,
     ) -> Refused<Vec<Expr>> {
-        sql.iter().map(|condition| self.condition(condition, names)).collect()
+        sql.iter().map(|condition| self.truth(condition, names)).collect()
     }
 }
 

@@ -41,7 +41,7 @@ impl Writer<'_> {
     }
 
     /// The class of values to compare: mostly one that there is a name of.
-    fn compared_class(&mut self, names: &[Named]) -> Class {
+    pub(crate) fn compared_class(&mut self, names: &[Named]) -> Class {
         let able: Vec<&Named> =
             names.iter().filter(|name| COMPARED.contains(&name.class)).collect();
         match able.choose(self.random) {
@@ -191,7 +191,7 @@ impl Writer<'_> {
     /// What is true, false or NULL.
     fn asked(&mut self, names: &[Named], depth: usize) -> Vec<Tree> {
         let inner = depth.saturating_sub(1);
-        match self.random.random_range(0..if depth == 0 { 12 } else { 26 }) {
+        match self.random.random_range(0..if depth == 0 { 12 } else { 29 }) {
             0..10 => self.compared(names, inner),
             roll @ (10 | 11) => {
                 let class = self.class(names);
@@ -204,6 +204,10 @@ impl Writer<'_> {
             },
             19 | 20 => match self.exists(names) {
                 Some(exists) => exists,
+                None => self.compared(names, inner),
+            },
+            26..29 => match self.member(names, inner) {
+                Some(member) => member,
                 None => self.compared(names, inner),
             },
             21 => parts!["(NOT ", self.expression(Class::Condition, names, inner), ")"],

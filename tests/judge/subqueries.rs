@@ -97,6 +97,68 @@ impl Writer<'_> {
         Some(parts![head, scope.from.clone(), scope.filter(), "))"])
     }
 
+    /// `… [NOT] IN (SELECT …)`, with all of its values for NULL too.
+    pub(crate) fn member(&mut self, names: &[Named], depth: usize) -> Option<Vec<Tree>> {
+        if self.chance(0.4) {
+            return self.loose_member(names);
+        }
+        let scope = self.tied(names, 1, Joins::All)?;
+        let (mut sought, mut columns) = (Vec::new(), Vec::new());
+        for _ in 0..if self.chance(0.3) { 2 } else { 1 } {
+            let class = self.compared_class(&scope.names);
+            sought.push(self.calm(|writer| writer.expression(class, names, depth.min(1))));
+            columns.push(self.calm(|writer| writer.expression(class, &scope.names, depth.min(1))));
+        }
+        let head = self.asks(sought);
+        let columns = Tree::Row(comma_separated(columns));
+        Some(parts![head, columns, scope.from.clone(), scope.filter(), "))"])
+    }
+
+    /// The same of columns that nothing else ties, where NULL is as good as FALSE.
+    fn loose_member(&mut self, names: &[Named]) -> Option<Vec<Tree>> {
+        let table = self.random.random_range(0..self.tables.len());
+        self.size += 2;
+        let mut scope = self.from(table, &[]);
+        self.joins(&mut scope, 1, false);
+        let pairs = |own: &Named| {
+            let able = names.iter().filter(|name| own.ty.is_some_and(|ty| name.ties(ty)));
+            able.map(|name| (name.sql.clone(), own.clone())).collect::<Vec<_>>()
+        };
+        let pairs: Vec<(String, Named)> = scope.own().iter().flat_map(pairs).collect();
+        let (sought, column) = pairs.choose(self.random)?.clone();
+        if self.chance(0.3) {
+            let condition = self.condition(&scope.names, 1);
+            scope.conditions.push(condition);
+        }
+        let groups = self.chance(0.4) && scope.own()[..].iter().any(|name| name.groups());
+        let (from, sql) = (scope.from.clone(), column.sql);
+        if self.chance(0.3) {
+            // No NULL on either side.
+            scope.conditions.push(Tree::text(format!("{sql} IS NOT NULL")));
+            let head = format!("({sought} IS NOT NULL AND {sought} NOT IN (SELECT {sql}");
+            return Some(parts![head, from, scope.filter(), "))"]);
+        }
+        let groups = match groups && scope.names.iter().any(|name| name.sql == sql && name.groups())
+        {
+            true => format!(" GROUP BY {sql} HAVING COUNT(*) > 1"),
+            false => String::new(),
+        };
+        let any = if self.chance(0.3) { "= ANY" } else { "IN" };
+        let is = if self.chance(0.7) { "IS TRUE" } else { "IS NOT TRUE" };
+        let head = format!("({sought} {any} (SELECT {sql}");
+        Some(parts![head, from, scope.filter(), groups, format!(") {is})")])
+    }
+
+    /// `(values [NOT] IN (SELECT `.
+    fn asks(&mut self, values: Vec<Tree>) -> Tree {
+        let ways = ["IN", "IN", "NOT IN", "NOT IN", "= ANY", "= SOME", "<> ALL"];
+        let ways = if values.len() == 1 { &ways[..] } else { &ways[..4] };
+        let (open, close) = if values.len() == 1 { ("(", "") } else { ("((", ")") };
+        let way = *ways.choose(self.random).unwrap_or(&"IN");
+        let values = Tree::Row(comma_separated(values));
+        Tree::Row(parts![open, values, format!("{close} {way} (SELECT ")])
+    }
+
     /// ` ORDER BY …`, ending in the scope's key.
     pub(crate) fn order(&mut self, scope: &Scope) -> Tree {
         let own = scope.own().to_vec();
@@ -192,4 +254,15 @@ impl Writer<'_> {
         scope.push_join(join);
         if is_inner { joined } else { Vec::new() }
     }
+}
+
+fn comma_separated(values: Vec<Tree>) -> Vec<Tree> {
+    let mut parts = Vec::new();
+    for value in values {
+        if !parts.is_empty() {
+            parts.push(Tree::text(", "));
+        }
+        parts.push(value);
+    }
+    parts
 }
