@@ -46,6 +46,7 @@ scenarios![
     long_lists,
     memberships,
     moves,
+    named_selects,
     nested_groups,
     nulls,
     picks,

@@ -89,13 +89,17 @@ impl Planner<'_> {
             | ast::Expr::Position { .. } => self.text_form(sql, names),
             ast::Expr::Extract { field, expr, .. } => self.extract(sql, field, expr, names),
             ast::Expr::Function(function) => self.function(sql, function, names),
-            ast::Expr::Subquery(query) => self.scalar_subquery(query, names),
+            ast::Expr::Subquery(query) => {
+                self.with(query, |planner| planner.scalar_subquery(query, names))
+            }
             ast::Expr::Exists { subquery, negated } => {
-                Ok(not_if(*negated, self.exists(subquery, names)?))
+                let exists = self.with(subquery, |planner| planner.exists(subquery, names))?;
+                Ok(not_if(*negated, exists))
             }
             ast::Expr::InSubquery { .. } | ast::Expr::AnyOp { .. } | ast::Expr::AllOp { .. } => {
                 match Membership::of(sql) {
-                    Some(asked) => self.membership(sql, asked, false, names),
+                    Some(asked) => self
+                        .with(asked.query, |planner| planner.membership(sql, asked, false, names)),
                     None => Err(unsupported(sql)),
                 }
             }
@@ -113,7 +117,7 @@ impl Planner<'_> {
     /// A condition of which NULL is as good as FALSE.
     pub(super) fn truth(&mut self, sql: &ast::Expr, names: &Names<'_>) -> Refused<Expr> {
         if let Some(asked) = Membership::of(sql) {
-            return self.membership(sql, asked, true, names);
+            return self.with(asked.query, |planner| planner.membership(sql, asked, true, names));
         }
         match sql {
             ast::Expr::Nested(inner) => self.truth(inner, names),

@@ -1,6 +1,7 @@
 //! Which clauses a SELECT may have.
 
-use sqlparser::ast::{self, GroupByExpr, LimitClause, Query, Select, SetExpr};
+use sqlparser::ast::{self, GroupByExpr, LimitClause, Query, Select, SetExpr, Spanned};
+use sqlparser::tokenizer::Location;
 
 use super::error::{Refusal, Refused};
 use super::grouping::group_terms;
@@ -17,9 +18,6 @@ pub(super) fn plain_select(query: &Query) -> Refused<&Select> {
 
 /// The same of a view's own SELECT, which may have GROUP BY and HAVING.
 pub(super) fn view_select(query: &Query) -> Refused<&Select> {
-    if let Some(with) = &query.with {
-        return Err(Refusal::on(with, "WITH: write the subquery where it is used"));
-    }
     let select = match query.body.as_ref() {
         SetExpr::Select(select) => select,
         SetExpr::Query(inner) if query.order_by.is_none() && query.limit_clause.is_none() => {
@@ -36,6 +34,16 @@ pub(super) fn view_select(query: &Query) -> Refused<&Select> {
     }
     supported_clauses(select)?;
     Ok(select)
+}
+
+/// Where a query's text begins, its WITH included.
+pub(super) fn beginning(query: &Query) -> Location {
+    match (&query.with, query.body.as_ref()) {
+        (Some(with), _) => with.with_token.0.span.start,
+        (None, SetExpr::Query(inner)) => beginning(inner),
+        (None, SetExpr::Select(select)) => select.select_token.0.span.start,
+        (None, other) => other.span().start,
+    }
 }
 
 fn supported_clauses(select: &Select) -> Refused<()> {

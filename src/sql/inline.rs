@@ -6,9 +6,11 @@
 //! of its documents and lets readers of the outer one see some of them older than others while a
 //! large change is worked off.
 
-use sqlparser::ast::{Ident, ObjectName, Query, Spanned, TableAlias};
+use std::borrow::Cow;
 
-use super::clauses::view_select;
+use sqlparser::ast::{Ident, ObjectName, Query, Spanned, TableAliasColumnDef};
+
+use super::clauses::{beginning, view_select};
 use super::error::{Refusal, Refused};
 use super::expr::{Expr, ExprKind};
 use super::grouping::{Grouped, group_terms};
@@ -19,6 +21,7 @@ use super::subquery::picked;
 use super::tokens;
 use super::tree::{PlannedScope, Planner, Rows, Source, Tied};
 use super::view_file::ViewSource;
+use super::with::{NamedSelect, named_alike, renamed};
 
 impl<'c> Planner<'c> {
     /// What `FROM view` or `JOIN view` stands for.
@@ -38,9 +41,22 @@ impl<'c> Planner<'c> {
             );
             return Err(Refusal::on(name, message));
         }
+        // The view's text is to stand here.
+        let is_table = |named: &&NamedSelect| self.catalog.table(named.name()).is_some();
+        if let Some(hiding) = self.named.iter().find(is_table) {
+            let message = format!(
+                "view `{}` is read where WITH hides the table `{}`: give what WITH names another name",
+                view.name(),
+                hiding.name()
+            );
+            return Err(Refusal::on(name, message));
+        }
         self.reading.push(view.name());
         let outer_edits = std::mem::take(&mut self.edits);
-        let read = self.read_select(&view.file.query, ident.clone(), optional);
+        let outer_named = std::mem::take(&mut self.named);
+        let query = &view.file.query;
+        let read = self.with(query, |planner| planner.read_select(query, ident.clone(), optional));
+        self.named = outer_named;
         let edits = std::mem::replace(&mut self.edits, outer_edits);
         self.reading.pop();
         let read = read.map_err(|refusal| {
@@ -68,7 +84,7 @@ impl<'c> Planner<'c> {
     pub(super) fn derived(
         &mut self,
         query: &Query,
-        alias: &TableAlias,
+        (alias, columns): (&Ident, &[TableAliasColumnDef]),
         optional: bool,
     ) -> Refused<Source> {
         if let Some(order_by) = &query.order_by {
@@ -80,7 +96,13 @@ impl<'c> Planner<'c> {
             let message = "LIMIT of a subquery in FROM: write JOIN LATERAL (… ORDER BY … LIMIT 1) AS name ON TRUE";
             return Err(Refusal::on(limit, message));
         }
-        self.read_select(query, alias.name.clone(), optional)
+        let query = match columns {
+            [] => Cow::Borrowed(query),
+            list => Cow::Owned(named_alike(query, list)),
+        };
+        let read =
+            self.with(&query, |planner| planner.read_select(&query, alias.clone(), optional))?;
+        Ok(Source { columns: renamed(read.columns, columns)?, ..read })
     }
 
     fn read_select(&mut self, query: &Query, alias: Ident, optional: bool) -> Refused<Source> {
@@ -111,9 +133,8 @@ impl<'c> Planner<'c> {
 impl ViewSource<'_> {
     /// The view's SELECT as MySQL runs it.
     pub(super) fn select_text(&self, edits: &[Edit]) -> Refused<String> {
-        let select = view_select(&self.file.query)?;
         let lexemes = tokens::lexemes(self.text)?;
-        Ok(normalized(self.text, &lexemes, select.select_token.0.span.start, edits))
+        Ok(normalized(self.text, &lexemes, beginning(&self.file.query), edits))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::value::{Type, Value};
 /// `value [NOT] IN (query)`.
 pub(super) struct Membership<'s> {
     operand: &'s ast::Expr,
-    query: &'s Query,
+    pub(super) query: &'s Query,
     negated: bool,
 }
 

@@ -4,7 +4,7 @@
 //! CREATE TABLE … ─▶ ddl, column_type, stream ─▶ catalog ─┐
 //! CREATE VIEW …  ─▶ view_file ───────────────────────────┴▶ tree ─▶ finish, prune ─▶ plan
 //!                                                           │
-//!              FROM, JOIN, WHERE, GROUP BY: tree, joins, ties, edges, inline, grouping, computed · SELECT list, subqueries: subquery, membership, aggregates, order
+//!              FROM, JOIN, WHERE, GROUP BY: tree, joins, ties, edges, inline, with, grouping, computed · SELECT list, subqueries: subquery, membership, aggregates, order
 //!              names · expressions: build, calls, functions, casts, literals, typing ─▶ expr
 //! ```
 //!
@@ -53,6 +53,7 @@ pub(crate) mod tokens;
 mod tree;
 mod typing;
 mod view_file;
+mod with;
 
 use sqlparser::ast::Spanned;
 use sqlparser::tokenizer::Location;
@@ -186,6 +187,7 @@ fn plan_view(
         reading: vec![source.name()],
         nodes: Vec::new(),
         collections: Vec::new(),
+        named: Vec::new(),
         edits: Vec::new(),
     };
     let select = view_select(&file.query)?;
@@ -198,15 +200,16 @@ fn plan_view(
             "LIMIT of a view: it holds a document for every key, leave it out and write a WHERE";
         return Err(Refusal::on(limit, message));
     }
-    let (scope, items, key) = if group_terms(select).is_empty() {
+    let (scope, items, key) = planner.with(&file.query, |planner| {
+        if !group_terms(select).is_empty() {
+            let Grouped { scope, items, key, .. } = planner.grouped(select)?;
+            return Ok((scope, items, key));
+        }
         let planned = planner.scope(select, Tied::Nothing, Rows::One)?;
         let items = planner.items(select, &planned.names)?;
-        let key = row_key(&planner, &planned.names);
-        (planned.scope, items, key)
-    } else {
-        let Grouped { scope, items, key, .. } = planner.grouped(select)?;
-        (scope, items, key)
-    };
+        let key = row_key(planner, &planned.names);
+        Ok((planned.scope, items, key))
+    })?;
     let key = document_key(&key, &items, file)?;
     let indexes = view_indexes(file, &items)?;
     let view = View {

@@ -33,6 +33,11 @@ impl Planner<'_> {
         required: bool,
         names: &mut Names<'_>,
     ) -> Refused<Option<JoinKind>> {
+        if let Some(column) = alias.columns.first() {
+            let message =
+                "column names behind the alias of JOIN LATERAL: name the columns in its SELECT";
+            return Err(Refusal::at(column.name.span.start, message));
+        }
         let select = plain_select(query)?;
         let aggregated = select.projection.iter().any(|i| item_expr(i).is_some_and(has_aggregate));
         let (kind, items) = if aggregated {

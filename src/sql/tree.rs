@@ -18,6 +18,7 @@ use super::names::{NamedColumn, Names};
 use super::plan::{Collection, Computed, Join, JoinKind, NodeId, OrderBy, Scope};
 use super::select_text::Edit;
 use super::view_file::ViewSource;
+use super::with::NamedSelect;
 use crate::value::Type;
 
 /// Plans one view.
@@ -31,6 +32,8 @@ pub(super) struct Planner<'c> {
     pub(super) reading: Vec<&'c str>,
     pub(super) nodes: Vec<DraftNode>,
     pub(super) collections: Vec<Collection>,
+    /// What WITH names, the innermost last.
+    pub(super) named: Vec<NamedSelect>,
     /// What of the SELECT's text is to be rewritten before MySQL runs it.
     pub(super) edits: Vec<Edit>,
 }
@@ -208,7 +211,8 @@ impl Planner<'_> {
     /// parentheses. `optional` if its columns are NULL where nothing is found.
     pub(super) fn source(&mut self, factor: &TableFactor, optional: bool) -> Refused<Source> {
         if let TableFactor::Derived { lateral: false, subquery, alias, .. } = factor {
-            return self.derived(subquery, named(subquery, alias.as_ref())?, optional);
+            let alias = named(subquery, alias.as_ref())?;
+            return self.derived(subquery, (&alias.name, &alias.columns), optional);
         }
         let TableFactor::Table { name, alias, args, with_hints, partitions, index_hints, .. } =
             factor
@@ -224,6 +228,9 @@ impl Planner<'_> {
         }
         let ident = self.table_name(name)?;
         let alias = alias_of(alias.as_ref(), &ident)?;
+        if let Some(read) = self.named_select(&ident, &alias, optional) {
+            return read;
+        }
         let table = self.catalog.tables.iter().position(|table| table.name == ident.value);
         let Some(table) = table else {
             return match self.views.iter().find(|view| view.name() == ident.value) {
@@ -335,7 +342,7 @@ impl Planner<'_> {
                     ));
                 }
                 let alias = named(subquery, alias.as_ref())?;
-                self.lateral(subquery, alias, required, names)?
+                self.with(subquery, |planner| planner.lateral(subquery, alias, required, names))?
             }
             other => Some(self.table_join(other, required, on, rows, names)?),
         };
@@ -504,13 +511,7 @@ fn named<'a>(subquery: &ast::Query, alias: Option<&'a TableAlias>) -> Refused<&'
     let Some(alias) = alias else {
         return Err(Refusal::on(subquery, "a subquery without a name: write AS name behind it"));
     };
-    match alias.columns.first() {
-        None => Ok(alias),
-        Some(_) => Err(Refusal::at(
-            alias.name.span.start,
-            "column names behind the subquery's alias: name the columns in its SELECT",
-        )),
-    }
+    Ok(alias)
 }
 
 /// The condition that both are true.

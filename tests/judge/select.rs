@@ -17,6 +17,8 @@ pub(crate) struct Writer<'t> {
     /// Tables, and views that can be read like one.
     pub(crate) tables: &'t [Table],
     pub(crate) aliases: usize,
+    /// What WITH names, before the whole SELECT.
+    pub(crate) named: Vec<NamedSelect>,
     /// Expressions and SELECTs written so far.
     pub(crate) size: usize,
     /// Whether errors are to be kept out: where MySQL raises them, or does not, as its plan has it.
@@ -53,6 +55,17 @@ pub(crate) struct Scope {
     pub(crate) key: Vec<Named>,
 }
 
+/// A SELECT that WITH names.
+#[derive(Clone)]
+pub(crate) struct NamedSelect {
+    name: String,
+    /// The table whose key it shows.
+    of: usize,
+    /// Its columns, by their names alone.
+    columns: Vec<Named>,
+    select: Tree,
+}
+
 /// A SELECT that was written.
 pub(crate) struct Written {
     pub(crate) select: Tree,
@@ -69,6 +82,15 @@ impl Named {
     /// Whether it can be tied to a column of this type by equality.
     pub(crate) fn ties(&self, ty: ColumnType) -> bool {
         ty.ties != 0 && self.ty.is_some_and(|other| other.ties == ty.ties)
+    }
+}
+
+impl NamedSelect {
+    /// Its columns where it is called so.
+    fn by(&self, alias: &str) -> Vec<Named> {
+        let column =
+            |named: &Named| Named { sql: format!("{alias}.{}", named.sql), ..named.clone() };
+        self.columns.iter().map(column).collect()
     }
 }
 
@@ -104,9 +126,19 @@ pub(crate) fn sql_of(names: &[Named]) -> Vec<String> {
 
 /// A random SELECT over the tables, for a view of this name.
 pub(crate) fn select(random: &mut StdRng, tables: &[Table], name: &str) -> Written {
-    let mut writer = Writer { random, tables, aliases: 0, size: 0, is_calm: false };
+    let mut writer =
+        Writer { random, tables, aliases: 0, named: Vec::new(), size: 0, is_calm: false };
     writer.is_calm = writer.chance(0.3);
-    writer.view(name)
+    let mut written = writer.view(name);
+    let named = writer.named.into_iter();
+    let items: Vec<Tree> = named
+        .map(|named| Tree::Row(vec![Tree::text(format!("{} AS ", named.name)), named.select]))
+        .collect();
+    if !items.is_empty() {
+        let with = Tree::List { before: "WITH ", between: ", ", least: items.len(), items };
+        written.select = Tree::Row(vec![with, Tree::text(" "), written.select]);
+    }
+    written
 }
 
 impl Writer<'_> {
@@ -194,11 +226,11 @@ impl Writer<'_> {
     /// an alias for it, and its columns by that, the key's first. A column of such a SELECT, or of a
     /// view that is read, is no calculation with constants alone: of an outer join's MySQL 9.7 takes
     /// it for what it is with a row even where there is none.
-    pub(crate) fn relation(&mut self, table: usize, kept: &[String]) -> (Tree, String, Vec<Named>) {
+    pub(crate) fn relation(&mut self, of: usize, kept: &[String]) -> (Tree, String, Vec<Named>) {
         let alias = format!("a{}", self.aliases);
         self.aliases += 1;
         let tables = self.tables;
-        let table = &tables[table];
+        let table = &tables[of];
         let named = |column: &Column| Named {
             sql: format!("{alias}.{}", column.name),
             class: column.ty.class,
@@ -207,6 +239,13 @@ impl Writer<'_> {
         if self.is_full() || self.chance(0.88) {
             let columns = table.columns.iter().map(named).collect();
             return (Tree::text(table.name.clone()), alias, columns);
+        }
+        let known = self.named.iter().find(|named| {
+            let has = |kept: &String| named.columns.iter().any(|column| column.sql == *kept);
+            named.of == of && kept.iter().all(has)
+        });
+        if let Some(known) = known.filter(|_| self.random.random_bool(0.7)) {
+            return (Tree::text(known.name.clone()), alias.clone(), known.by(&alias));
         }
         let inside = self.aliases;
         self.aliases += 1;
@@ -242,7 +281,18 @@ impl Writer<'_> {
             Tree::list(" WHERE ", " AND ", conditions),
             Tree::text(")"),
         ];
-        (Tree::Row(select), alias, columns)
+        let select = Tree::Row(select);
+        if !self.chance(0.5) {
+            return (select, alias, columns);
+        }
+        let bare = |named: Named| Named {
+            sql: named.sql.rsplit('.').next().unwrap_or_default().to_owned(),
+            ..named
+        };
+        let name = format!("n{inside}");
+        let bare = columns.iter().cloned().map(bare).collect();
+        self.named.push(NamedSelect { name: name.clone(), of, columns: bare, select });
+        (Tree::text(name), alias, columns)
     }
 
     /// Joins up to `most` tables and, if wanted, picks.
