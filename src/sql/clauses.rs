@@ -1,14 +1,26 @@
 //! Which clauses a SELECT may have.
 
+use std::borrow::Cow;
+
 use sqlparser::ast::{self, GroupByExpr, LimitClause, Query, Select, SetExpr, Spanned};
 use sqlparser::tokenizer::Location;
 
 use super::error::{Refusal, Refused};
 use super::grouping::group_terms;
+use super::subquery::item_expr;
 
 /// A query that is one SELECT and nothing more; ORDER BY and LIMIT are the caller's.
 pub(super) fn plain_select(query: &Query) -> Refused<&Select> {
-    let select = view_select(query)?;
+    let select = ungrouped(view_select(query)?)?;
+    if select.distinct.is_some() {
+        let message = "SELECT DISTINCT in a subquery: leave it out, or write DISTINCT inside of an aggregate, as COUNT(DISTINCT …)";
+        return Err(Refusal::on(&select.select_token.0, message));
+    }
+    Ok(select)
+}
+
+/// A SELECT without GROUP BY.
+pub(super) fn ungrouped(select: &Select) -> Refused<&Select> {
     if let Some(term) = group_terms(select).first() {
         let message = "GROUP BY in a subquery: group in a view or a subquery in FROM, or tie the subquery to one group by WHERE";
         return Err(Refusal::on(term, message));
@@ -16,7 +28,7 @@ pub(super) fn plain_select(query: &Query) -> Refused<&Select> {
     Ok(select)
 }
 
-/// The same of a view's own SELECT, which may have GROUP BY and HAVING.
+/// A query that is one SELECT, which may have DISTINCT, GROUP BY and HAVING.
 pub(super) fn view_select(query: &Query) -> Refused<&Select> {
     let select = match query.body.as_ref() {
         SetExpr::Select(select) => select,
@@ -36,6 +48,33 @@ pub(super) fn view_select(query: &Query) -> Refused<&Select> {
     Ok(select)
 }
 
+/// SELECT DISTINCT as what it means: a row for each group of what it shows.
+pub(super) fn distinct_as_groups(select: &Select) -> Refused<Cow<'_, Select>> {
+    let refuse = |message: &str| Err(Refusal::on(&select.select_token.0, message));
+    match &select.distinct {
+        None => return Ok(Cow::Borrowed(select)),
+        Some(ast::Distinct::Distinct) => {}
+        Some(_) => return refuse("this DISTINCT is not MySQL: write SELECT or SELECT DISTINCT"),
+    }
+    if !group_terms(select).is_empty() {
+        return refuse("SELECT DISTINCT beside GROUP BY: leave it out, and group by what is shown");
+    }
+    let mut terms = Vec::new();
+    for item in &select.projection {
+        match item_expr(item) {
+            None => return Err(Refusal::on(item, "`*` beside DISTINCT: name the columns")),
+            // What is the same in every row tells none apart.
+            Some(ast::Expr::Value(_)) => {}
+            Some(term) => terms.push(term.clone()),
+        }
+    }
+    if terms.is_empty() {
+        return refuse("SELECT DISTINCT of constants: show a column that documents are keyed by");
+    }
+    let group_by = GroupByExpr::Expressions(terms, Vec::new());
+    Ok(Cow::Owned(Select { distinct: None, group_by, ..select.clone() }))
+}
+
 /// Where a query's text begins, its WITH included.
 pub(super) fn beginning(query: &Query) -> Location {
     match (&query.with, query.body.as_ref()) {
@@ -48,11 +87,6 @@ pub(super) fn beginning(query: &Query) -> Location {
 
 fn supported_clauses(select: &Select) -> Refused<()> {
     let refuse = |message: &str| Err(Refusal::on(&select.select_token.0, message));
-    if select.distinct.is_some() {
-        return refuse(
-            "SELECT DISTINCT: a document is one row per key: leave it out, or GROUP BY what documents are to be keyed by",
-        );
-    }
     match &select.group_by {
         GroupByExpr::Expressions(_, modifiers) if !modifiers.is_empty() => {
             return refuse("WITH ROLLUP: leave it out");

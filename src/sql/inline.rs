@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use sqlparser::ast::{Ident, ObjectName, Query, Spanned, TableAliasColumnDef};
 
-use super::clauses::{beginning, view_select};
+use super::clauses::{beginning, distinct_as_groups, view_select};
 use super::error::{Refusal, Refused};
 use super::expr::{Expr, ExprKind};
 use super::grouping::{Grouped, group_terms};
@@ -106,7 +106,7 @@ impl<'c> Planner<'c> {
     }
 
     fn read_select(&mut self, query: &Query, alias: Ident, optional: bool) -> Refused<Source> {
-        let select = view_select(query)?;
+        let select = &*distinct_as_groups(view_select(query)?)?;
         let (scope, items, merged, filled) = if group_terms(select).is_empty() {
             let PlannedScope { scope, names } = self.scope(select, Tied::Nothing, Rows::One)?;
             let collections = self.collections.len();

@@ -247,7 +247,9 @@ fn columns_of<'s>(
 /// `SELECT columns FROM (the query)`: groups are rows to what reads them.
 fn read_from(query: &Query, select: &Select) -> Select {
     let named = |name: &str| Ident::with_span(select.select_token.0.span, name);
-    let (mut inner, mut outer) = (select.clone(), select.clone());
+    // Of equal rows any one is enough.
+    let mut inner = Select { distinct: None, ..select.clone() };
+    let mut outer = inner.clone();
     for (at, item) in inner.projection.iter_mut().enumerate() {
         let name = item_name(item).unwrap_or_else(|| format!("member {at}"));
         let Some(expr) = item_expr(item).cloned() else { continue };

@@ -63,7 +63,7 @@ pub use error::PlanError;
 pub use explain::explain;
 pub use switch::{CannotAnswer, Unanswered, can_answer, go_on_answering};
 
-use clauses::view_select;
+use clauses::{distinct_as_groups, view_select};
 use error::{Refusal, Refused, did_you_mean, listed};
 use expr::{Expr, ExprKind};
 use finish::DraftView;
@@ -190,7 +190,7 @@ fn plan_view(
         named: Vec::new(),
         edits: Vec::new(),
     };
-    let select = view_select(&file.query)?;
+    let select = &*distinct_as_groups(view_select(&file.query)?)?;
     if let Some(order_by) = &file.query.order_by {
         let message = "ORDER BY of a view: its documents come in key order, leave it out";
         return Err(Refusal::on(order_by, message));

@@ -5,7 +5,7 @@ use sqlparser::tokenizer::Span;
 
 use super::aggregates::has_aggregate;
 use super::build::{column, value_of};
-use super::clauses::{limit_one, plain_select};
+use super::clauses::{limit_one, plain_select, ungrouped, view_select};
 use super::collations::{held, held_alike};
 use super::error::{Refusal, Refused, listed};
 use super::expr::{Derivation, Expr, ExprKind};
@@ -126,7 +126,8 @@ impl Planner<'_> {
 
     /// `EXISTS (SELECT …)`, whose SELECT list means nothing.
     pub(super) fn exists(&mut self, query: &Query, names: &Names<'_>) -> Refused<Expr> {
-        let select = plain_select(query)?;
+        // Of equal rows any one is enough.
+        let select = ungrouped(view_select(query)?)?;
         if let Some(order_by) = &query.order_by {
             let message = "ORDER BY inside of EXISTS, which asks for any row: leave it out";
             return Err(Refusal::on(order_by, message));

@@ -87,7 +87,10 @@ impl Writer<'_> {
             None => Named { sql: format!("g{at}"), ..key.clone() },
         };
         let named: Vec<Named> = keys.iter().enumerate().map(by_name).collect();
-        for at in 0..self.random.random_range(1..=6) {
+        // Which shows nothing but what tells groups apart.
+        let is_distinct = self.chance(0.15);
+        let more = if is_distinct { 0 } else { self.random.random_range(1..=6) };
+        for at in 0..more {
             let class = *COMPARED.choose(self.random).unwrap_or(&Class::Number);
             let value = match plain.is_empty() || self.chance(0.75) {
                 true => self.aggregate(class, &scope, 2),
@@ -99,6 +102,7 @@ impl Writer<'_> {
             columns.push(Column { name, ty: ColumnType::computed(class), nullable: true });
         }
         let having = match self.random.random_range(0..8) {
+            _ if is_distinct => None,
             0 => Some(Tree::text(format!("COUNT(*) > {}", self.random.random_range(0..3)))),
             1 => Some(self.condition(&named, 1)),
             2 => {
@@ -107,12 +111,16 @@ impl Writer<'_> {
             }
             _ => None,
         };
+        let group_by = match is_distinct {
+            true => String::new(),
+            false => format!(" GROUP BY {}", terms.join(", ")),
+        };
         let select = Tree::Row(vec![
-            Tree::text("SELECT "),
+            Tree::text(if is_distinct { "SELECT DISTINCT " } else { "SELECT " }),
             Tree::List { before: "", between: ", ", least, items },
             scope.from.clone(),
             scope.filter(),
-            Tree::text(format!(" GROUP BY {}", terms.join(", "))),
+            Tree::text(group_by),
             Tree::list(" HAVING ", " AND ", having.into_iter().collect()),
         ]);
         let table = Table { name: name.to_owned(), columns, key: least, unique: Vec::new() };
