@@ -215,8 +215,7 @@ impl Planner<'_> {
             None => {
                 let key = self.key_text(&scope, names);
                 let message = format!(
-                    "GROUP_CONCAT without ORDER BY comes in any order: write GROUP_CONCAT(… ORDER BY {})",
-                    key.trim_matches('`')
+                    "GROUP_CONCAT without ORDER BY comes in any order: write GROUP_CONCAT(… ORDER BY …), ending in {key}"
                 );
                 return Err(Refusal::on(sql, message));
             }

@@ -236,7 +236,7 @@ fn row_key(planner: &Planner<'_>, names: &Names<'_>) -> Vec<(Expr, String)> {
     let term = |&column: &usize| {
         let ty = planner.column_type(root, column)?;
         let value = Expr::new(ExprKind::Column { node: root, column }, ty, true);
-        Some((value, names.called(root, column)))
+        Some((value, planner.called(root, column, names)))
     };
     planner.key(root).iter().filter_map(term).collect()
 }

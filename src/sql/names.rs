@@ -5,6 +5,7 @@ use sqlparser::ast::Ident;
 use super::aggregates::Aggregated;
 use super::error::{Refusal, Refused, did_you_mean, listed};
 use super::expr::{Expr, ExprKind};
+use super::order::text_of;
 use super::plan::NodeId;
 
 /// The names that one SELECT sees: its own tables, then those of the SELECTs around it.
@@ -177,17 +178,16 @@ impl<'o> Names<'o> {
         value.nullable && !scopes.any(|names| names.filled.contains(&value.kind))
     }
 
-    /// What a column of a node is called in this SELECT.
-    pub(super) fn called(&self, node: NodeId, column: usize) -> String {
+    /// What a column of a node is called in this SELECT, if it has a name here.
+    pub(super) fn called(&self, node: NodeId, column: usize) -> Option<String> {
         let is_it = |named: &NamedColumn| {
-            let kind = named.value.as_ref().map(|value| &value.kind);
-            matches!(kind, Ok(ExprKind::Column { node: n, column: c }) if (*n, *c) == (node, column))
+            let value = named.value.as_ref().ok();
+            value.and_then(text_of) == Some((node, column))
         };
-        let found = self.relations.iter().find_map(|relation| {
+        self.relations.iter().find_map(|relation| {
             let named = relation.columns.iter().find(|named| is_it(named))?;
             Some(format!("{}.{}", relation.alias, named.name))
-        });
-        found.unwrap_or_else(|| "its primary key".to_owned())
+        })
     }
 
     fn unknown(

@@ -12,7 +12,7 @@ use super::plan::{Aggregate, Join, JoinKind, NodeId, OrderBy, Scope};
 use super::subquery::Item;
 use super::tree::Planner;
 use super::typing::orderable;
-use crate::value::Type;
+use crate::value::{Collation, Type};
 
 impl Planner<'_> {
     /// ORDER BY … LIMIT 1: which row is taken. A subquery tied by its table's primary key finds at
@@ -106,7 +106,8 @@ impl Planner<'_> {
                 ExprKind::Column { node, column } => {
                     (node, column) == of || self.equals(scope, (node, column), of)
                 }
-                _ => false,
+                // The bytes of a column tell apart what the column does.
+                _ => value.ty == Type::Text(Collation::Binary) && text_of(value) == Some(of),
             })
         };
         let nodes = scope.row_nodes();
@@ -159,11 +160,39 @@ impl Planner<'_> {
     /// The columns that make a scope's rows differ, as they are written.
     pub(super) fn key_text(&self, scope: &Scope, names: &Names<'_>) -> String {
         let mut key = Vec::new();
+        let mut is_hidden = false;
         for node in scope.row_nodes() {
-            let rest = self.rest_of_key(node);
-            key.extend(rest.iter().map(|&place| names.called(node, place)));
+            for place in self.rest_of_key(node) {
+                is_hidden |= names.called(node, place).is_none();
+                key.push(self.called(node, place, names));
+            }
         }
-        listed([key.join(", ").as_str()])
+        let hidden = if is_hidden { ", which the SELECT in FROM has to show" } else { "" };
+        format!("{}{hidden}", listed([key.join(", ").as_str()]))
+    }
+
+    /// What a column of a node is called, in this SELECT or else in its table.
+    pub(super) fn called(&self, node: NodeId, column: usize, names: &Names<'_>) -> String {
+        let own = || {
+            let (table, known) =
+                (self.nodes[usize::from(node.0)].table, &self.definition(node).columns);
+            match column.checked_sub(known.len()) {
+                None => known[column].name.clone(),
+                Some(computed) => self.computed[table][computed].column.name.clone(),
+            }
+        };
+        names.called(node, column).unwrap_or_else(own)
+    }
+}
+
+/// The column that a value has the text of, whatever its collation.
+pub(super) fn text_of(value: &Expr) -> Option<(NodeId, usize)> {
+    match &value.kind {
+        ExprKind::Column { node, column } => Some((*node, *column)),
+        ExprKind::Collated(inner, _)
+        | ExprKind::IfPresent(_, inner)
+        | ExprKind::Subquery(inner) => text_of(inner),
+        _ => None,
     }
 }
 

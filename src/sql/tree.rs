@@ -451,7 +451,7 @@ impl Planner<'_> {
             );
             return Refusal::on(factor, message);
         }
-        let equal = |&column: &usize| format!("{} = …", names.called(node, column));
+        let equal = |&column: &usize| format!("{} = …", self.called(node, column, names));
         let conditions: Vec<String> = self.key(node).iter().map(equal).collect();
         let table = match factor {
             TableFactor::Table { name, .. } => name.to_string(),
