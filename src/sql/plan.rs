@@ -173,8 +173,9 @@ pub struct Node {
     pub alias: String,
     /// The table.
     pub table: TableId,
-    /// Columns (places in [`Table::columns`], what is computed behind them) whose change can change a document through this
-    /// node: those read by expressions, filters and orders of this view, and those of its edges.
+    /// Columns (places in [`Table::columns`], behind them what is computed) whose change can change a
+    /// document through this node: those read by expressions, filters and orders of this view, and
+    /// those of its edges.
     pub reads: Vec<usize>,
     /// How its rows hang on another node's; `None` for the root alone.
     pub edge: Option<Edge>,
