@@ -37,6 +37,7 @@ scenarios![
     address,
     aggregates,
     arrival,
+    compared_bits,
     computed_groups,
     deletes,
     errors,

@@ -17,9 +17,9 @@ use super::intervals::{add_interval, interval_unit};
 use super::literals::{literal, typed_literal};
 use super::membership::Membership;
 use super::names::{NamedColumn, Names};
-use super::operators::{calculate, case, compare, compare_by, negative};
+use super::operators::{calculate, case, compare, compare_by, equal_bits, negative};
 use super::tree::Planner;
-use super::typing::{BIGINT, BOOLEAN, is_condition};
+use super::typing::{BIGINT, BOOLEAN, is_condition, is_constant};
 use crate::value::Value;
 
 impl Planner<'_> {
@@ -235,8 +235,16 @@ impl Planner<'_> {
         let items = list.iter().map(|item| self.expr(item, names)).collect::<Refused<Vec<_>>>()?;
         let all: Vec<&Expr> = iter::once(&operand).chain(&items).collect();
         let collation = refused(value, compared_collation(&all))?;
+        // A list of one is `=`, and whole numbers that are all constants are looked up by their value.
+        let is_sorted = items
+            .iter()
+            .all(|item| item.is_null_literal() || item.ty.is_integer() && is_constant(item));
+        let by_bits = items.len() > 1 && !is_sorted;
         let equal = list.iter().zip(items).map(|(sql, item)| {
-            let equal = compare_by(CompareOp::Equal, operand.clone(), item, collation);
+            let equal = match by_bits {
+                true => equal_bits(operand.clone(), item, collation),
+                false => compare_by(CompareOp::Equal, operand.clone(), item, collation),
+            };
             refused(sql, equal)
         });
         Ok(junction(ExprKind::Or, equal.collect::<Refused<Vec<_>>>()?))
@@ -347,8 +355,7 @@ impl Planner<'_> {
         let branches = conditions.iter().zip(whens).map(|(when, condition)| {
             let condition = match &operand {
                 Some(operand) => {
-                    let equal = compare_by(CompareOp::Equal, operand.clone(), condition, collation);
-                    refused(&when.condition, equal)?
+                    refused(&when.condition, equal_bits(operand.clone(), condition, collation))?
                 }
                 None => condition,
             };

@@ -1,12 +1,16 @@
 //! Operators, and CASE: typed calls of what `expr` evaluates.
 
+use sqlparser::ast::DataType;
+
+use super::casts::cast;
 use super::collations::{compared_collation, inexact, joint_collation};
 use super::expr::{
     Arithmetic, ArithmeticOp, CompareBy, CompareOp, Comparison, Expr, ExprKind, kernels,
 };
 use super::functions::kernel;
 use super::typing::{
-    BOOLEAN, arithmetic, comparable, example, has_text, is_condition, merged, negated, type_name,
+    BOOLEAN, arithmetic, comparable, example, has_text, is_condition, is_unsigned, merged, negated,
+    type_name,
 };
 use crate::value::{Collation, Type, Value};
 
@@ -57,6 +61,21 @@ pub(super) fn compare_by(
     };
     let comparison = Comparison { op, left, right, by };
     Ok(Expr::new(ExprKind::Compare(Box::new(comparison)), BOOLEAN, nullable))
+}
+
+/// `left = right` as CASE and most lists of IN compare in MySQL: whole numbers, one of which is
+/// unsigned, by their 64 bits, so that -1 equals 18446744073709551615.
+pub(super) fn equal_bits(left: Expr, right: Expr, collation: Collation) -> Result<Expr, String> {
+    let may_be_below_0 = |side: &Expr| {
+        let is_above = matches!(side.kind, ExprKind::Literal(Value::Int(0..)));
+        side.ty.is_integer() && !is_unsigned(side.ty) && !is_above
+    };
+    let (left, right) = match (is_unsigned(left.ty), is_unsigned(right.ty)) {
+        (true, false) if may_be_below_0(&right) => (cast(left, &DataType::Signed)?, right),
+        (false, true) if may_be_below_0(&left) => (left, cast(right, &DataType::Signed)?),
+        _ => (left, right),
+    };
+    compare_by(CompareOp::Equal, left, right, collation)
 }
 
 /// `left op right` on numbers.
