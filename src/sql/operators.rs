@@ -63,7 +63,7 @@ pub(super) fn compare_by(
     Ok(Expr::new(ExprKind::Compare(Box::new(comparison)), BOOLEAN, nullable))
 }
 
-/// `left = right` as CASE and most lists of IN compare in MySQL: whole numbers, one of which is
+/// `left = right` as CASE, FIELD and most lists of IN compare in MySQL: whole numbers, one of which is
 /// unsigned, by their 64 bits, so that -1 equals 18446744073709551615.
 pub(super) fn equal_bits(left: Expr, right: Expr, collation: Collation) -> Result<Expr, String> {
     let may_be_below_0 = |side: &Expr| {

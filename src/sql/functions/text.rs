@@ -5,7 +5,7 @@ use sqlparser::ast::TrimWhereField;
 
 use super::super::collations::{compared_collation, inexact, joint_collation};
 use super::super::expr::{CompareOp, Compute, Expr, ExprKind, kernels};
-use super::super::operators::{case, compare_by, joined_text};
+use super::super::operators::{case, compare_by, equal_bits, joined_text};
 use super::super::typing::{BIGINT, BOOLEAN, has_text, is_numeric, type_name};
 use super::{Function, MANY, constant, kernel};
 use crate::value::{Collation, Type, Value};
@@ -264,8 +264,12 @@ fn field(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
         Type::Text(collation) => collation,
         _ => Collation::CONNECTION,
     };
+    let all_whole = wanted.ty.is_integer() && arguments.iter().all(|other| other.ty.is_integer());
     let branches = arguments.into_iter().zip(1..).map(|(other, place)| {
-        let equal = compare_by(CompareOp::Equal, wanted.clone(), other, collation)?;
+        let equal = match all_whole {
+            true => equal_bits(wanted.clone(), other, collation)?,
+            false => compare_by(CompareOp::Equal, wanted.clone(), other, collation)?,
+        };
         Ok((equal, constant(place)))
     });
     case(branches.collect::<Result<_, String>>()?, Some(constant(0)))
