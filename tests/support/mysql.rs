@@ -117,9 +117,13 @@ impl Server {
         plan: &Plan,
         view: &View,
     ) -> Result<BTreeMap<Key, RowAnswer>, String> {
-        let root = plan.table(view.nodes[0].table);
-        let columns: Vec<String> =
-            root.key.iter().map(|&at| format!("`{}`", root.columns[at].name)).collect();
+        let id = view.nodes[0].table;
+        let root = plan.table(id);
+        let column = |&at: &usize| match plan.computed(id, at) {
+            Some(computed) => computed.sql.clone(),
+            None => format!("`{}`", root.columns[at].name),
+        };
+        let columns: Vec<String> = root.key.iter().map(column).collect();
         let types = view.key_types();
         // Many rows are one group, and its values can be NULL.
         let keys = format!("SELECT DISTINCT {} FROM {}", columns.join(", "), root.name);

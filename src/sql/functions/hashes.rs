@@ -37,9 +37,21 @@ fn sha2(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
     let Some(ExprKind::Literal(Value::Int(bits @ (0 | 224 | 256 | 384 | 512)))) = bits else {
         return Err("has a length that is none of 224, 256, 384 and 512".to_owned());
     };
+    if arguments.iter().any(is_extreme) {
+        return Err("hashes text that GREATEST or LEAST finds, of which MySQL hashes another: write SHA2(CONCAT(…), …)".to_owned());
+    }
     let mut arguments = arguments.into_iter().map(bytes_of).collect::<Result<Vec<_>, _>>()?;
     arguments.push(constant(bits));
     Ok(kernel("SHA2", kernels::sha2, arguments, DIGITS))
+}
+
+/// Whether it is what GREATEST or LEAST finds, as it is: MySQL's SHA2 overwrites one of their texts.
+fn is_extreme(value: &Expr) -> bool {
+    match &value.kind {
+        ExprKind::Call(kernel, _) if matches!(kernel.name, "GREATEST" | "LEAST") => true,
+        ExprKind::Concat(_) | ExprKind::Column { .. } | ExprKind::Compare(_) => false,
+        _ => value.children().into_iter().any(is_extreme),
+    }
 }
 
 /// Bytes as they are, anything else as text.

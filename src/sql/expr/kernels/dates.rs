@@ -174,10 +174,11 @@ pub(in crate::sql) fn unix_time<'v>(values: &[Value<'v>], ty: Type) -> Answer<'v
     let micros =
         if (1..UNIX_END).contains(&micros.div_euclid(MICROS_PER_SECOND)) { micros } else { 0 };
     Ok(match ty {
-        Type::Decimal { scale, .. } if micros != 0 => {
-            Value::Decimal(Decimal::new(micros, 6).rescale(scale).unwrap_or(Decimal::new(0, 0)))
+        // Whole seconds have no digits behind the point, which shows in what is calculated of them.
+        Type::Decimal { .. } if micros % MICROS_PER_SECOND == 0 => {
+            Value::Decimal(Decimal::new(micros / MICROS_PER_SECOND, 0))
         }
-        Type::Decimal { .. } => Value::Decimal(Decimal::new(0, 0)),
+        Type::Decimal { .. } => Value::Decimal(Decimal::new(micros, 6)),
         _ => Value::Int(micros / MICROS_PER_SECOND),
     })
 }
