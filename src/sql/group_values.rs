@@ -9,6 +9,8 @@ use crate::value::{Collation, MAX_PRECISION, Type, Value};
 const FEW: usize = 100;
 /// Words of nine digits that a calculated DECIMAL can have.
 const WORDS_MAX: u32 = 9;
+/// Greatest whole number among fields of instants, days and seconds between them.
+const IN_TIME_MAX: i128 = 9_999_999;
 /// Digits behind the point that it can have.
 const SCALE_MAX: u32 = 30;
 
@@ -101,6 +103,20 @@ fn range(value: &Expr) -> Option<(i128, i128)> {
                 _ => (0, least.abs().max(greatest.abs())),
             }
         }
+        ExprKind::Call(kernel, arguments) => match kernel.name {
+            "QUARTER" | "WEEK" | "WEEKDAY" | "DAYOFWEEK" | "DAYOFYEAR" | "TO_DAYS" => {
+                (0, IN_TIME_MAX)
+            }
+            "EXTRACT" if value.ty == Type::Year => of_type,
+            "EXTRACT" if is_dated(arguments[0].ty) => (0, IN_TIME_MAX),
+            "EXTRACT" | "DATEDIFF" | "TIME_TO_SEC" => (-IN_TIME_MAX, IN_TIME_MAX),
+            "FLOOR" | "CEIL" if matches!(arguments[0].ty, Type::Decimal { .. }) => {
+                let (precision, scale) = digits(&arguments[0]);
+                let greatest = 10i128.pow(u32::from(precision - scale));
+                (-greatest, greatest)
+            }
+            _ => of_type,
+        },
         _ => of_type,
     };
     within(own, value.ty).then_some(own)
@@ -132,7 +148,8 @@ fn of_type(ty: Type) -> Option<(i128, i128)> {
             let half = 1i128 << (8 * u32::from(bytes) - 1);
             Some((-half, half - 1))
         }
-        Type::Year => Some((0, 2155)),
+        // A column's end in 2155, those of days do not.
+        Type::Year => Some((0, 9999)),
         Type::Bit { bits } => Some((0, (1 << u32::from(bits)) - 1)),
         _ => None,
     }
@@ -245,7 +262,9 @@ fn texts(value: &Expr) -> Option<Texts> {
                 Some(Texts::Letters(text.letters()?.and(filling.letters()?)))
             }
             "HEX" => Some(Texts::Letters(Letters { lower: false, upper: true })),
-            "MD5" | "SHA1" | "SHA2" => Some(Texts::Letters(Letters { lower: true, upper: false })),
+            "MD5" | "SHA1" | "SHA2" | "BIN_TO_UUID" => {
+                Some(Texts::Letters(Letters { lower: true, upper: false }))
+            }
             _ => None,
         },
         _ => {
@@ -339,6 +358,12 @@ mod tests {
             "ROUND(d)",
             "ROUND(i, -1)",
             "FLOOR(d / 100)",
+            "FLOOR(i / 10) * 10",
+            "CEIL(d) + 1",
+            "HOUR(at)",
+            "HOUR(at) * 60 + MINUTE(at)",
+            "YEAR(at) * 100 + MONTH(at)",
+            "WEEKDAY(at) + 1",
             "d * 1.10",
             "d + i",
             "CAST(d / 3 AS DECIMAL(10,4))",
@@ -381,6 +406,8 @@ mod tests {
             ("wide + d", "out of range"),
             ("ROUND(b, -1)", "out of range"),
             ("ROUND(d, i)", "out of range"),
+            ("3000 - YEAR(at)", "out of range"),
+            ("CEIL(d) * 1000000000000", "out of range"),
             ("f * 2 > 1", "out of range"),
             ("d / 3", "more digits"),
             ("IF(i > 1, d, 1)", "more digits"),

@@ -23,6 +23,27 @@ use super::tree::{DraftEdge, DraftNode, Planner, Rows, Tied, both, unnested};
 use super::typing::{BIGINT, is_floating, type_name};
 use crate::value::{Collation, Type, Value};
 
+/// Words that are units, types and operators by where they stand, and names elsewhere.
+const SYNTAX: &[&str] = &[
+    "DATE",
+    "DATETIME",
+    "DAY",
+    "ESCAPE",
+    "HOUR",
+    "JSON",
+    "MICROSECOND",
+    "MINUTE",
+    "MONTH",
+    "QUARTER",
+    "SECOND",
+    "SIGNED",
+    "TIME",
+    "TIMESTAMP",
+    "UNKNOWN",
+    "WEEK",
+    "YEAR",
+];
+
 /// What rows are grouped by.
 pub(super) struct GroupKey {
     /// Inside of the aggregates.
@@ -333,14 +354,26 @@ impl Planner<'_> {
             let name = name.filter(|_| token(at) != Some(&Token::LParen));
             let Some(name) = name else { continue };
             let Ok(column) = names.column(qualifier.as_ref(), &name) else { continue };
-            let Some(own) = self.own_name(column) else {
+            let own = self.own_name(column);
+            let is_renamed = own.is_none_or(|own| !own.eq_ignore_ascii_case(&name.value));
+            if is_renamed
+                && qualifier.is_none()
+                && lexemes[first].word().is_some_and(|word| SYNTAX.contains(&&*word))
+            {
+                let message = format!(
+                    "groups by what is computed with `{}`, a word of SQL that a column of the SELECT in FROM is called by: give that column another name",
+                    name.value
+                );
+                return refused(sql, Err(message));
+            }
+            let Some(own) = own else {
                 let message = format!(
                     "groups by what is computed in another SELECT as `{}`: start FROM its table, and write it here",
                     name.value
                 );
                 return refused(sql, Err(message));
             };
-            if qualifier.is_some() || !own.eq_ignore_ascii_case(&name.value) {
+            if qualifier.is_some() || is_renamed {
                 out.push_str(&text[done..lexemes[first].bytes.start]);
                 out.push_str(&format!("`{}`", own.replace('`', "``")));
                 done = lexemes[at - 1].bytes.end;
@@ -506,7 +539,7 @@ fn put(value: &mut Expr, at: NodeId) {
 }
 
 /// What the SELECT list calls by this name.
-fn named_item<'s>(name: &ast::Expr, select: &'s Select) -> Option<&'s ast::Expr> {
+pub(super) fn named_item<'s>(name: &ast::Expr, select: &'s Select) -> Option<&'s ast::Expr> {
     let ast::Expr::Identifier(name) = name else { return None };
     select.projection.iter().find_map(|item| match item {
         SelectItem::ExprWithAlias { expr, alias } => {

@@ -15,7 +15,7 @@ use super::build::{column, junction, not_if, operand_is_plain, refused, shown};
 use super::clauses::view_select;
 use super::error::{Refusal, Refused};
 use super::expr::{CompareOp, Expr, ExprKind};
-use super::grouping::group_terms;
+use super::grouping::{group_terms, named_item};
 use super::names::Names;
 use super::operators::compare;
 use super::plan::Aggregate;
@@ -92,6 +92,10 @@ impl Planner<'_> {
             one => vec![one],
         };
         let select = member_select(query)?;
+        if let Some(column) = lost_in_having(select) {
+            let message = "is computed by GROUP BY behind IN, which MySQL takes neither with HAVING nor with an aggregate beside it: write IN (SELECT name FROM (SELECT … AS name … GROUP BY …) AS t)";
+            return Err(Refusal::on(column, format!("{} {message}", shown(column))));
+        }
         let grouped = (!group_terms(select).is_empty()).then(|| read_from(query, select));
         let select = grouped.as_ref().unwrap_or(select);
         let columns = columns_of(sql, select, operands.len())?;
@@ -222,6 +226,21 @@ fn member_select(query: &Query) -> Refused<&Select> {
         return Err(Refusal::on(limit, message));
     }
     view_select(query)
+}
+
+/// A column behind IN that MySQL refuses: what has aggregates it asks in HAVING for what is sought,
+/// and there it knows nothing that GROUP BY computes.
+fn lost_in_having(select: &Select) -> Option<&ast::Expr> {
+    let items = || select.projection.iter().filter_map(item_expr);
+    let is_computed = |sql: &ast::Expr| {
+        !matches!(unnested(sql), ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_))
+            && !has_aggregate(sql)
+    };
+    let is_named =
+        |term: &ast::Expr| is_computed(term) || named_item(term, select).is_some_and(is_computed);
+    let asks_having = select.having.is_some() || items().any(has_aggregate);
+    let computes = asks_having && group_terms(select).iter().any(is_named);
+    items().find(|sql| computes && is_computed(sql))
 }
 
 /// The columns behind IN, as many as there are values before it.
