@@ -290,6 +290,7 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
             }
         }
         _ if is_numeric(a) && is_numeric(b) => Ok(is_floating(a) || is_floating(b)),
+        _ if [left, right].into_iter().any(is_found_anyway) => Err(found_anyway("compares")),
         _ if is_dated(a) && is_dated(b) => Ok(false),
         (Type::Time { .. }, Type::Time { .. })
         | (Type::Bytes, Type::Bytes)
@@ -305,6 +306,24 @@ pub(super) fn comparable(left: &Expr, right: &Expr) -> Result<bool, String> {
             Err(format!("compares {} with {}: {way_out}", type_name(a), type_name(b)))
         }
     }
+}
+
+/// Whether it is an instant that a SELECT in FROM computes to something even of NULLs. Where an outer
+/// join finds no row of it, comparisons of MySQL's take that instead of NULL.
+pub(super) fn is_found_anyway(expr: &Expr) -> bool {
+    let ExprKind::IfPresent(_, value) = &expr.kind else { return false };
+    let mut fills_in = is_constant(value);
+    value.each(&mut |part| {
+        fills_in |= matches!(part.kind, ExprKind::Case { .. } | ExprKind::Coalesce(_));
+    });
+    fills_in && (is_dated(expr.ty) || matches!(expr.ty, Type::Time { .. }))
+}
+
+/// Why that is not taken, and what to write.
+pub(super) fn found_anyway(what: &str) -> String {
+    format!(
+        "{what} an instant of a SELECT in FROM that is there in MySQL though an outer join finds no row: CAST it AS DATETIME(6)"
+    )
 }
 
 /// Why values cannot be ordered.

@@ -2,7 +2,9 @@
 
 use super::super::expr::{CompareOp, Expr, ExprKind, kernels};
 use super::super::operators::{case, compare};
-use super::super::typing::{BOOLEAN, has_text, is_constant, merged, orderable};
+use super::super::typing::{
+    BOOLEAN, found_anyway, has_text, is_constant, is_found_anyway, merged, orderable,
+};
 use super::{Function, MANY, kernel};
 use crate::value::{Type, Value};
 
@@ -68,6 +70,9 @@ fn least(arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
 fn extreme_type(arguments: &[Expr]) -> Result<Type, String> {
     let parts: Vec<&Expr> = arguments.iter().collect();
     let ty = merged(&parts)?;
+    if parts.iter().any(|part| is_found_anyway(part)) {
+        return Err(found_anyway("orders"));
+    }
     let typed = parts.iter().filter(|part| !part.is_null_literal());
     let texts = typed.clone().filter(|part| matches!(part.ty, Type::Text(_))).count();
     if texts > 0 && texts < typed.count() {
