@@ -49,6 +49,7 @@ scenarios![
     moves,
     named_selects,
     nested_groups,
+    never_null,
     nulls,
     picks,
     rounding,

@@ -315,8 +315,13 @@ impl Planner<'_> {
             }
             _ => self.expr(inner, names)?,
         };
-        let is_null = Expr::new(ExprKind::IsNull(Box::new(value)), BOOLEAN, false);
-        Ok(not_if(negated, is_null))
+        // What is never NULL is not found out, so it raises no error. IS NOT NULL finds it out.
+        let kind =
+            match !negated && !value.nullable && !matches!(value.kind, ExprKind::Column { .. }) {
+                true => ExprKind::Boolean(false),
+                false => ExprKind::IsNull(Box::new(value)),
+            };
+        Ok(not_if(negated, Expr::new(kind, BOOLEAN, false)))
     }
 
     /// `IS [NOT] TRUE` and `IS [NOT] FALSE`.

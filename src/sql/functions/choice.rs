@@ -38,8 +38,13 @@ fn choose(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
 }
 
 fn is_null(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
-    let value = Box::new(arguments.remove(0));
-    Ok(Expr::new(ExprKind::IsNull(value), BOOLEAN, false))
+    let value = arguments.remove(0);
+    // As IS NULL has it.
+    let kind = match !value.nullable && !matches!(value.kind, ExprKind::Column { .. }) {
+        true => ExprKind::Boolean(false),
+        false => ExprKind::IsNull(Box::new(value)),
+    };
+    Ok(Expr::new(kind, BOOLEAN, false))
 }
 
 fn null_if(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
