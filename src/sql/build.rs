@@ -17,7 +17,7 @@ use super::intervals::{add_interval, interval_unit};
 use super::literals::{literal, typed_literal};
 use super::membership::Membership;
 use super::names::{NamedColumn, Names};
-use super::operators::{calculate, case, compare, compare_by, equal_bits, negative};
+use super::operators::{calculate, case, compare, compare_by, equal_bits, is_null, negative};
 use super::tree::Planner;
 use super::typing::{BIGINT, BOOLEAN, is_condition, is_constant};
 use crate::value::Value;
@@ -315,13 +315,11 @@ impl Planner<'_> {
             }
             _ => self.expr(inner, names)?,
         };
-        // What is never NULL is not found out, so it raises no error. IS NOT NULL finds it out.
-        let kind =
-            match !negated && !value.nullable && !matches!(value.kind, ExprKind::Column { .. }) {
-                true => ExprKind::Boolean(false),
-                false => ExprKind::IsNull(Box::new(value)),
-            };
-        Ok(not_if(negated, Expr::new(kind, BOOLEAN, false)))
+        // IS NOT NULL finds out whatever it is.
+        Ok(match negated {
+            true => not_if(true, Expr::new(ExprKind::IsNull(Box::new(value)), BOOLEAN, false)),
+            false => is_null(value),
+        })
     }
 
     /// `IS [NOT] TRUE` and `IS [NOT] FALSE`.

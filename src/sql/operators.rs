@@ -30,6 +30,15 @@ pub(super) fn case(branches: Vec<(Expr, Expr)>, otherwise: Option<Expr>) -> Resu
     Ok(Expr::new(ExprKind::Case { branches, otherwise }, ty, nullable))
 }
 
+/// `value IS NULL`. What is never NULL is not found out, so it raises no error.
+pub(super) fn is_null(value: Expr) -> Expr {
+    let kind = match value.nullable || matches!(value.kind, ExprKind::Column { .. }) {
+        true => ExprKind::IsNull(Box::new(value)),
+        false => ExprKind::Boolean(false),
+    };
+    Expr::new(kind, BOOLEAN, false)
+}
+
 /// `left op right`.
 pub(super) fn compare(op: CompareOp, left: Expr, right: Expr) -> Result<Expr, String> {
     let collation = compared_collation(&[&left, &right])?;

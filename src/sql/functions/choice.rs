@@ -1,9 +1,9 @@
 //! Functions whose value is one of their arguments.
 
 use super::super::expr::{CompareOp, Expr, ExprKind, kernels};
-use super::super::operators::{case, compare};
+use super::super::operators::{self, case, compare};
 use super::super::typing::{
-    BOOLEAN, found_anyway, has_text, is_constant, is_found_anyway, merged, orderable,
+    found_anyway, has_text, is_constant, is_found_anyway, merged, orderable,
 };
 use super::{Function, MANY, kernel};
 use crate::value::{Type, Value};
@@ -38,13 +38,7 @@ fn choose(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
 }
 
 fn is_null(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
-    let value = arguments.remove(0);
-    // As IS NULL has it.
-    let kind = match !value.nullable && !matches!(value.kind, ExprKind::Column { .. }) {
-        true => ExprKind::Boolean(false),
-        false => ExprKind::IsNull(Box::new(value)),
-    };
-    Ok(Expr::new(kind, BOOLEAN, false))
+    Ok(operators::is_null(arguments.remove(0)))
 }
 
 fn null_if(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
