@@ -37,6 +37,7 @@ scenarios![
     address,
     aggregates,
     arrival,
+    asked_aggregates,
     compared_bits,
     computed_groups,
     deletes,

@@ -40,11 +40,20 @@ fn has_its_scale(value: &Expr) -> bool {
     *op != ArithmeticOp::Divide && has_its_scale(left) && has_its_scale(right)
 }
 
+/// Whether an expression may raise an error of MySQL's, those inside of it aside.
+pub(super) fn may_raise(value: &Expr) -> bool {
+    own_error_of(value).is_some()
+}
+
 /// The MySQL error that a value may raise instead of being one, and what to do.
 fn error_of(value: &Expr) -> Option<&'static str> {
+    own_error_of(value).or_else(|| value.children().into_iter().find_map(error_of))
+}
+
+fn own_error_of(value: &Expr) -> Option<&'static str> {
     let overflow = "may be out of range, which is an error of MySQL's for every group: CAST its parts to wider types";
     let json = "may be no JSON, which is an error of MySQL's for every group: group by a column";
-    let own = match &value.kind {
+    match &value.kind {
         ExprKind::Arithmetic(arithmetic) => overflows(arithmetic, value.ty).then_some(overflow),
         ExprKind::Call(kernel, arguments) => match kernel.name {
             "ABS" | "-" if value.ty.is_integer() && range(value).is_none() => Some(overflow),
@@ -58,8 +67,7 @@ fn error_of(value: &Expr) -> Option<&'static str> {
         },
         ExprKind::JsonObjectOf(_) => Some(json),
         _ => None,
-    };
-    own.or_else(|| value.children().into_iter().find_map(error_of))
+    }
 }
 
 /// Whether a calculation may leave the range of its type.

@@ -15,13 +15,13 @@ use super::expr::{CompareOp, Expr, ExprKind};
 use super::group_values::{has_one_form, is_told_by_bytes};
 use super::joins::Loose;
 use super::names::{NamedColumn, Names};
-use super::operators::compare;
-use super::plan::{Aggregate, Column, Computed, Join, NodeId, Scope};
+use super::operators::choosing;
+use super::plan::{Column, Computed, Join, NodeId, Scope};
 use super::subquery::{Item, item_expr};
 use super::tokens::lexemes;
 use super::tree::{DraftEdge, DraftNode, Planner, Rows, Tied, both, unnested};
-use super::typing::{BIGINT, is_floating, type_name};
-use crate::value::{Collation, Type, Value};
+use super::typing::{is_floating, type_name};
+use crate::value::{Collation, Type};
 
 /// Words that are units, types and operators by where they stand, and names elsewhere.
 const SYNTAX: &[&str] = &[
@@ -128,14 +128,16 @@ impl Planner<'_> {
         let key = self.key_of_groups(groups, &written);
         let mut filter = match &select.having {
             None => None,
-            Some(having) => Some(self.truth(having, &having_names(&inside, &items))?),
+            Some(having) => Some(choosing(self.truth(having, &having_names(&inside, &items))?)),
         };
         // Rows that have the values may all be left out. Where nothing else looks at them they are
         // what the group is.
-        if may_be_empty || self.collections[inside.collection].aggregates.is_empty() {
-            let rows = self.among(inside.collection, Aggregate::CountRows, BIGINT, false);
-            let none = Expr::new(ExprKind::Literal(Value::Int(0)), BIGINT, false);
-            let some = refused(&terms[0], compare(CompareOp::Greater, rows, none))?;
+        let is_asked = filter.is_none() && items.iter().any(|item| inside.is_asked_by(&item.value));
+        if may_be_empty
+            || self.collections[inside.collection].aggregates.is_empty()
+            || !is_asked && self.may_raise(&inside)
+        {
+            let some = refused(&terms[0], self.row_count(&inside, CompareOp::Greater))?;
             filter = both(Some(some), filter);
         }
         let filled = inside.keys.iter().filter(|key| !inside.names.may_be_null(&key.inside));

@@ -149,7 +149,7 @@ impl Planner<'_> {
             known.push(nodes);
         }
         on.retain(|condition| !is_true(condition));
-        let on = self.conditions(&on, names)?;
+        let on = self.choosing(&on, names)?;
         for condition in settle(&mut joins[own..], on, true) {
             filter = both(filter, Some(condition));
         }

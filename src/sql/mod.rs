@@ -25,6 +25,7 @@ mod column_type;
 mod computed;
 mod ddl;
 mod depth;
+mod eager;
 mod edges;
 mod error;
 mod explain;

@@ -437,7 +437,7 @@ impl Scope {
     }
 
     /// Calls `each` with every expression of the scope, inner ones too.
-    fn each_expr(&self, each: &mut impl FnMut(&Expr)) {
+    pub(super) fn each_expr(&self, each: &mut impl FnMut(&Expr)) {
         for join in &self.joins {
             match &join.kind {
                 JoinKind::Lookup { on, .. } => on.iter().for_each(|on| on.each(each)),
@@ -478,7 +478,7 @@ impl Aggregate {
     }
 
     /// Calls `each` with every expression of the aggregate, inner ones too.
-    fn each_expr(&self, each: &mut impl FnMut(&Expr)) {
+    pub(super) fn each_expr(&self, each: &mut impl FnMut(&Expr)) {
         match self {
             Aggregate::CountRows | Aggregate::Exists => {}
             Aggregate::Count(value)

@@ -4,7 +4,7 @@ use sqlparser::ast::{self, Query, Select, SelectItem, Spanned};
 use sqlparser::tokenizer::Span;
 
 use super::aggregates::has_aggregate;
-use super::build::{column, value_of};
+use super::build::{column, refused, value_of};
 use super::clauses::{limit_one, plain_select, ungrouped, view_select};
 use super::collations::{held, held_alike};
 use super::error::{Refusal, Refused, listed};
@@ -84,7 +84,8 @@ impl Planner<'_> {
         let inside = self.aggregated(select, names)?;
         let mut items = self.items(select, &Names::beside(&inside))?;
         for item in &mut items {
-            item.value = stored(item.value.clone());
+            let value = refused(query, self.eager(&inside, item.value.clone()))?;
+            item.value = stored(value);
         }
         Ok(items)
     }
@@ -104,8 +105,8 @@ impl Planner<'_> {
         if has_aggregate(sql) {
             one_row(query)?;
             let inside = self.aggregated(select, names)?;
-            let value = self.expr(sql, &Names::beside(&inside))?;
-            return Ok(as_subquery(value));
+            let value = as_subquery(self.expr(sql, &Names::beside(&inside))?);
+            return refused(sql, self.eager(&inside, value));
         }
         let planned = self.scope(select, Tied::Outer(names), Rows::One)?;
         let value = match column(sql, &planned.names) {

@@ -15,6 +15,7 @@ use super::joins::{Finds, Loose, settle, untied};
 use super::literals::literal;
 use super::membership::Sought;
 use super::names::{NamedColumn, Names};
+use super::operators::choosing;
 use super::plan::{Collection, Computed, Join, JoinKind, NodeId, OrderBy, Scope};
 use super::select_text::Edit;
 use super::view_file::ViewSource;
@@ -174,7 +175,7 @@ impl Planner<'_> {
         };
         let mut scope = self.arrange(first_node, loose, begins, on, &names)?;
         scope.joins.extend(others);
-        let mut rest = self.conditions(&conditions, &names)?;
+        let mut rest = self.choosing(&conditions, &names)?;
         rest.extend(equalities.into_iter().map(|equality| equality.condition));
         if scope.joins.iter().any(|join| matches!(join.kind, JoinKind::Each { .. })) {
             rest = settle(&mut scope.joins, rest, false);
@@ -385,7 +386,11 @@ impl Planner<'_> {
             .filter(|(i, condition)| !used.contains(i) && !is_true(condition))
             .map(|(_, condition)| *condition)
             .collect();
-        let on = all_of(self.conditions(&rest, names)?);
+        let on = match required {
+            true => self.choosing(&rest, names)?,
+            false => self.conditions(&rest, names)?,
+        };
+        let on = all_of(on);
         Ok(self.joined(source, finds, on))
     }
 
@@ -488,12 +493,13 @@ impl Planner<'_> {
         })
     }
 
+    /// Types conditions that choose rows.
+    pub(super) fn choosing(&mut self, sql: &[&ast::Expr], names: &Names<'_>) -> Refused<Vec<Expr>> {
+        Ok(self.conditions(sql, names)?.into_iter().map(choosing).collect())
+    }
+
     /// Types conditions.
-    pub(super) fn conditions(
-        &mut self,
-        sql: &[&ast::Expr],
-        names: &Names<'_>,
-    ) -> Refused<Vec<Expr>> {
+    fn conditions(&mut self, sql: &[&ast::Expr], names: &Names<'_>) -> Refused<Vec<Expr>> {
         sql.iter().map(|condition| self.truth(condition, names)).collect()
     }
 }
