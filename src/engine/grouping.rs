@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::Engine;
 use super::directory::NONE;
-use super::index::{Probe, Told};
+use super::probe::{Probe, Told};
 use super::reach::ColumnSet;
 use crate::sql::plan::{Access, Plan, TableId};
 use crate::value::RowWriter;

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::directory::NONE;
-use super::index::{Probe, Told};
+use super::probe::{Probe, Told};
 use super::table::Table;
 use crate::sql::plan::{Access, Node, NodeId, Plan, TableId, View, ViewId};
 use crate::value::{Key, Row};

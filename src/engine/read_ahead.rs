@@ -10,8 +10,8 @@ use std::hint::black_box;
 use smallvec::SmallVec;
 
 use super::directory::NONE;
-use super::index::{Probe, Told};
 use super::order::ViewOrders;
+use super::probe::{Probe, Told};
 use super::reach::Watch;
 use super::table::Table;
 use super::touch::Documents;

@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use smallvec::SmallVec;
 
 use super::directory::NONE;
-use super::index::{Index, Probe, Rows, Told};
+use super::index::{Index, Rows};
 use super::long_list::{LongList, LongLists};
 use super::order::RowOrder;
 use super::paged::Paged;
+use super::probe::{Probe, Told};
 use crate::sql::plan::{self, Access, TableIndex};
 use crate::value::{Key, Row, Type};
 
