@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use sqlparser::dialect::MySqlDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use super::error::{Refusal, Refused};
@@ -106,6 +107,26 @@ pub(super) fn with_arrows_called(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpa
         }
     }
     called
+}
+
+/// `a MOD b` as `a % b`, which the parser knows; MOD(a, b) stays a call. The word is no one's name.
+pub(super) fn with_mod_as_sign(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let visible: Vec<usize> =
+        (0..tokens.len()).filter(|at| !is_blank(&tokens[*at].token)).collect();
+    for pair in visible.windows(3) {
+        let &[before, at, behind] = pair else { continue };
+        let is_mod = matches!(&tokens[at].token, Token::Word(word)
+            if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("MOD"));
+        let ends_operand = match &tokens[before].token {
+            Token::Word(word) => word.quote_style.is_some() || word.keyword == Keyword::NoKeyword,
+            Token::Number(..) | Token::SingleQuotedString(_) | Token::RParen => true,
+            _ => false,
+        };
+        if is_mod && (ends_operand || tokens[behind].token != Token::LParen) {
+            tokens[at].token = Token::Mod;
+        }
+    }
+    tokens
 }
 
 /// Where the column name begins that the tokens end in.

@@ -9,7 +9,7 @@ use sqlparser::tokenizer::Location;
 
 use super::depth;
 use super::error::{Refusal, Refused};
-use super::tokens::{tokenize, with_arrows_called};
+use super::tokens::{tokenize, with_arrows_called, with_mod_as_sign};
 
 /// A view as written.
 pub(super) struct ViewFile {
@@ -52,7 +52,7 @@ pub(super) fn read(text: &str) -> Refused<ViewFile> {
     }
     let tokens = tokenize(text)?;
     depth::check(&tokens)?;
-    let tokens = with_arrows_called(tokens);
+    let tokens = with_mod_as_sign(with_arrows_called(tokens));
     let statements = Parser::new(&MySqlDialect {})
         .with_tokens_with_locations(tokens)
         .parse_statements()

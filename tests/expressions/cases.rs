@@ -128,6 +128,12 @@ y + 1
 bo + bo
 i % 3
 i % 0
+i MOD 3
+i MOD (si + 1)
+(i) MOD MOD(b, 7)
+x.`i` mod-d
+y MOD 10 * 2
+MOD(i, 3) MOD 2
 MOD(i, 7)
 -7 % 3
 5 % (-3)
