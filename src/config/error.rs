@@ -104,13 +104,22 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// A folder without SQL.
-    #[error("{} (`{key}`): no .sql file in this folder", path.display())]
+    #[error("{} (`{key}`): no .sql file in this folder: {}", path.display(), what_is_missing(key))]
     NoSql {
         /// The key that names it.
         key: &'static str,
         /// The folder.
         path: PathBuf,
     },
+}
+
+/// What a folder of SQL should have, by the key that names it.
+fn what_is_missing(key: &str) -> &'static str {
+    match key {
+        "pipeline.tables" => "put the CREATE TABLE statements of the captured tables there",
+        "pipeline.views" => "put a CREATE VIEW name AS SELECT … there, one a file",
+        _ => "leave the key out if no event topics are read",
+    }
 }
 
 /// The configuration file, to tell where in it a key stands.

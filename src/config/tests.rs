@@ -252,7 +252,12 @@ fn sql_is_read_relative_to_the_file() {
     folder.write("sql/schema.sql", "CREATE TABLE t (a INT PRIMARY KEY);");
     folder.write("sql/views/readme.txt", "not SQL");
     let error = load().unwrap_err().to_string();
-    assert!(error.contains("sql/views (`pipeline.views`): no .sql file"), "{error}");
+    assert!(
+        error.contains(
+            "sql/views (`pipeline.views`): no .sql file in this folder: put a CREATE VIEW"
+        ),
+        "{error}"
+    );
     folder.write("sql/views/b.sql", "b");
     folder.write("sql/views/a.sql", "a");
     let definitions = load().unwrap();
