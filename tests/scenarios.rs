@@ -57,7 +57,8 @@ scenarios![
     searches,
     spellings,
     status,
-    truncate
+    truncate,
+    using
 ];
 
 #[test]

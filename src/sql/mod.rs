@@ -53,6 +53,7 @@ mod ties;
 pub(crate) mod tokens;
 mod tree;
 mod typing;
+mod using;
 mod view_file;
 mod with;
 

@@ -7,6 +7,7 @@ use super::error::{Refusal, Refused, did_you_mean, listed};
 use super::expr::{Expr, ExprKind};
 use super::order::text_of;
 use super::plan::NodeId;
+use super::using::Nameless;
 
 /// The names that one SELECT sees: its own tables, then those of the SELECTs around it.
 pub(super) struct Names<'o> {
@@ -17,6 +18,8 @@ pub(super) struct Names<'o> {
     pub(super) aggregated: Option<&'o Aggregated<'o>>,
     /// Columns that are not NULL in any row of the SELECT that counts.
     pub(super) filled: Vec<ExprKind>,
+    /// Columns that are not meant by their bare name.
+    pub(super) nameless: Nameless,
 }
 
 /// A table or pick in a FROM.
@@ -46,7 +49,13 @@ impl Relation {
 
 impl<'o> Names<'o> {
     pub(super) fn inside(outer: Option<&'o Names<'o>>) -> Names<'o> {
-        Names { relations: Vec::new(), outer, aggregated: None, filled: Vec::new() }
+        Names {
+            relations: Vec::new(),
+            outer,
+            aggregated: None,
+            filled: Vec::new(),
+            nameless: Vec::new(),
+        }
     }
 
     /// Beside the aggregates of a SELECT.
@@ -136,6 +145,9 @@ impl<'o> Names<'o> {
             let mut found = Vec::new();
             for relation in relations {
                 known_qualifier = known_qualifier.or(qualifier.map(|_| relation));
+                if qualifier.is_none() && names.is_nameless(relation, &wanted) {
+                    continue;
+                }
                 let same = relation.columns.iter().filter(|c| c.name.to_lowercase() == wanted);
                 found.extend(same.map(|column| (relation, column)));
             }
@@ -170,6 +182,10 @@ impl<'o> Names<'o> {
         let is_it =
             |column: &&NamedColumn| qualifier.is_none() && column.name.to_lowercase() == wanted;
         list.columns.iter().find(is_it)
+    }
+
+    fn is_nameless(&self, relation: &Relation, wanted: &str) -> bool {
+        self.nameless.iter().any(|(alias, name)| *alias == relation.alias && name == wanted)
     }
 
     /// Whether a value may be NULL in a row that counts.
@@ -213,7 +229,9 @@ impl<'o> Names<'o> {
             );
         }
         let columns = self.all().flat_map(|r| r.columns.iter().map(|c| c.name.as_str()));
-        let hint = did_you_mean(&name.value, columns);
+        // USING takes the bare name from one that has it.
+        let others = columns.filter(|column| !column.eq_ignore_ascii_case(&name.value));
+        let hint = did_you_mean(&name.value, others);
         Refusal::at(at, format!("unknown column `{}`{hint}", name.value))
     }
 

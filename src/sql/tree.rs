@@ -18,6 +18,7 @@ use super::names::{NamedColumn, Names};
 use super::operators::choosing;
 use super::plan::{Collection, Computed, Join, JoinKind, NodeId, OrderBy, Scope};
 use super::select_text::Edit;
+use super::using::using_as_on;
 use super::view_file::ViewSource;
 use super::with::NamedSelect;
 use crate::value::Type;
@@ -120,6 +121,8 @@ impl Planner<'_> {
         tied: Tied<'n>,
         rows: Rows,
     ) -> Refused<PlannedScope<'n>> {
+        let (select, nameless) = using_as_on(select)?;
+        let select = &*select;
         let [TableWithJoins { relation, joins }] = select.from.as_slice() else {
             return Err(match select.from.get(1) {
                 Some(second) => {
@@ -136,6 +139,7 @@ impl Planner<'_> {
             Tied::Outer(outer) | Tied::Among(outer, _) => Some(outer),
             Tied::Nothing | Tied::Groups(..) => None,
         });
+        names.nameless = nameless;
         let (mut loose, mut on) = (Vec::new(), Vec::new());
         loose.push(Loose::read(self, relation, &mut names)?);
         // Tables that inner joins bring together commute where no row has to stay one.
@@ -320,13 +324,8 @@ impl Planner<'_> {
         let on = match constraint {
             JoinConstraint::On(on) => Some(on),
             JoinConstraint::None => None,
-            JoinConstraint::Using(_) => {
-                return Err(Refusal::on(
-                    &join.relation,
-                    "JOIN … USING: write ON with both columns",
-                ));
-            }
-            JoinConstraint::Natural => {
+            // What was to be written as ON is.
+            JoinConstraint::Using(_) | JoinConstraint::Natural => {
                 return Err(Refusal::on(
                     &join.relation,
                     "NATURAL JOIN: write ON with both columns",
