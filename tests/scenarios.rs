@@ -51,6 +51,7 @@ scenarios![
     named_selects,
     nested_groups,
     never_null,
+    null_and_error,
     nulls,
     picks,
     rounding,

@@ -4,7 +4,7 @@ use mysql_async::prelude::Queryable as _;
 use serde_json::Value;
 
 use crate::support::deployment::Deployment;
-use crate::support::stack::{Stack, repository};
+use crate::support::stack::repository;
 
 const ROWS: &str = "INSERT INTO users (user_id, name, email) VALUES (1, 'Ada', 'ada@example.org');
      INSERT INTO orders (order_id, user_id, total, order_status) VALUES (7, 1, 1.00, 'one');
@@ -30,7 +30,7 @@ async fn a_failed_task_is_restarted_until_it_runs() {
     shop.eventually("/readyz", |status, _| status == 200).await;
     shop.eventually_metric("viewtide_connector_running", |running| running == 1.0).await;
     shop.execute(&format!("ALTER USER {user} IDENTIFIED BY 'other';\n")).await;
-    restart(&shop.name).await;
+    shop.restart_connector().await;
     shop.eventually_metric("viewtide_connector_restarts_total", |count| count >= 2.0).await;
     shop.eventually_metric("viewtide_connector_running", |running| running == 0.0).await;
     shop.execute(&format!(
@@ -69,12 +69,4 @@ async fn what_no_restart_mends_is_told_and_left_alone() {
     let is_large = |_: u16, body: &Value| body["order_status"].as_str().unwrap().len() == 65536;
     shop.eventually("/orders/7", is_large).await;
     shop.assert_verified();
-}
-
-/// Starts a connector's tasks anew.
-async fn restart(connector: &str) {
-    let port = Stack::shared().port("CONNECT_PORT");
-    let url = format!("http://127.0.0.1:{port}/connectors/{connector}/restart?includeTasks=true");
-    let answer = reqwest::Client::new().post(url).send().await.unwrap();
-    assert!(answer.status().is_success(), "{}", answer.status());
 }

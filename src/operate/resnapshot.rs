@@ -297,7 +297,7 @@ async fn signal(
         tables.iter().map(|table| format!("{}.{}", literal(database), literal(table))).collect();
     let condition = |table: &&Table| {
         let collection = format!("{}.{}", literal(database), literal(&table.name));
-        json!({"data-collection": collection, "filter": one_row(table)})
+        json!({"data-collection": collection, "filter": one_row(database, table)})
     };
     let conditions: Vec<Value> = one_row_of.iter().map(condition).collect();
     let body = json!({

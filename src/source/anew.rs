@@ -49,12 +49,12 @@ pub(super) fn number_of(id: &str, table: &str) -> Option<AnewId> {
 }
 
 /// What finds the rows of a table that Debezium reads to show that it has come to an end: one, if
-/// there is any.
-pub fn one_row(table: &Table) -> String {
+/// there is any. A connector that was started again has no database of its own to look in.
+pub fn one_row(database: &str, table: &Table) -> String {
     let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
     let key: Vec<String> = table.key.iter().map(|at| quoted(&table.columns[*at].name)).collect();
-    let (key, name) = (key.join(", "), quoted(&table.name));
-    format!("({key}) = (SELECT {key} FROM {name} ORDER BY {key} LIMIT 1)")
+    let (key, database, name) = (key.join(", "), quoted(database), quoted(&table.name));
+    format!("({key}) = (SELECT {key} FROM {database}.{name} ORDER BY {key} LIMIT 1)")
 }
 
 /// A name without what separates names.

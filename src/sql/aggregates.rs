@@ -7,6 +7,7 @@ use sqlparser::ast::{
 
 use super::build::refused;
 use super::collations::held_alike;
+use super::conditions::{is_fixed, is_never_null};
 use super::error::{Refusal, Refused};
 use super::expr::{Expr, ExprKind};
 use super::grouping::GroupKey;
@@ -209,6 +210,10 @@ impl Planner<'_> {
             Some(terms) => {
                 let what = "the ORDER BY of GROUP_CONCAT";
                 let terms = self.order(terms, &scope, names, &[], what)?;
+                if terms.iter().any(|term| is_fixed(&term.expr)) {
+                    let message = "GROUP_CONCAT orders by what is the same in every row, behind which MySQL forgets the other terms: leave it out";
+                    return Err(Refusal::on(sql, message));
+                }
                 terms.into_iter().map(with_null_as_zero).collect()
             }
             None if self.has_one_row(&scope) => self.order_of_one(scope.from),
@@ -285,6 +290,8 @@ impl Planner<'_> {
 fn aggregate_of(name: &str, value: Expr) -> Result<(Aggregate, Type), String> {
     let ty = value.ty;
     Ok(match name {
+        // What is never NULL is not found out to count it.
+        "COUNT" if is_never_null(&value) => (Aggregate::CountRows, BIGINT),
         "COUNT" => (Aggregate::Count(value), BIGINT),
         "SUM" => {
             let ty = sum(&value)?;

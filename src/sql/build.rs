@@ -10,6 +10,7 @@ use sqlparser::ast::{
 use super::calls::unit_of;
 use super::casts::{cast, converted_type};
 use super::collations::{collated, compared_collation};
+use super::conditions::is_null;
 use super::error::{Refusal, Refused};
 use super::expr::{ArithmeticOp, CompareOp, Expr, ExprKind};
 use super::functions::{like, trim};
@@ -17,7 +18,7 @@ use super::intervals::{add_interval, interval_unit};
 use super::literals::{literal, typed_literal};
 use super::membership::Membership;
 use super::names::{NamedColumn, Names};
-use super::operators::{calculate, case, compare, compare_by, equal_bits, is_null, negative};
+use super::operators::{calculate, case, compare, compare_by, equal_bits, negative};
 use super::tree::Planner;
 use super::typing::{BIGINT, BOOLEAN, is_condition, is_constant};
 use crate::value::Value;

@@ -4,6 +4,7 @@ use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::aggregates::AGGREGATES;
 use super::build::refused;
+use super::conditions::deciding;
 use super::error::{Refusal, Refused, did_you_mean};
 use super::expr::{Expr, ExprKind};
 use super::functions::{Function, function, function_names};
@@ -213,7 +214,7 @@ impl Planner<'_> {
                         format!("{name} without INTERVAL: write {name}(…, INTERVAL 1 DAY)");
                     return Err(Refusal::on(sql, message));
                 }
-                _ if i == 0 && name == "IF" => typed.push(self.truth(argument, names)?),
+                _ if i == 0 && name == "IF" => typed.push(deciding(self.truth(argument, names)?)),
                 _ => typed.push(self.expr(argument, names)?),
             }
         }

@@ -58,9 +58,11 @@ fn asks(value: &Expr, collection: usize) -> bool {
     match &value.kind {
         ExprKind::Collection(own, _) => *own == collection,
         // What they find first decides whether they look further.
-        ExprKind::Case { .. } | ExprKind::Coalesce(_) | ExprKind::And(_) | ExprKind::Or(_) => {
-            children.first().is_some_and(|first| asks(first, collection))
-        }
+        ExprKind::Case { .. }
+        | ExprKind::Coalesce(_)
+        | ExprKind::And(_)
+        | ExprKind::Every(_)
+        | ExprKind::Or(_) => children.first().is_some_and(|first| asks(first, collection)),
         ExprKind::JsonObject(_) | ExprKind::JsonArray(_) => {
             children.into_iter().any(|child| asks(child, collection))
         }

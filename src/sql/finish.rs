@@ -225,6 +225,10 @@ fn node_reads(draft: &mut DraftView) -> Vec<BTreeSet<usize>> {
         }
     });
     for (i, node) in draft.nodes.iter().enumerate() {
+        // Nothing else may be left that asks for all that groups are known by.
+        for &column in node.groups.iter().flatten() {
+            read(NodeId(i as u16), column);
+        }
         let Some(edge) = &node.edge else { continue };
         edge.parent_columns.iter().for_each(|&column| read(edge.parent, column));
         edge.child_columns.iter().for_each(|&column| read(NodeId(i as u16), column));

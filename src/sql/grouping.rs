@@ -10,12 +10,12 @@ use sqlparser::tokenizer::Token;
 use super::aggregates::{Aggregated, has_aggregate};
 use super::build::{column, refused, value_of};
 use super::computed::unwritten;
+use super::conditions::{choosing, deciding};
 use super::error::{Refusal, Refused};
 use super::expr::{CompareOp, Expr, ExprKind};
 use super::group_values::{has_one_form, is_told_by_bytes};
 use super::joins::Loose;
 use super::names::{NamedColumn, Names};
-use super::operators::choosing;
 use super::plan::{Column, Computed, Join, NodeId, Scope};
 use super::subquery::{Item, item_expr};
 use super::tokens::lexemes;
@@ -128,7 +128,10 @@ impl Planner<'_> {
         let key = self.key_of_groups(groups, &written);
         let mut filter = match &select.having {
             None => None,
-            Some(having) => Some(choosing(self.truth(having, &having_names(&inside, &items))?)),
+            Some(having) => {
+                let truth = self.truth(having, &having_names(&inside, &items))?;
+                Some(choosing(deciding(truth), groups))
+            }
         };
         // Rows that have the values may all be left out. Where nothing else looks at them they are
         // what the group is.

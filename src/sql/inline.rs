@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use sqlparser::ast::{Ident, ObjectName, Query, Spanned, TableAliasColumnDef};
 
 use super::clauses::{beginning, distinct_as_groups, view_select};
+use super::conditions::is_fixed;
 use super::error::{Refusal, Refused};
 use super::expr::{Expr, ExprKind};
 use super::grouping::{Grouped, group_terms};
@@ -22,6 +23,7 @@ use super::tokens;
 use super::tree::{PlannedScope, Planner, Rows, Source, Tied};
 use super::view_file::ViewSource;
 use super::with::{NamedSelect, named_alike, renamed};
+use crate::value::Value;
 
 impl<'c> Planner<'c> {
     /// What `FROM view` or `JOIN view` stands for.
@@ -120,7 +122,10 @@ impl<'c> Planner<'c> {
         };
         let columns = items.into_iter().map(|item| NamedColumn {
             name: item.name,
-            value: Ok(shown(item.value, scope.from, optional, merged)),
+            value: match optional && merged && is_there_anyway(&item.value) {
+                true => Err(THERE_ANYWAY.to_owned()),
+                false => Ok(shown(item.value, scope.from, optional, merged)),
+            },
             hidden: false,
             zerofill: item.zerofill,
         });
@@ -136,6 +141,18 @@ impl ViewSource<'_> {
         let lexemes = tokens::lexemes(self.text)?;
         Ok(normalized(self.text, &lexemes, beginning(&self.file.query), edits))
     }
+}
+
+const THERE_ANYWAY: &str = "of a SELECT in FROM is the same in every row, and there in MySQL though an outer join finds no row: write it in the SELECT around that one, beside what tells whether there is a row";
+
+/// Whether MySQL finds it out without a row. What is written out as it is it does not.
+fn is_there_anyway(value: &Expr) -> bool {
+    let is_written = match &value.kind {
+        ExprKind::Literal(Value::Int(number)) => *number >= 0,
+        ExprKind::Literal(_) | ExprKind::Boolean(_) => true,
+        _ => false,
+    };
+    is_fixed(value) && !is_written
 }
 
 /// What a column is to the SELECT around it. Merged, it is the expression itself, but for

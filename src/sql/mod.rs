@@ -23,6 +23,7 @@ mod clauses;
 mod collations;
 mod column_type;
 mod computed;
+mod conditions;
 mod ddl;
 mod depth;
 mod eager;

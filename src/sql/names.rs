@@ -18,6 +18,8 @@ pub(super) struct Names<'o> {
     pub(super) aggregated: Option<&'o Aggregated<'o>>,
     /// Columns that are not NULL in any row of the SELECT that counts.
     pub(super) filled: Vec<ExprKind>,
+    /// The first of its nodes: those before are of the SELECTs around it.
+    pub(super) first: NodeId,
     /// Columns that are not meant by their bare name.
     pub(super) nameless: Nameless,
 }
@@ -54,6 +56,7 @@ impl<'o> Names<'o> {
             outer,
             aggregated: None,
             filled: Vec::new(),
+            first: NodeId(0),
             nameless: Vec::new(),
         }
     }

@@ -30,27 +30,6 @@ pub(super) fn case(branches: Vec<(Expr, Expr)>, otherwise: Option<Expr>) -> Resu
     Ok(Expr::new(ExprKind::Case { branches, otherwise }, ty, nullable))
 }
 
-/// `value IS NULL`. What is never NULL is not found out, so it raises no error.
-pub(super) fn is_null(value: Expr) -> Expr {
-    let kind = match value.nullable || matches!(value.kind, ExprKind::Column { .. }) {
-        true => ExprKind::IsNull(Box::new(value)),
-        false => ExprKind::Boolean(false),
-    };
-    Expr::new(kind, BOOLEAN, false)
-}
-
-/// A condition that chooses rows, in which MySQL takes IS NOT NULL for true too where it knows so.
-pub(super) fn choosing(mut condition: Expr) -> Expr {
-    if let ExprKind::IsNull(value) = &condition.kind {
-        return is_null(Expr::clone(value));
-    }
-    condition.children_mut().into_iter().for_each(|child| {
-        let empty = Expr::new(ExprKind::Boolean(false), BOOLEAN, false);
-        *child = choosing(std::mem::replace(child, empty));
-    });
-    condition
-}
-
 /// `left op right`.
 pub(super) fn compare(op: CompareOp, left: Expr, right: Expr) -> Result<Expr, String> {
     let collation = compared_collation(&[&left, &right])?;

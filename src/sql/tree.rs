@@ -8,6 +8,7 @@ use sqlparser::ast::{
 
 use super::build::{column, is_xor, junction};
 use super::catalog::{Catalog, TableDefinition};
+use super::conditions::{choosing, deciding};
 use super::edges::{self, Pair};
 use super::error::{Refusal, Refused, did_you_mean, listed};
 use super::expr::{Expr, ExprKind};
@@ -15,7 +16,6 @@ use super::joins::{Finds, Loose, settle, untied};
 use super::literals::literal;
 use super::membership::Sought;
 use super::names::{NamedColumn, Names};
-use super::operators::choosing;
 use super::plan::{Collection, Computed, Join, JoinKind, NodeId, OrderBy, Scope};
 use super::select_text::Edit;
 use super::using::using_as_on;
@@ -140,6 +140,7 @@ impl Planner<'_> {
             Tied::Nothing | Tied::Groups(..) => None,
         });
         names.nameless = nameless;
+        names.first = NodeId(first_node as u16);
         let (mut loose, mut on) = (Vec::new(), Vec::new());
         loose.push(Loose::read(self, relation, &mut names)?);
         // Tables that inner joins bring together commute where no row has to stay one.
@@ -494,12 +495,13 @@ impl Planner<'_> {
 
     /// Types conditions that choose rows.
     pub(super) fn choosing(&mut self, sql: &[&ast::Expr], names: &Names<'_>) -> Refused<Vec<Expr>> {
-        Ok(self.conditions(sql, names)?.into_iter().map(choosing).collect())
+        let conditions = self.conditions(sql, names)?.into_iter();
+        Ok(conditions.map(|condition| choosing(condition, names.first)).collect())
     }
 
     /// Types conditions.
     fn conditions(&mut self, sql: &[&ast::Expr], names: &Names<'_>) -> Refused<Vec<Expr>> {
-        sql.iter().map(|condition| self.truth(condition, names)).collect()
+        sql.iter().map(|condition| Ok(deciding(self.truth(condition, names)?))).collect()
     }
 }
 
@@ -507,7 +509,7 @@ impl Planner<'_> {
 fn all_of(mut conditions: Vec<Expr>) -> Option<Expr> {
     match conditions.len() {
         0 | 1 => conditions.pop(),
-        _ => Some(junction(ExprKind::And, conditions)),
+        _ => Some(junction(ExprKind::Every, conditions)),
     }
 }
 
@@ -522,7 +524,7 @@ fn named<'a>(subquery: &ast::Query, alias: Option<&'a TableAlias>) -> Refused<&'
 /// The condition that both are true.
 pub(super) fn both(first: Option<Expr>, second: Option<Expr>) -> Option<Expr> {
     match (first, second) {
-        (Some(first), Some(second)) => Some(junction(ExprKind::And, vec![first, second])),
+        (Some(first), Some(second)) => Some(junction(ExprKind::Every, vec![first, second])),
         (first, second) => first.or(second),
     }
 }

@@ -11,6 +11,7 @@ pub fn write_text(out: &mut Vec<u8>, value: &Value<'_>, ty: Type) {
     match value {
         Value::DateTime(v) | Value::Timestamp(v) => write_datetime(out, *v, fsp(ty), b' '),
         Value::Bytes(v) => out.extend_from_slice(String::from_utf8_lossy(v).as_bytes()),
+        Value::UInt(0) if ty == Type::Year => out.extend_from_slice(b"0000"),
         _ => write_shown(out, value, ty),
     }
 }

@@ -44,7 +44,7 @@ pub(crate) async fn failed(scene: &mut Scene) {
     scene.converge().await;
     for _ in 0..scene.extent.of(1, 4) {
         scene.deployment.execute(&format!("ALTER USER {user} IDENTIFIED BY 'other'")).await;
-        scene.restart_connector().await;
+        scene.deployment.restart_connector().await;
         scene.fault("connector task FAILED");
         let running = "viewtide_connector_running";
         scene.deployment.eventually_metric(running, |running| running == 0.0).await;

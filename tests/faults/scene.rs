@@ -179,14 +179,6 @@ impl Scene {
         block_in_place(|| self.deployment.capture_with(&settings));
     }
 
-    /// Starts the connector and its task anew.
-    pub(crate) async fn restart_connector(&self) {
-        let (connect, name) = (Stack::shared().port("CONNECT_PORT"), &self.deployment.name);
-        let url = format!("http://127.0.0.1:{connect}/connectors/{name}/restart?includeTasks=true");
-        let answer = reqwest::Client::new().post(url).send().await.unwrap();
-        assert!(answer.status().is_success(), "restart of {name}: {}", answer.status());
-    }
-
     /// Someone who writes to an order and reads it where the witness reads.
     pub(crate) fn author(&self, order: i64) -> Author {
         Author::new(&self.deployment.mysql_url(), &self.address, order)

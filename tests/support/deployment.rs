@@ -102,6 +102,14 @@ impl Deployment {
         Stack::shared().run("infra/connector.sh", &arguments);
     }
 
+    /// Starts the connector and its task anew.
+    pub(crate) async fn restart_connector(&self) {
+        let (connect, name) = (Stack::shared().port("CONNECT_PORT"), &self.name);
+        let url = format!("http://127.0.0.1:{connect}/connectors/{name}/restart?includeTasks=true");
+        let answer = reqwest::Client::new().post(url).send().await.unwrap();
+        assert!(answer.status().is_success(), "restart of {name}: {}", answer.status());
+    }
+
     /// The topic that takes this deployment's place of `order_updates`.
     pub(crate) fn event_topic(&self) -> String {
         format!("{}.order_updates", self.name)

@@ -65,6 +65,7 @@ impl Expr {
             ExprKind::Not(inner) => boolean(inner.truth(bindings)?.map(|truth| !truth)),
             ExprKind::Once(..) => boolean(self.truth(bindings)?),
             ExprKind::And(parts) => boolean(junction(parts, bindings, false)?),
+            ExprKind::Every(parts) => boolean(Some(every(parts, bindings)?)),
             ExprKind::Or(parts) => boolean(junction(parts, bindings, true)?),
             ExprKind::Case { .. } => match self.branch(bindings)? {
                 Some(result) => result.eval_as(bindings, self.ty)?,
@@ -94,6 +95,7 @@ impl Expr {
         match &self.kind {
             ExprKind::Compare(comparison) => comparison.eval(bindings),
             ExprKind::And(parts) => junction(parts, bindings, false),
+            ExprKind::Every(parts) => every(parts, bindings).map(Some),
             ExprKind::Or(parts) => junction(parts, bindings, true),
             ExprKind::IsNull(inner) => Ok(Some(inner.is_null(bindings)?)),
             ExprKind::Not(inner) => Ok(inner.truth(bindings)?.map(|truth| !truth)),
@@ -350,6 +352,8 @@ impl Expr {
         match value {
             Value::Float(v) => write_float_within(out, *v, FLOAT_COLUMN_WIDTH),
             Value::Double(v) => write_double_within(out, *v, self.double_width()),
+            // Of a date; a column's has four digits.
+            Value::UInt(0) if matches!(self.kind, ExprKind::Call(..)) => out.push(b'0'),
             _ => write_text(out, value, self.ty),
         }
         !value.is_null()
@@ -508,6 +512,16 @@ fn junction<B: Bindings>(
         }
     }
     Ok(result)
+}
+
+/// Whether all parts are true, up to the first that is not.
+fn every<B: Bindings>(parts: &[Expr], bindings: &B) -> Result<bool, EvalError> {
+    for part in parts {
+        if part.truth(bindings)? != Some(true) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn concat_separated<B: Bindings>(

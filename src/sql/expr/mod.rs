@@ -75,6 +75,8 @@ pub enum ExprKind {
     Not(Box<Expr>),
     /// AND of all.
     And(Vec<Expr>),
+    /// AND of all where NULL is as good as FALSE: the first that is not true decides.
+    Every(Vec<Expr>),
     /// OR of all.
     Or(Vec<Expr>),
     /// The result of the first branch whose condition is true.
@@ -305,6 +307,7 @@ impl Expr {
                 | ExprKind::IsTrue(_)
                 | ExprKind::Not(_)
                 | ExprKind::And(_)
+                | ExprKind::Every(_)
                 | ExprKind::Or(_)
                 | ExprKind::Once(..)
         ) || matches!(&self.kind, ExprKind::Call(kernel, _) if kernel.tells())
@@ -373,6 +376,7 @@ impl Expr {
                 .collect(),
             ExprKind::JsonObject(members) => members.iter().map(|(_, member)| member).collect(),
             ExprKind::And(parts)
+            | ExprKind::Every(parts)
             | ExprKind::Or(parts)
             | ExprKind::Coalesce(parts)
             | ExprKind::Concat(parts)
@@ -410,6 +414,7 @@ impl Expr {
                 .collect(),
             ExprKind::JsonObject(members) => members.iter_mut().map(|(_, m)| m).collect(),
             ExprKind::And(parts)
+            | ExprKind::Every(parts)
             | ExprKind::Or(parts)
             | ExprKind::Coalesce(parts)
             | ExprKind::Concat(parts)

@@ -1,7 +1,8 @@
 //! Functions whose value is one of their arguments.
 
+use super::super::conditions;
 use super::super::expr::{CompareOp, Expr, ExprKind, kernels};
-use super::super::operators::{self, case, compare};
+use super::super::operators::{case, compare};
 use super::super::typing::{
     found_anyway, has_text, is_constant, is_found_anyway, merged, orderable,
 };
@@ -38,7 +39,7 @@ fn choose(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
 }
 
 fn is_null(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
-    Ok(operators::is_null(arguments.remove(0)))
+    Ok(conditions::is_null(arguments.remove(0)))
 }
 
 fn null_if(mut arguments: Vec<Expr>, _: String) -> Result<Expr, String> {
