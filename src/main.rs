@@ -63,7 +63,7 @@ enum Command {
     Serve,
     /// Check configuration, views and every connection, and say how to mend what is wrong
     Check {
-        /// First fetch the tables' DDL from MySQL into pipeline.tables
+        /// First fetch the DDL of the tables that are declared or that views name from MySQL into pipeline.tables
         #[arg(long)]
         write_tables: bool,
     },

@@ -131,12 +131,6 @@ async fn columns_and_tables_that_come_later_are_taken_up_without_a_restart() {
          UPDATE orders SET note = 'new' WHERE order_id = 2;\n",
     )
     .await;
-    let (code, text) = shop.told(&["check", "--write-tables"]);
-    assert!(code.is_some(), "{text}");
-    let users = "CREATE TABLE IF NOT EXISTS `users`";
-    let reviews =
-        "CREATE TABLE reviews (id INT PRIMARY KEY, order_id INT NOT NULL, stars INT NOT NULL)";
-    shop.edit("schema.sql", users, &format!("{reviews};\n{users}"));
     shop.redefine(
         "reviewed",
         Some(
@@ -145,6 +139,9 @@ async fn columns_and_tables_that_come_later_are_taken_up_without_a_restart() {
              FROM orders AS o;",
         ),
     );
+    // It fetches the table that the view names, too.
+    let (code, text) = shop.told(&["check", "--write-tables"]);
+    assert!(code.is_some(), "{text}");
     shop.signal("-HUP");
     shop.eventually("/reviewed/1", |_, order| order["stars"] == "8" && order["note"] == "old")
         .await;

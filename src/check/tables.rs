@@ -1,5 +1,6 @@
 //! Fetches the tables' DDL from the server, so that nobody has to write it down.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 use super::{PROBE_WAIT, mysql};
 use crate::config::Config;
 use crate::mysql::connect;
-use crate::sql;
+use crate::sql::{self, Definitions};
 
 /// Why the DDL was not written.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +41,8 @@ pub enum WriteError {
 }
 
 /// Writes what SHOW CREATE TABLE prints into `pipeline.tables`: the file, or one file a table if it
-/// is a folder. The tables already declared there are taken, or all of the database if there are
-/// none. Returns the files written.
+/// is a folder. The tables already declared there are taken and those that views name, or all of the
+/// database if none is declared. Returns the files written.
 ///
 /// # Errors
 /// See [`WriteError`]; files are replaced as a whole or not at all.
@@ -65,17 +66,13 @@ pub async fn write_tables(config: &Config) -> Result<Vec<PathBuf>, WriteError> {
 /// Names and DDL.
 async fn fetch(config: &Config) -> Result<Vec<(String, String)>, WriteError> {
     let mut connection = connect(&config.mysql).await?;
-    let declared = config.definitions().ok().and_then(|d| sql::read_catalog(&d).ok());
-    let is_captured =
-        |table: &&sql::TableDefinition| table.source == sql::plan::TableSource::Captured;
-    let mut names: Vec<String> = declared.map_or_else(Vec::new, |catalog| {
-        catalog.tables.iter().filter(is_captured).map(|table| table.name.clone()).collect()
-    });
-    if names.is_empty() {
-        let sql = "SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'";
-        let all: Vec<(String, String)> = connection.query(sql).await?;
-        names.extend(all.into_iter().map(|(name, _)| name));
-    }
+    let sql = "SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'";
+    let all: Vec<(String, String)> = connection.query(sql).await?;
+    let all = all.into_iter().map(|(name, _)| name);
+    let names = match config.definitions().ok() {
+        Some(definitions) => wanted(&definitions, all),
+        None => all.collect(),
+    };
     let mut tables = Vec::new();
     for table in names {
         match mysql::show_create(&mut connection, &table).await? {
@@ -85,6 +82,25 @@ async fn fetch(config: &Config) -> Result<Vec<(String, String)>, WriteError> {
     }
     let _ = connection.disconnect().await;
     Ok(tables)
+}
+
+/// Of all tables those that are declared or that a view's file has the name of, besides what is
+/// declared only; all where none is.
+fn wanted(definitions: &Definitions, all: impl Iterator<Item = String>) -> Vec<String> {
+    let catalog = sql::read_catalog(definitions).ok();
+    let declared = catalog.iter().flat_map(|catalog| &catalog.tables);
+    let captured = declared.filter(|table| table.source == sql::plan::TableSource::Captured);
+    let mut names: Vec<String> = captured.map(|table| table.name.clone()).collect();
+    if names.is_empty() {
+        return all.collect();
+    }
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+    let words: HashSet<&str> =
+        definitions.views.iter().flat_map(|file| file.text.split(|c| !is_part(c))).collect();
+    let named: Vec<String> =
+        all.filter(|name| words.contains(name.as_str()) && !names.contains(name)).collect();
+    names.extend(named);
+    names
 }
 
 /// A statement that can be repeated, without ` AUTO_INCREMENT=42`, which changes with every row.
