@@ -5,6 +5,10 @@ use mysql_async::{Conn, Error, OptsBuilder};
 
 use crate::config::Mysql;
 
+/// What to do where there is no connection.
+pub(crate) const UNREACHABLE: &str =
+    "start it, or correct host, port, user, password and database of [mysql]";
+
 /// A connection to the database of the configuration, over TCP, texts in `utf8mb4`, constants of the
 /// collation that the planner takes them for.
 pub(crate) async fn connect(mysql: &Mysql) -> Result<Conn, Error> {

@@ -249,6 +249,44 @@ async fn a_pipeline_that_does_not_follow_is_no_verdict() {
     ledger.assert_verified();
 }
 
+/// The others are verified all the same, and the total says that one is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_cannot_be_asked_leaves_the_others_their_verdict() {
+    let mut ledger = filled_ledger().await;
+    let pings = "pings: 30 documents, 0 missing, 0 extra, 0 different";
+    let total = "total: 30 documents, 0 missing, 0 extra, 0 different; no verdict on 1 of 2 views";
+    let expect = |ledger: &Deployment, arguments: &[&str], why: &str| {
+        let (code, text) = verify(ledger, arguments);
+        assert_eq!(code, Some(1), "{text}");
+        let lines: Vec<&str> = text.lines().collect();
+        let why = format!("balances: no verdict: {why}");
+        assert!(lines[0].starts_with(&why), "no `{why}` in\n{text}");
+        assert_eq!(lines[1..], [pings, total], "{text}");
+    };
+
+    // Its rows are the same, so the pipeline knows of nothing yet.
+    ledger.execute("ALTER TABLE owners DROP COLUMN rating").await;
+    expect(
+        &ledger,
+        &[],
+        "mysql refuses its SELECT: error 1054: Unknown column 'o.rating' in 'field list'",
+    );
+    let (code, text) = verify(&ledger, &["--format", "json"]);
+    assert_eq!(code, Some(1), "{text}");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let told = |at: usize, member: &str| lines[at][member].as_str().unwrap_or_default().to_owned();
+    assert_eq!((told(1, "type"), told(1, "view")), ("failure".to_owned(), "balances".to_owned()));
+    assert!(told(1, "reason").contains("Unknown column 'o.rating'"), "{text}");
+    assert_eq!((told(2, "type"), told(2, "view")), ("view".to_owned(), "pings".to_owned()));
+    assert_eq!((&lines[3]["documents"], &lines[3]["failed"]), (&json!(30), &json!(1)));
+
+    // With a row of the new shape the view stands still.
+    ledger.execute("INSERT INTO owners VALUES (3, 20, 'Eva')").await;
+    ledger.eventually("/readyz", |status, _| status == 503).await;
+    expect(&ledger, &["--wait", "1"], "view balances is not complete after 1 s");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn select_is_all_the_rights_that_are_needed() {
     let ledger = filled_ledger().await;

@@ -122,7 +122,7 @@ fn views(config: &Config) -> (Option<Catalog>, Option<Plan>, Vec<Finding>) {
 }
 
 /// What the server or the system said, without the library's wrapping.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{Finding, PROBE_WAIT, innermost};
 use crate::config::{Config, Mysql};
-use crate::mysql::{connect, quoted_name};
+use crate::mysql::{UNREACHABLE, connect, quoted_name};
 use crate::sql::plan::{Node, Plan, TableSource};
 use crate::sql::{self, Catalog, Definitions, SourceFile, TableDefinition};
 use crate::value::Type;
@@ -48,8 +48,8 @@ pub(super) async fn probe(config: &Config, catalog: &Catalog, plan: &Plan) -> Ve
             findings
         }
         Ok(Err(error)) => {
-            let mend = "start it, or correct host, port, user and password of [mysql]";
-            vec![Finding::fail(PART, format!("{address}: {}; {mend}", innermost(&error)))]
+            let text = format!("{address}: {}; {UNREACHABLE}", innermost(&error));
+            vec![Finding::fail(PART, text)]
         }
         Err(_) => vec![Finding::fail(PART, format!("{address} does not answer within 5 s"))],
     }

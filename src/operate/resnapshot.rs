@@ -52,6 +52,9 @@ const BEGIN_WAIT: Duration = Duration::from_secs(30);
 /// How long one wait for a notification lasts before the time is looked at.
 const POLL_WAIT: Duration = Duration::from_millis(200);
 
+/// How Debezium tells bytes in a key: as Java's name of the array, and its address.
+const JAVA_BYTES: &str = "[B@";
+
 /// How tables are read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
@@ -201,7 +204,11 @@ impl Reading {
             "IN_PROGRESS" => {
                 let table = data("current_collection_in_progress");
                 let (last, max) = (data("last_processed_key"), data("maximum_key"));
-                (Some(format!("{table}: read up to {last} of {max}")), None)
+                let line = match [last, max].iter().any(|key| key.contains(JAVA_BYTES)) {
+                    true => format!("{table}: being read"),
+                    false => format!("{table}: read up to {last} of {max}"),
+                };
+                (Some(line), None)
             }
             "TABLE_SCAN_COMPLETED" => {
                 let (table, rows) = (data("scanned_collection"), data("total_rows_scanned"));
@@ -460,6 +467,25 @@ mod tests {
         assert_eq!(tacked_on.1, Some(Outcome::Broken));
         let aborted = Reading::default().take(&news("ABORTED", &[]));
         assert_eq!(aborted.1, Some(Outcome::Broken));
+    }
+
+    #[test]
+    fn keys_are_shown_where_they_can_be_read() {
+        for (last, max, want) in [
+            ("7", "30", "d.t: read up to 7 of 30"),
+            ("[B@63f68b27", "[B@1c2d3e4f", "d.t: being read"),
+            ("1, [B@63f68b27", "9, [B@1c2d3e4f", "d.t: being read"),
+        ] {
+            let told = news(
+                "IN_PROGRESS",
+                &[
+                    ("current_collection_in_progress", "d.t"),
+                    ("last_processed_key", last),
+                    ("maximum_key", max),
+                ],
+            );
+            assert_eq!(Reading::default().take(&told), (Some(want.to_owned()), None));
+        }
     }
 
     #[test]

@@ -47,6 +47,13 @@ pub enum Difference {
         /// The document's value, shortened.
         document: String,
     },
+    /// Redis has not as many documents of the view as keys in their order.
+    Uneven {
+        /// How many documents.
+        documents: u64,
+        /// How many keys.
+        keys: u64,
+    },
 }
 
 impl fmt::Display for Difference {
@@ -59,6 +66,9 @@ impl fmt::Display for Difference {
             }
             Difference::Different { column, mysql, document } => {
                 write!(f, "different: column {column}: MySQL has {mysql}, the document {document}")
+            }
+            Difference::Uneven { documents, keys } => {
+                write!(f, "different: Redis has {documents} documents, but {keys} keys in order")
             }
         }
     }

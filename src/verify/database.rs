@@ -8,8 +8,9 @@ use mysql_async::{Conn, Row};
 use super::VerifyError;
 use super::compare::Answer;
 use super::position::Executed;
+use crate::check::innermost;
 use crate::config::Mysql;
-use crate::mysql::{self, quoted_name};
+use crate::mysql::{self, UNREACHABLE, quoted_name};
 use crate::sql::plan::{Plan, TableId, View};
 use crate::value::{Key, Type, Value, parse_text, to_text};
 
@@ -52,8 +53,8 @@ enum Outcome {
 impl Database {
     /// Connects and sets what answers depend on.
     pub(crate) async fn connect(mysql: &Mysql) -> Result<Database, VerifyError> {
-        let unreachable = |error| VerifyError::Mysql {
-            reason: format!("{}:{}: {error}", mysql.host, mysql.port),
+        let unreachable = |error: mysql_async::Error| VerifyError::Mysql {
+            reason: format!("{}:{}: {}; {UNREACHABLE}", mysql.host, mysql.port, innermost(&error)),
         };
         let mut connection = mysql::connect(mysql).await.map_err(unreachable)?;
         for statement in SESSION {
@@ -92,9 +93,7 @@ impl Database {
     ) -> Result<Vec<Vec<Value<'static>>>, VerifyError> {
         match self.select(sql).await? {
             Outcome::Rows(rows) => rows.iter().map(|row| read_row(row, types)).collect(),
-            Outcome::RowError { code, message } => {
-                Err(VerifyError::Mysql { reason: format!("error {code}: {message}") })
-            }
+            Outcome::RowError { code, message } => Err(VerifyError::Refused { code, message }),
         }
     }
 
@@ -186,6 +185,10 @@ impl Database {
             // SQLSTATE class 22: a value of some row that the expression cannot take.
             Err(mysql_async::Error::Server(error)) if error.state.starts_with("22") => {
                 Ok(Outcome::RowError { code: error.code, message: error.message })
+            }
+            // Class 08: the connection is lost.
+            Err(mysql_async::Error::Server(error)) if !error.state.starts_with("08") => {
+                Err(VerifyError::Refused { code: error.code, message: error.message })
             }
             Err(error) => Err(VerifyError::mysql(error)),
         }

@@ -4,6 +4,7 @@ use std::io;
 
 use redis::RedisError;
 
+use crate::check::innermost;
 use crate::dial::DialError;
 use crate::operate::OperateError;
 
@@ -23,6 +24,16 @@ pub enum VerifyError {
     Mysql {
         /// What it said.
         reason: String,
+    },
+    /// MySQL does not run a SELECT, or not to its end.
+    #[error(
+        "mysql refuses its SELECT: error {code}: {message}; `viewtide check` compares the tables with their DDL"
+    )]
+    Refused {
+        /// MySQL's number.
+        code: u16,
+        /// MySQL's text.
+        message: String,
     },
     /// A value that is not of the type that the view's column has.
     #[error(
@@ -133,7 +144,30 @@ pub enum VerifyError {
 
 impl VerifyError {
     pub(super) fn mysql(error: mysql_async::Error) -> VerifyError {
-        VerifyError::Mysql { reason: error.to_string() }
+        VerifyError::Mysql { reason: innermost(&error) }
+    }
+
+    /// Whether it stands in the way of one view's verdict alone, so that others can be verified.
+    pub(super) fn is_of_one_view(&self) -> bool {
+        match self {
+            VerifyError::Refused { .. }
+            | VerifyError::Value { .. }
+            | VerifyError::OtherDefinition { .. }
+            | VerifyError::Renewed { .. }
+            | VerifyError::NotComplete { .. }
+            | VerifyError::NotPassed { .. } => true,
+            VerifyError::UnknownView { .. }
+            | VerifyError::Mysql { .. }
+            | VerifyError::Gtids { .. }
+            | VerifyError::Dial(_)
+            | VerifyError::Redis { .. }
+            | VerifyError::Kafka { .. }
+            | VerifyError::NoPipeline { .. }
+            | VerifyError::Keys { .. }
+            | VerifyError::Operate(_)
+            | VerifyError::NotObeyed { .. }
+            | VerifyError::Output(_) => false,
+        }
     }
 }
 

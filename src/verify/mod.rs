@@ -96,10 +96,10 @@ impl Default for Options {
 }
 
 /// Verifies the plan's views and writes to `out` what came of each, its differences and a total, as
-/// of [`Format`].
+/// of [`Format`]. A view without a verdict says why; the others are verified.
 ///
 /// # Errors
-/// Whatever stands in the way of a verdict; see [`VerifyError`].
+/// Whatever stands in the way of all verdicts; see [`VerifyError`].
 pub async fn verify(
     config: &Config,
     plan: &Arc<Plan>,
@@ -199,8 +199,16 @@ impl<'a> Verifier<'a> {
         Comparer { view, document_bytes_max: self.config.limits.document_bytes_max }
     }
 
-    /// The verdict on a view, of one generation of its documents.
+    /// The verdict on a view, or why there is none.
     async fn view(&mut self, view: &View) -> Result<ViewReport, VerifyError> {
+        match self.verdict(view).await {
+            Err(error) if error.is_of_one_view() => Ok(ViewReport::without_verdict(view, &error)),
+            outcome => outcome,
+        }
+    }
+
+    /// The verdict on a view, of one generation of its documents.
+    async fn verdict(&mut self, view: &View) -> Result<ViewReport, VerifyError> {
         for _ in 0..GENERATIONS_MAX {
             let report = self.generation(view).await?;
             if self.documents.is_current(&view.name).await? {
@@ -404,11 +412,7 @@ impl<'a> Verifier<'a> {
     ) -> Result<(), VerifyError> {
         let (documents, keys) = self.documents.counts(&view.name).await?;
         if documents != keys {
-            let difference = Difference::Different {
-                column: String::new(),
-                mysql: "one view".to_owned(),
-                document: format!("store holds {documents} documents for {keys} keys"),
-            };
+            let difference = Difference::Uneven { documents, keys };
             report.add(Found { key: None, difference, repaired: false }, true);
         }
         Ok(())

@@ -5,9 +5,10 @@
 //! | `type` | members |
 //! |---|---|
 //! | `start` | `pipeline`, `version` (1), `sample` (as given, or null), `seed` (of the sample, or null) |
-//! | `difference` | `view`, `key` (the text of each column, as addresses have it; null where it is about no single key), `kind` (`missing`, `extra`, `different`), `column`, `mysql`, `document` (null unless `different`; `column` null where it is about no single column), `repaired` |
+//! | `difference` | `view`, `key` (the text of each column, as addresses have it; null where it is about no single key), `kind` (`missing`, `extra`, `different`), `column`, `mysql`, `document` (null unless `different`; `column` null where it is about no single column, and `mysql` where Redis has not as many documents as keys), `repaired` |
 //! | `view` | `view`, `documents`, `missing`, `extra`, `different`, `undecided`, `repaired`, `unlisted` (differences without a line), `resnapshot` (tables to read anew) |
-//! | `total` | `documents`, `missing`, `extra`, `different`, `undecided`, `repaired` |
+//! | `failure` | `view`, `reason`: instead of `view`, where there is no verdict |
+//! | `total` | `documents`, `missing`, `extra`, `different`, `undecided`, `repaired`, `failed` (views without a verdict) |
 
 use std::io::{self, Write};
 
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 use super::compare::Difference;
 use super::pick::{Pick, Share};
-use super::{LISTED_MAX, Options};
+use super::{LISTED_MAX, Options, VerifyError};
 use crate::sql::plan::View;
 use crate::value::Key;
 
@@ -60,6 +61,8 @@ pub struct ViewReport {
     pub differences: Vec<Found>,
     /// Tables whose rows are not MySQL's, so that writing documents again does not help.
     pub resnapshot: Vec<String>,
+    /// Why there is no verdict; nothing is counted then.
+    pub failure: Option<String>,
 }
 
 /// One difference.
@@ -84,7 +87,7 @@ impl Counts {
         *match difference {
             Difference::Missing => &mut self.missing,
             Difference::Extra => &mut self.extra,
-            Difference::Different { .. } => &mut self.different,
+            Difference::Different { .. } | Difference::Uneven { .. } => &mut self.different,
         } += 1;
         self.repaired += u64::from(repaired);
     }
@@ -118,9 +121,13 @@ impl ViewReport {
         ViewReport { view: view.name.clone(), ..ViewReport::default() }
     }
 
+    pub(super) fn without_verdict(view: &View, why: &VerifyError) -> ViewReport {
+        ViewReport { failure: Some(why.to_string()), ..ViewReport::of(view) }
+    }
+
     /// Whether every document is what MySQL answers, by now.
     pub fn is_right(&self) -> bool {
-        self.counts.left() + self.counts.undecided == 0
+        self.failure.is_none() && self.counts.left() + self.counts.undecided == 0
     }
 
     /// Adds a difference; `all` are listed, or the first.
@@ -138,6 +145,9 @@ impl ViewReport {
 
     fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
         let ViewReport { view, counts, .. } = self;
+        if let Some(failure) = &self.failure {
+            return writeln!(out, "{view}: no verdict: {failure}");
+        }
         write!(out, "{view}: {}", counts.text())?;
         if counts.undecided > 0 {
             let undecided = counts.undecided;
@@ -164,13 +174,21 @@ impl ViewReport {
     }
 
     fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        if let Some(reason) = &self.failure {
+            return Line::Failure { view: &self.view, reason }.write(out);
+        }
         for Found { key, difference, repaired } in &self.differences {
+            let uneven;
             let (kind, column, mysql, document) = match difference {
                 Difference::Missing => ("missing", None, None, None),
                 Difference::Extra => ("extra", None, None, None),
                 Difference::Different { column, mysql, document } => {
                     let column = Some(column.as_str()).filter(|column| !column.is_empty());
                     ("different", column, Some(mysql.as_str()), Some(document.as_str()))
+                }
+                Difference::Uneven { documents, keys } => {
+                    uneven = format!("{documents} documents, {keys} keys");
+                    ("different", None, None, Some(uneven.as_str()))
                 }
             };
             let (view, key, repaired) = (self.view.as_str(), key.as_deref(), *repaired);
@@ -219,9 +237,14 @@ impl Format {
     pub(super) fn total(self, reports: &[ViewReport], out: &mut impl Write) -> io::Result<()> {
         let all = reports.iter().map(|report| report.counts);
         let counts = &all.fold(Counts::default(), Counts::plus);
+        let failed = reports.iter().filter(|report| report.failure.is_some()).count();
         match self {
-            Format::Text => writeln!(out, "total: {}", counts.text())?,
-            Format::Json => Line::Total { counts }.write(out)?,
+            Format::Text if failed == 0 => writeln!(out, "total: {}", counts.text())?,
+            Format::Text => {
+                let (views, text) = (reports.len(), counts.text());
+                writeln!(out, "total: {text}; no verdict on {failed} of {views} views")?;
+            }
+            Format::Json => Line::Total { counts, failed }.write(out)?,
         }
         out.flush()
     }
@@ -265,9 +288,14 @@ enum Line<'a> {
         unlisted: u64,
         resnapshot: &'a [String],
     },
+    Failure {
+        view: &'a str,
+        reason: &'a str,
+    },
     Total {
         #[serde(flatten)]
         counts: &'a Counts,
+        failed: usize,
     },
 }
 
@@ -308,14 +336,18 @@ mod tests {
         let options = Options { pick: Pick::Sample { share, seed: 7 }, ..Options::default() };
         Format::Json.start("p", &options, &mut out).unwrap();
         Format::Json.view(&report(), &mut out).unwrap();
-        Format::Json.total(&[report(), report()], &mut out).unwrap();
+        let failed = ViewReport { failure: Some("why".into()), ..ViewReport::default() };
+        let failed = ViewReport { view: "w".into(), ..failed };
+        Format::Json.view(&failed, &mut out).unwrap();
+        Format::Json.total(&[report(), failed, report()], &mut out).unwrap();
         let want = [
             r#"{"type":"start","pipeline":"p","version":1,"sample":"0.5%","seed":7}"#,
             r#"{"type":"difference","view":"v","key":["1","~"],"kind":"missing","column":null,"mysql":null,"document":null,"repaired":true}"#,
             r#"{"type":"difference","view":"v","key":["2",""],"kind":"different","column":"n","mysql":"1","document":"2","repaired":false}"#,
             r#"{"type":"difference","view":"v","key":null,"kind":"different","column":null,"mysql":"1","document":"2","repaired":false}"#,
             r#"{"type":"view","view":"v","documents":9,"missing":1,"extra":0,"different":2,"undecided":0,"repaired":1,"unlisted":0,"resnapshot":["t"]}"#,
-            r#"{"type":"total","documents":18,"missing":2,"extra":0,"different":4,"undecided":0,"repaired":2}"#,
+            r#"{"type":"failure","view":"w","reason":"why"}"#,
+            r#"{"type":"total","documents":18,"missing":2,"extra":0,"different":4,"undecided":0,"repaired":2,"failed":1}"#,
             "",
         ];
         assert_eq!(String::from_utf8(out).unwrap(), want.join("\n"));
