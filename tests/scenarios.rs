@@ -46,6 +46,7 @@ scenarios![
     keys,
     lists_in_order,
     long_lists,
+    lost_first,
     memberships,
     moves,
     named_selects,

@@ -227,13 +227,15 @@ impl Summing<Option<Partials>> for Merging<'_> {
     fn exchange(
         &self,
         whole: &mut Option<Partials>,
-        old: &Option<Partials>,
-        new: &Option<Partials>,
+        exchanged: &[(&Option<Partials>, &Option<Partials>)],
     ) -> Option<bool> {
-        let exchanged = old.as_ref()?.iter().zip(new.as_ref()?);
-        let mut all = whole.as_mut()?.iter_mut().zip(exchanged).zip(self.0);
-        all.try_fold(false, |is_changed, ((whole, (old, new)), aggregate)| {
-            Some(whole.exchange(aggregate, old, new)? || is_changed)
+        let whole = whole.as_mut()?;
+        exchanged.iter().try_fold(false, |is_changed, (old, new)| {
+            let pairs = old.as_ref()?.iter().zip(new.as_ref()?);
+            let mut all = whole.iter_mut().zip(pairs).zip(self.0);
+            all.try_fold(is_changed, |is_changed, ((whole, (old, new)), aggregate)| {
+                Some(whole.exchange(aggregate, old, new)? || is_changed)
+            })
         })
     }
 

@@ -44,13 +44,15 @@ impl Summing<First> for Earliest<'_> {
         firsts.iter().fold(First::Nothing, |first, other| self.of(first, *other))
     }
 
-    fn exchange(&self, whole: &mut First, old: &First, new: &First) -> Option<bool> {
-        // Of a row that is the first even now its values may be others.
-        if *whole == *old || *whole == First::Error || *new == First::Error {
+    fn exchange(&self, whole: &mut First, exchanged: &[(&First, &First)]) -> Option<bool> {
+        // Of a row that was the first the values may be others by now: before any is compared with it,
+        // all are asked whether they have it.
+        let is_lost = |(old, new): &(&First, &First)| *old == whole || **new == First::Error;
+        if *whole == First::Error || exchanged.iter().any(is_lost) {
             return None;
         }
-        let before = std::mem::replace(whole, self.of(*whole, *new));
-        Some(*whole != before)
+        let all = exchanged.iter().fold(*whole, |all, (_, new)| self.of(all, **new));
+        Some(std::mem::replace(whole, all) != all)
     }
 
     fn read(&self, first: &First) {
